@@ -1,1 +1,26 @@
-//! Being built.
+//! Upbeat's vocabulary and its ports: what every role shares.
+//!
+//! Data flows one way: schedule → occurrence → message → claim → run → verdict → settle. This package names those
+//! things, defines the ports through which they reach a broker ([`transport`]) and a dedup store ([`ledger`]), and
+//! holds the adapters. It starts no process of its own: the beat lives in `upbeat-broker`, the worker in
+//! `upbeat-worker`.
+
+pub mod client;
+pub mod clock;
+pub mod config;
+pub mod failpoint;
+pub mod id;
+pub mod ledger;
+pub mod member;
+pub mod message;
+pub mod name;
+pub mod occurrence;
+pub mod retry;
+#[cfg(feature = "embedded")]
+pub mod sqlite;
+pub mod task;
+pub mod telemetry;
+pub mod transport;
+pub mod verdict;
+
+pub use upbeat_schedule as schedule;

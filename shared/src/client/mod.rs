@@ -1,0 +1,100 @@
+//! Publishing tasks and waiting for them. Bounded in flight; an accepted task is never lost.
+
+mod publish;
+mod task;
+mod wait;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+
+use crate::clock::StoreClock;
+use crate::ledger::Store;
+use crate::message::Limits;
+use crate::name::{Namespace, QueueName};
+use crate::transport::Transport;
+
+pub use publish::{PublishError, Published};
+pub use task::NewTask;
+pub use wait::WaitError;
+
+/// When a row is made for a task that is published now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Record {
+    /// With the claim: publishing is one broker write.
+    Claim,
+    /// Before the publish: queued tasks can be listed and cancelled, and publishing works while the broker is down.
+    #[default]
+    Publish,
+}
+
+/// How a client behaves.
+#[derive(Clone, Debug)]
+pub struct ClientOptions {
+    /// Whose world it publishes to.
+    pub namespace: Namespace,
+    /// When rows are made, where a queue has no setting of its own.
+    pub record: Record,
+    /// Queues with a setting of their own.
+    pub record_by_queue: HashMap<QueueName, Record>,
+    /// What a task may cost.
+    pub limits: Limits,
+    /// Tasks published and not yet confirmed, at most; further calls wait.
+    pub in_flight: usize,
+    /// How long one publish may take.
+    pub timeout: Duration,
+}
+
+impl Default for ClientOptions {
+    fn default() -> Self {
+        Self {
+            namespace: Namespace::default(),
+            record: Record::default(),
+            record_by_queue: HashMap::new(),
+            limits: Limits::default(),
+            in_flight: 10_000,
+            timeout: Duration::from_secs(30),
+        }
+    }
+}
+
+/// Publishes tasks. Cheap to clone; clones share the bound on what is in flight.
+#[derive(Clone, Debug)]
+pub struct Client {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    transport: Arc<dyn Transport>,
+    store: Store,
+    clock: Arc<StoreClock>,
+    options: ClientOptions,
+    in_flight: Semaphore,
+}
+
+impl Client {
+    /// A client over these ports.
+    pub fn new(
+        transport: Arc<dyn Transport>,
+        store: Store,
+        clock: Arc<StoreClock>,
+        options: ClientOptions,
+    ) -> Self {
+        let in_flight = Semaphore::new(options.in_flight.max(1));
+        Self { inner: Arc::new(Inner { transport, store, clock, options, in_flight }) }
+    }
+
+    /// The ledger's ports, for looking at what was published.
+    pub fn store(&self) -> &Store {
+        &self.inner.store
+    }
+
+    /// How it behaves.
+    pub fn options(&self) -> &ClientOptions {
+        &self.inner.options
+    }
+}

@@ -1,0 +1,113 @@
+//! A task to be published, as its publisher describes it.
+
+use std::time::Duration;
+
+use crate::ledger::Due;
+use crate::message::{Payload, Planned, Priority, TraceContext};
+use crate::name::{QueueName, TaskName};
+use crate::retry::RetryPolicy;
+
+/// Name, arguments and options.
+///
+/// ```
+/// use std::time::Duration;
+/// use upbeat_shared::client::NewTask;
+/// use upbeat_shared::message::Payload;
+/// use upbeat_shared::name::TaskName;
+///
+/// let args = Payload::json(&serde_json::json!({ "customer": 7 }))?;
+/// let task = NewTask::new(TaskName::new("billing.invoice")?, args)
+///     .dedup_id("invoice-2026-05-7")
+///     .delay(Duration::from_secs(300));
+/// # let _ = task;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct NewTask {
+    /// Chooses the handler.
+    pub name: TaskName,
+    /// What the handler gets.
+    pub args: Payload,
+    /// Where it waits for a worker.
+    pub queue: QueueName,
+    /// 0 (last) to 9 (first).
+    pub priority: Priority,
+    /// When it is due; `None` for now.
+    pub due: Option<Due>,
+    /// Every task of this name with this dedup id is the same task.
+    pub dedup_id: Option<String>,
+    /// After this it must not start.
+    pub expires: Option<Due>,
+    /// How long one run may take.
+    pub timeout: Option<Duration>,
+    /// When to retry.
+    pub retry: Option<RetryPolicy>,
+    /// Free labels.
+    pub tags: Vec<String>,
+    /// The schedule that it was triggered for by hand, if any.
+    pub planned: Option<Planned>,
+    /// The publisher's trace.
+    pub trace: Option<TraceContext>,
+}
+
+impl NewTask {
+    /// A task for the queue `default`, due now.
+    pub fn new(name: TaskName, args: Payload) -> Self {
+        Self {
+            name,
+            args,
+            queue: QueueName::default_queue(),
+            priority: Priority::default(),
+            due: None,
+            dedup_id: None,
+            expires: None,
+            timeout: None,
+            retry: None,
+            tags: Vec::new(),
+            planned: None,
+            trace: None,
+        }
+    }
+
+    /// Where it waits for a worker.
+    pub fn queue(mut self, queue: QueueName) -> Self {
+        self.queue = queue;
+        self
+    }
+
+    /// 0 (last) to 9 (first).
+    pub fn priority(mut self, priority: Priority) -> Self {
+        self.priority = priority;
+        self
+    }
+
+    /// Due after this long.
+    pub fn delay(mut self, delay: Duration) -> Self {
+        self.due = Some(Due::In(delay));
+        self
+    }
+
+    /// Due at this instant of the store's time.
+    pub fn at(mut self, at: jiff::Timestamp) -> Self {
+        self.due = Some(Due::At(at));
+        self
+    }
+
+    /// Every task of this name with this dedup id is the same task, while ids are kept.
+    pub fn dedup_id(mut self, id: impl Into<String>) -> Self {
+        self.dedup_id = Some(id.into());
+        self
+    }
+
+    /// How long one run may take.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    /// When to retry.
+    pub fn retry(mut self, retry: RetryPolicy) -> Self {
+        self.retry = Some(retry);
+        self
+    }
+}

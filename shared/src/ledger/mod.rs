@@ -1,0 +1,146 @@
+//! The ports to the record of tasks: the dedup store and the truth about their state.
+//!
+//! Six small traits, one adapter a folder; every adapter passes the conformance suites of `upbeat-tests`. Batches
+//! everywhere: answers come in the order of the questions. Whatever is compared with now is compared with the store's
+//! time, inside the store's transaction.
+
+mod agenda;
+mod catalog;
+mod claim;
+#[cfg(feature = "embedded")]
+pub mod embedded;
+mod inspect;
+mod leases;
+mod settle;
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use crate::id::OwnerId;
+use crate::member::{Heartbeat, HeartbeatAnswer};
+
+pub use agenda::{
+    AddAnswer, Agenda, Due, DueBatch, DueEntry, DueReason, Lost, Mark, NewEntry, Park, ParkAnswer, Postpone,
+    ReapReport,
+};
+pub use catalog::{Advance, AdvanceAnswer, Catalog, CatalogSnapshot, Expect, NewSchedule, PutAnswer};
+pub use claim::{Claim, ClaimAnswer, ClaimRequest, OwnedClaim};
+pub use inspect::{
+    ActAnswer, Action, Inspect, PageCursor, PurgeReport, QueueRecord, Retention, TaskFilter, TaskPage,
+};
+pub use leases::{LeaseRequest, Leases};
+pub use settle::{SettleAnswer, Settlement};
+
+/// Why a ledger could not do it.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LedgerError {
+    /// It cannot be reached or cannot write now; the same call may succeed later. What was asked may or may not have
+    /// happened.
+    #[error("the ledger is not available: {0}")]
+    Unavailable(String),
+    /// It holds what this program cannot read, or refuses what it wrote; a person must act.
+    #[error("the ledger refuses: {0}")]
+    Invalid(String),
+    /// Its schema is newer than this program.
+    #[error(
+        "the ledger's schema is version {found}, newer than this program knows ({known}); use a newer upbeat"
+    )]
+    NewerSchema {
+        /// What the store has.
+        found: u32,
+        /// What the program knows.
+        known: u32,
+    },
+}
+
+/// Claims, settles, and the members' heartbeats: a worker's half of the ledger.
+#[async_trait]
+pub trait Ledger: Send + Sync + fmt::Debug {
+    /// The store's time.
+    async fn now(&self) -> Result<Timestamp, LedgerError>;
+
+    /// Claims the right to run each message for `owner`. A batch holds an id once; its twins are Busy. A retired owner
+    /// gets [`ClaimAnswer::Retired`] for all of them.
+    async fn claim(&self, owner: OwnerId, batch: Vec<ClaimRequest>) -> Result<Vec<ClaimAnswer>, LedgerError>;
+
+    /// Writes verdicts, each with its new agenda entries and freed holders in the same transaction.
+    async fn settle(&self, batch: Vec<Settlement>) -> Result<Vec<SettleAnswer>, LedgerError>;
+
+    /// Says that a member is alive, and learns what it should know.
+    async fn heartbeat(&self, heartbeat: Heartbeat) -> Result<HeartbeatAnswer, LedgerError>;
+
+    /// Rows running in this owner's name.
+    async fn mine(&self, owner: OwnerId) -> Result<Vec<OwnedClaim>, LedgerError>;
+
+    /// Gives back, due again at once and nothing counted, those of these claims that are still this owner's.
+    async fn release(&self, owner: OwnerId, claims: Vec<OwnedClaim>) -> Result<u64, LedgerError>;
+
+    /// A member leaves in good order: its heartbeat row goes; rows still in its name are released.
+    async fn leave(&self, owner: OwnerId) -> Result<(), LedgerError>;
+}
+
+/// The ledger's schema.
+#[async_trait]
+pub trait Schema: Send + Sync {
+    /// The version that the store has (0: none yet) and the one that this program knows.
+    async fn status(&self) -> Result<SchemaStatus, LedgerError>;
+
+    /// Brings the store to this program's version; answers the versions applied.
+    async fn up(&self) -> Result<Vec<u32>, LedgerError>;
+
+    /// For `doctor` and logs: kind, version and address, without secrets.
+    fn describe(&self) -> String;
+}
+
+/// See [`Schema::status`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SchemaStatus {
+    /// What the store has.
+    pub found: u32,
+    /// What the program knows.
+    pub known: u32,
+}
+
+/// Every port of one ledger.
+#[derive(Clone)]
+pub struct Store {
+    /// Claims and settles.
+    pub ledger: Arc<dyn Ledger>,
+    /// What is due.
+    pub agenda: Arc<dyn Agenda>,
+    /// Schedules and cursors.
+    pub catalog: Arc<dyn Catalog>,
+    /// Looking, and acting on what one sees.
+    pub inspect: Arc<dyn Inspect>,
+    /// Named leases.
+    pub leases: Arc<dyn Leases>,
+    /// The schema.
+    pub schema: Arc<dyn Schema>,
+}
+
+impl Store {
+    /// One adapter behind every port.
+    pub fn from_adapter<A>(adapter: Arc<A>) -> Self
+    where
+        A: Ledger + Agenda + Catalog + Inspect + Leases + Schema + 'static,
+    {
+        Self {
+            ledger: adapter.clone(),
+            agenda: adapter.clone(),
+            catalog: adapter.clone(),
+            inspect: adapter.clone(),
+            leases: adapter.clone(),
+            schema: adapter,
+        }
+    }
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store").field("ledger", &self.ledger).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,31 @@
+//! Settling: a verdict written to the ledger.
+
+use super::{NewEntry, OwnedClaim};
+use crate::id::OwnerId;
+use crate::task::TaskState;
+use crate::verdict::Verdict;
+
+/// A verdict for one claim.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settlement {
+    /// Whose claim.
+    pub owner: OwnerId,
+    /// Which claim.
+    pub claim: OwnedClaim,
+    /// What became of the run.
+    pub verdict: Verdict,
+    /// Entries that go on the agenda if, and only if, this verdict applies.
+    pub then: Vec<NewEntry>,
+}
+
+/// What a settle was answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SettleAnswer {
+    /// The verdict applies; the row's state now. It differs from the verdict when the task was cancelled meanwhile: a
+    /// success stands, every other end becomes cancelled.
+    Applied(TaskState),
+    /// This very claim was settled before: nothing changed.
+    AlreadySettled,
+    /// The claim is not the newest, or not running: nothing changed.
+    Stale,
+}

@@ -1,0 +1,64 @@
+//! What a message may cost its reader, checked before anything is allocated for it.
+
+use super::WireMessage;
+
+/// Bounds on one message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of the body.
+    pub body_bytes: usize,
+    /// Nesting of the arguments.
+    pub depth: usize,
+    /// Number of headers.
+    pub headers: usize,
+}
+
+impl Default for Limits {
+    /// 1 MiB, 64 levels, 64 headers.
+    fn default() -> Self {
+        Self { body_bytes: 1024 * 1024, depth: 64, headers: 64 }
+    }
+}
+
+/// A message that costs more than it may.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum LimitExceeded {
+    /// Too many bytes.
+    #[error(
+        "the arguments take {actual} bytes, more than the limit of {limit}; store large data elsewhere and pass a reference"
+    )]
+    Body {
+        /// Its size.
+        actual: usize,
+        /// What is allowed.
+        limit: usize,
+    },
+    /// Too many headers.
+    #[error("the message has {actual} headers, more than the limit of {limit}")]
+    Headers {
+        /// Its number.
+        actual: usize,
+        /// What is allowed.
+        limit: usize,
+    },
+}
+
+impl Limits {
+    /// Checks what can be seen without decoding.
+    pub fn check(&self, wire: &WireMessage) -> Result<(), LimitExceeded> {
+        self.check_body(wire.body.len())?;
+        if wire.headers.len() > self.headers {
+            return Err(LimitExceeded::Headers { actual: wire.headers.len(), limit: self.headers });
+        }
+        Ok(())
+    }
+
+    /// Checks the size of arguments before they are published.
+    pub fn check_body(&self, actual: usize) -> Result<(), LimitExceeded> {
+        if actual > self.body_bytes {
+            return Err(LimitExceeded::Body { actual, limit: self.body_bytes });
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,99 @@
+//! Schedules as the ledger keeps them, and their planned instants.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use upbeat_schedule::{CatchUpPolicy, SkippedRange, TimingSpec};
+
+use crate::name::{QueueName, ScheduleId, TaskName};
+use crate::retry::RetryPolicy;
+
+/// What a user writes: when, and which task.
+///
+/// Overlap rules, calendars and dependencies will join the timing and the policies as fields with defaults, so that
+/// stored definitions stay readable.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ScheduleDefinition {
+    /// The rule in time.
+    #[serde(flatten)]
+    pub timing: TimingSpec,
+    /// What each occurrence runs.
+    pub task: TaskTemplate,
+    /// What happens to occurrences that were missed.
+    #[serde(default)]
+    pub catch_up: CatchUpPolicy,
+    /// How late an occurrence may be planned before it counts as missed.
+    #[serde(default = "default_grace")]
+    pub grace: Duration,
+    /// No occurrence is fired; those that pass are recorded as skipped.
+    #[serde(default)]
+    pub paused: bool,
+}
+
+/// An occurrence planned less than this late is simply late.
+pub fn default_grace() -> Duration {
+    Duration::from_secs(60)
+}
+
+/// The task that each occurrence becomes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TaskTemplate {
+    /// Its name.
+    pub name: TaskName,
+    /// Its queue.
+    pub queue: QueueName,
+    /// Its arguments, as JSON.
+    #[serde(default)]
+    pub args: serde_json::Value,
+    /// Its priority, 0 to 9.
+    #[serde(default)]
+    pub priority: Option<u8>,
+    /// How long one run may take.
+    #[serde(default)]
+    pub timeout: Option<Duration>,
+    /// How long after the planned instant it may still start.
+    #[serde(default)]
+    pub expires_after: Option<Duration>,
+    /// When to retry.
+    #[serde(default)]
+    pub retry: Option<RetryPolicy>,
+    /// Free labels.
+    #[serde(default)]
+    pub tags: Vec<String>,
+}
+
+/// A schedule in the catalog.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ScheduleRecord {
+    /// Its id.
+    pub id: ScheduleId,
+    /// New whenever a deleted schedule is made again, so that its occurrences get new ids.
+    pub incarnation: u64,
+    /// Grows with every change of the definition; changes name the one they replace.
+    pub revision: u64,
+    /// The definition in force.
+    pub definition: ScheduleDefinition,
+    /// Where it was written: a configuration file's path, or who made it.
+    pub source: String,
+    /// Everything up to and including this instant is accounted for.
+    pub cursor: Timestamp,
+    /// When the definition last changed.
+    pub updated_at: Timestamp,
+}
+
+/// One occurrence or a run of skipped ones, in the record.
+#[derive(Clone, Debug, PartialEq)]
+pub enum OccurrenceRecord {
+    /// On the agenda or further.
+    Fired {
+        /// The rule's instant.
+        planned_at: Timestamp,
+        /// When it was planned, in the store's time.
+        fired_at: Timestamp,
+        /// Its task.
+        task_id: crate::id::TaskId,
+    },
+    /// Deliberately not run.
+    Skipped(SkippedRange),
+}
