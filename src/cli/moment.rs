@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use jiff::civil::DateTime;
+use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use jiff::{SignedDuration, Span, SpanRelativeTo, Timestamp, Zoned};
+use upbeat_shared::schedule;
 
 /// An instant, or how far it lies from now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,35 +25,15 @@ impl Moment {
     }
 }
 
-/// Reads `90s`, `5m`, `1h30m`, `2d`, `PT5M`. Days have 24 hours; months have no fixed length and are refused.
+/// Reads `90s`, `5m`, `1h 30m`, `PT5M`, as configuration files write durations.
 pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
-    let example = "write it like 500ms, 90s, 5m, 1h30m or 2d";
-    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err(format!("it has no unit: did you mean {text}s?"));
-    }
-    let span: Span = text.parse().map_err(|_| format!("it is no duration: {example}"))?;
-    let whole: SignedDuration = span
-        .to_duration(SpanRelativeTo::days_are_24_hours())
-        .map_err(|_| "months and years have no fixed length: use days".to_owned())?;
-    Duration::try_from(whole).map_err(|_| format!("it is negative: {example}"))
+    let duration = schedule::parse_duration(text).map_err(|error| error.to_string())?;
+    Duration::try_from(duration).map_err(|error| error.to_string())
 }
 
-/// Reads an instant: RFC 3339, with or without an IANA zone, or a civil time, taken in this machine's zone.
+/// Reads an instant: RFC 3339, with or without an IANA zone, or a wall-clock time in this machine's zone.
 pub(crate) fn parse_instant(text: &str) -> Result<Timestamp, String> {
-    parse_instant_in(text, &TimeZone::system())
-}
-
-fn parse_instant_in(text: &str, local: &TimeZone) -> Result<Timestamp, String> {
-    if let Ok(at) = text.parse::<Timestamp>() {
-        return Ok(at);
-    }
-    if let Ok(at) = text.parse::<Zoned>() {
-        return Ok(at.timestamp());
-    }
-    let example = "write it like 2026-05-01T12:00:00Z, or 2026-05-01T12:00 for this machine's zone";
-    let civil: DateTime = text.parse().map_err(|_| format!("it is no instant: {example}"))?;
-    let zoned = civil.to_zoned(local.clone()).map_err(|error| error.to_string())?;
-    Ok(zoned.timestamp())
+    schedule::parse_instant(text, Some(&TimeZone::system())).map_err(|error| error.to_string())
 }
 
 /// Reads an instant, or a duration that counts back from now.
@@ -62,7 +42,7 @@ pub(crate) fn parse_moment(text: &str) -> Result<Moment, String> {
         return Ok(Moment::Ago(duration));
     }
     let found = parse_instant(text).map(Moment::At);
-    found.map_err(|_| "it is neither a duration (1h, 2d) nor an instant (2026-05-01T12:00:00Z)".to_owned())
+    found.map_err(|_| "it is neither a duration (30m, 24h) nor an instant (2026-05-01T12:00:00Z)".to_owned())
 }
 
 /// `3m ago`, `in 2h`, `now`: one unit, or two where the second still matters.
@@ -117,32 +97,18 @@ mod tests {
     }
 
     #[test]
-    fn durations_are_read_as_people_write_them() {
-        assert_eq!(parse_duration("500ms"), Ok(Duration::from_millis(500)));
-        assert_eq!(parse_duration("90s"), Ok(Duration::from_secs(90)));
-        assert_eq!(parse_duration("1h30m"), Ok(Duration::from_secs(5400)));
-        assert_eq!(parse_duration("2d"), Ok(Duration::from_secs(2 * 86_400)));
-        assert_eq!(parse_duration("PT5M"), Ok(Duration::from_secs(300)));
+    fn a_moment_is_an_instant_or_counts_back() {
+        let now = at("2026-05-01T12:00:00Z");
+        let resolve = |text| parse_moment(text).map(|moment| moment.resolve(now));
+        assert_eq!(resolve("90m"), Ok(at("2026-05-01T10:30:00Z")));
+        assert_eq!(resolve("2026-04-01T00:00:00+02:00"), Ok(at("2026-03-31T22:00:00Z")));
+        assert!(resolve("yesterday").unwrap_err().contains("24h"));
     }
 
     #[test]
-    fn what_is_no_duration_says_what_one_looks_like() {
-        assert_eq!(parse_duration("30").unwrap_err(), "it has no unit: did you mean 30s?");
-        assert!(parse_duration("soon").unwrap_err().contains("90s"));
-        assert!(parse_duration("").is_err());
-        assert!(parse_duration("-5m").unwrap_err().contains("negative"));
-        assert!(parse_duration("1mo").unwrap_err().contains("days"));
-    }
-
-    #[test]
-    fn instants_are_read_with_an_offset_a_zone_or_in_the_local_one() {
-        let zone = TimeZone::get("Europe/Berlin").unwrap();
-        let noon = at("2026-05-01T10:00:00Z");
-        assert_eq!(parse_instant_in("2026-05-01T10:00:00Z", &zone), Ok(noon));
-        assert_eq!(parse_instant_in("2026-05-01T12:00:00+02:00", &zone), Ok(noon));
-        assert_eq!(parse_instant_in("2026-05-01T19:00[Asia/Tokyo]", &zone), Ok(noon));
-        assert_eq!(parse_instant_in("2026-05-01 12:00", &zone), Ok(noon));
-        assert!(parse_instant_in("tomorrow", &zone).unwrap_err().contains("2026-05-01T12:00:00Z"));
+    fn a_duration_without_a_unit_is_refused() {
+        assert_eq!(parse_duration("5m"), Ok(Duration::from_secs(300)));
+        assert!(parse_duration("30").unwrap_err().contains("30s"));
     }
 
     #[test]
