@@ -1,30 +1,31 @@
-//! Being built.
-#![allow(missing_docs)]
-use jiff::{SignedDuration, Timestamp};
-use serde::{Deserialize, Serialize};
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TimingSpec {
-    pub cron: Option<String>,
-    pub every: Option<String>,
-    pub at: Option<String>,
-    pub timezone: Option<String>,
-}
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CatchUpPolicy {}
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SkippedRange {
-    pub from: Timestamp,
-    pub until: Timestamp,
-    pub count: u64,
-    pub reason: SkipReason,
-}
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum SkipReason {
-    Misfire,
-    Paused,
-    Overlap,
-    Calendar,
-    Dependency,
-}
-pub type Grace = SignedDuration;
+//! Upbeat's pure time: what a schedule means and what fires when.
+//!
+//! A [`TimingSpec`] is what a user writes: a cron expression, a step or an instant, a zone, and rules for the hours that
+//! clocks skip and repeat. Compiled it is a [`Timetable`], which answers what fires [next](Timetable::next). [`plan`]
+//! turns a cursor and the present instant into the occurrences that are due, and those that were missed.
+//!
+//! Never performs I/O, never reads a clock and never waits: the same question has the same answer everywhere, on every
+//! host and in every run. Zones come from the database that is [compiled in](tzdb_version).
+
+mod catch_up;
+mod cron;
+mod duration;
+mod error;
+mod every;
+mod instant;
+mod jitter;
+mod plan;
+mod spec;
+mod timetable;
+mod wall;
+mod zone;
+
+pub use catch_up::{CatchUp, CatchUpPolicy, SkipReason, SkippedRange};
+pub use duration::parse_duration;
+pub use error::TimingError;
+pub use instant::parse_instant;
+pub use plan::{Plan, plan};
+pub use spec::TimingSpec;
+pub use timetable::Timetable;
+pub use wall::{Fold, Gap};
+pub use zone::{tzdb_version, zone, zone_names};

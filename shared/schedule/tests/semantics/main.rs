@@ -1,0 +1,3 @@
+//! What schedules mean, tested through the public interface alone.
+
+mod contract;
