@@ -36,20 +36,14 @@ const FORMS: &str = "durations are written as `90s`, `15m`, `1h 30m`, `250ms` or
 pub fn parse_duration(text: &str) -> Result<SignedDuration, TimingError> {
     match parse_step(text)? {
         Step::Fixed(duration) => Ok(duration),
-        Step::Calendar(_) => Err(TimingError::whole(
-            text,
-            "days, weeks, months and years vary in length",
-        )
-        .help("for a fixed time write hours: a day is mostly `24h`")),
+        Step::Calendar(_) => Err(TimingError::whole(text, "days, weeks, months and years vary in length")
+            .help("for a fixed time write hours: a day is mostly `24h`")),
     }
 }
 
 /// Any duration that is not negative.
 pub(crate) fn parse_step(text: &str) -> Result<Step, TimingError> {
-    let span: Span = text
-        .trim()
-        .parse()
-        .map_err(|error| not_a_duration(text, &error))?;
+    let span: Span = text.trim().parse().map_err(|error| not_a_duration(text, &error))?;
     if span.is_negative() {
         return Err(TimingError::whole(text, "a duration cannot be negative here").help(FORMS));
     }
@@ -57,8 +51,7 @@ pub(crate) fn parse_step(text: &str) -> Result<Step, TimingError> {
         return Err(TimingError::whole(text, "this is finer than a microsecond")
             .help("instants have whole microseconds"));
     }
-    let time =
-        elapsed(&span).ok_or_else(|| TimingError::whole(text, "this duration is too long"))?;
+    let time = elapsed(&span).ok_or_else(|| TimingError::whole(text, "this duration is too long"))?;
     let months = i64::from(span.get_years()) * 12 + i64::from(span.get_months());
     let days = i64::from(span.get_weeks()) * 7 + i64::from(span.get_days());
     if months == 0 && days == 0 {
@@ -69,9 +62,7 @@ pub(crate) fn parse_step(text: &str) -> Result<Step, TimingError> {
 
 fn elapsed(span: &Span) -> Option<SignedDuration> {
     SignedDuration::from_secs(i64::from(span.get_hours()) * 3600)
-        .checked_add(SignedDuration::from_secs(
-            span.get_minutes().checked_mul(60)?,
-        ))?
+        .checked_add(SignedDuration::from_secs(span.get_minutes().checked_mul(60)?))?
         .checked_add(SignedDuration::from_secs(span.get_seconds()))?
         .checked_add(SignedDuration::from_millis(span.get_milliseconds()))?
         .checked_add(SignedDuration::from_micros(span.get_microseconds()))

@@ -22,12 +22,7 @@ pub struct TimingError {
 
 impl TimingError {
     pub(crate) fn new(span: Range<usize>, message: impl Into<String>) -> Self {
-        Self {
-            field: "",
-            span,
-            message: message.into(),
-            help: None,
-        }
+        Self { field: "", span, message: message.into(), help: None }
     }
 
     /// A fault of the whole text.
@@ -70,17 +65,11 @@ impl TimingError {
         let start = floor_char_boundary(text, self.span.start);
         let end = floor_char_boundary(text, self.span.end.max(start));
         let shown: String = text.chars().map(visible).collect();
-        let (before, after) = if self.field.is_empty() {
-            (String::new(), "")
-        } else {
-            (format!("{} = \"", self.field), "\"")
-        };
+        let (before, after) =
+            if self.field.is_empty() { (String::new(), "") } else { (format!("{} = \"", self.field), "\"") };
         let indent = " ".repeat(before.chars().count() + text[..start].chars().count());
         let carets = "^".repeat(text[start..end].chars().count().max(1));
-        let mut out = format!(
-            "{before}{shown}{after}\n{indent}{carets} {}\n",
-            self.message
-        );
+        let mut out = format!("{before}{shown}{after}\n{indent}{carets} {}\n", self.message);
         if let Some(help) = &self.help {
             out.push_str("help: ");
             out.push_str(help);
@@ -91,11 +80,7 @@ impl TimingError {
 }
 
 fn prefix(field: &str) -> String {
-    if field.is_empty() {
-        String::new()
-    } else {
-        format!("{field}: ")
-    }
+    if field.is_empty() { String::new() } else { format!("{field}: ") }
 }
 
 fn suffix(help: Option<&str>) -> String {
@@ -108,10 +93,7 @@ fn visible(c: char) -> char {
 }
 
 fn floor_char_boundary(text: &str, at: usize) -> usize {
-    (0..=at.min(text.len()))
-        .rev()
-        .find(|&i| text.is_char_boundary(i))
-        .unwrap_or(0)
+    (0..=at.min(text.len())).rev().find(|&i| text.is_char_boundary(i)).unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -135,9 +117,7 @@ mod tests {
 
     #[test]
     fn one_line_holds_field_message_and_help() {
-        let error = TimingError::new(0..1, "wrong")
-            .help("right")
-            .in_field("every");
+        let error = TimingError::new(0..1, "wrong").help("right").in_field("every");
         assert_eq!(error.to_string(), "every: wrong (right)");
         assert_eq!(TimingError::new(0..1, "wrong").to_string(), "wrong");
     }

@@ -52,18 +52,10 @@ pub(crate) enum Instants {
 
 impl Wall {
     /// An interval schedule: every matching time that exists, as often as it exists.
-    pub(crate) const ELAPSED: Self = Self {
-        gap: Gap::Skip,
-        fold: Fold::Both,
-    };
+    pub(crate) const ELAPSED: Self = Self { gap: Gap::Skip, fold: Fold::Both };
 
     /// The first instant after `after` at which the wall clock matches, by these rules.
-    pub(crate) fn next(
-        self,
-        pattern: &Pattern,
-        zone: &TimeZone,
-        after: Timestamp,
-    ) -> Option<Timestamp> {
+    pub(crate) fn next(self, pattern: &Pattern, zone: &TimeZone, after: Timestamp) -> Option<Timestamp> {
         let mut at = floor_secs(after) + 1;
         loop {
             let stretch = Stretch::around(zone, at)?;
@@ -77,9 +69,7 @@ impl Wall {
             }
             // From here on, no clock shows again what it showed at `at`, so nothing matches until the candidate comes
             // near: all changes of clocks before it can be passed over.
-            at = stretch
-                .end
-                .max(candidate?.saturating_sub(WIDEST_OFFSET_SECS));
+            at = stretch.end.max(candidate?.saturating_sub(WIDEST_OFFSET_SECS));
         }
     }
 
@@ -108,17 +98,12 @@ impl Wall {
     pub(crate) fn instants(self, zone: &TimeZone, civil: DateTime) -> Instants {
         let wall = zone.to_ambiguous_timestamp(civil);
         match wall.offset() {
-            AmbiguousOffset::Unambiguous { .. } => {
-                wall.unambiguous().map_or(Instants::None, Instants::One)
-            }
+            AmbiguousOffset::Unambiguous { .. } => wall.unambiguous().map_or(Instants::None, Instants::One),
             AmbiguousOffset::Gap { .. } => match self.gap {
                 Gap::Skip => Instants::None,
                 // The earlier reading of a time in the gap lies before the gap, and nothing lies in between.
                 Gap::RunAfter => {
-                    let end = wall
-                        .earlier()
-                        .ok()
-                        .and_then(|before| zone.following(before).next());
+                    let end = wall.earlier().ok().and_then(|before| zone.following(before).next());
                     end.map_or(Instants::None, |end| Instants::One(end.timestamp()))
                 }
             },
@@ -153,22 +138,12 @@ impl Stretch {
     fn around(zone: &TimeZone, at: i64) -> Option<Self> {
         let instant = Timestamp::from_second(at).ok()?;
         let offset = offset_secs(zone, instant);
-        let mut stretch = Self {
-            start: i64::MIN,
-            end: i64::MAX,
-            offset,
-            offset_before: offset,
-            offset_after: offset,
-        };
-        let just_after = instant
-            .checked_add(SignedDuration::from_nanos(1))
-            .unwrap_or(instant);
+        let mut stretch =
+            Self { start: i64::MIN, end: i64::MAX, offset, offset_before: offset, offset_after: offset };
+        let just_after = instant.checked_add(SignedDuration::from_nanos(1)).unwrap_or(instant);
         if let Some(change) = zone.preceding(just_after).next() {
             stretch.start = change.timestamp().as_second();
-            let before = change
-                .timestamp()
-                .checked_sub(SignedDuration::from_secs(1))
-                .ok()?;
+            let before = change.timestamp().checked_sub(SignedDuration::from_secs(1)).ok()?;
             stretch.offset_before = offset_secs(zone, before);
         }
         if let Some(change) = zone.following(instant).next() {
@@ -191,11 +166,7 @@ fn offset_secs(zone: &TimeZone, at: Timestamp) -> i64 {
 
 fn floor_secs(at: Timestamp) -> i64 {
     // jiff gives fractions the sign of the instant.
-    if at.subsec_nanosecond() < 0 {
-        at.as_second() - 1
-    } else {
-        at.as_second()
-    }
+    if at.subsec_nanosecond() < 0 { at.as_second() - 1 } else { at.as_second() }
 }
 
 const EPOCH: DateTime = DateTime::constant(1970, 1, 1, 0, 0, 0, 0);
