@@ -45,11 +45,11 @@ impl Stack {
     pub async fn open(config: &Config, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
         let mut files = Files::new(config, clock.clone());
         let store = match &config.ledger.url {
-            LedgerUrl::Embedded => files.ledger()?,
+            LedgerUrl::Embedded => files.ledger().await?,
             url @ (LedgerUrl::Postgres(_) | LedgerUrl::Redis(_)) => return Err(no_adapter(url)),
         };
         let transport = match &config.broker.url {
-            BrokerUrl::Embedded => files.transport()?,
+            BrokerUrl::Embedded => files.transport().await?,
             url @ BrokerUrl::Amqp(_) => return Err(no_adapter(url)),
         };
         let store_clock = Arc::new(StoreClock::new(clock.clone()));
@@ -111,14 +111,14 @@ impl<'a> Files<'a> {
         Ok(self.open.insert(file).clone())
     }
 
-    fn ledger(&mut self) -> Result<Store, LedgerError> {
+    async fn ledger(&mut self) -> Result<Store, LedgerError> {
         use upbeat_shared::ledger::embedded::{EmbeddedLedger, EmbeddedOptions};
-        let options = EmbeddedOptions { stale_after: self.config.retention.stale_after(), ..Default::default() };
-        Ok(Store::from_adapter(EmbeddedLedger::open(self.file()?, options)?))
+        let options = EmbeddedOptions { stale_after: self.config.retention.stale_after() };
+        Ok(Store::from_adapter(EmbeddedLedger::open(self.file()?, options).await?))
     }
 
-    fn transport(&mut self) -> Result<Arc<dyn Transport>, TransportError> {
-        Ok(upbeat_shared::transport::embedded::EmbeddedTransport::open(self.file()?)?)
+    async fn transport(&mut self) -> Result<Arc<dyn Transport>, TransportError> {
+        Ok(upbeat_shared::transport::embedded::EmbeddedTransport::open(self.file()?).await?)
     }
 }
 
@@ -131,11 +131,11 @@ impl Files {
         Self
     }
 
-    fn ledger(&mut self) -> Result<Store, OpenError> {
+    async fn ledger(&mut self) -> Result<Store, OpenError> {
         Err(no_adapter(&LedgerUrl::Embedded))
     }
 
-    fn transport(&mut self) -> Result<Arc<dyn Transport>, OpenError> {
+    async fn transport(&mut self) -> Result<Arc<dyn Transport>, OpenError> {
         Err(no_adapter(&BrokerUrl::Embedded))
     }
 }

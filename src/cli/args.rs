@@ -11,6 +11,7 @@ use super::{
     publish::PublishCommand, queues::QueuesCommand, schedules::SchedulesCommand, tasks::TasksCommand,
     up::UpCommand, worker::WorkerCommand, workers::WorkersCommand,
 };
+use crate::logging::Verbosity;
 
 const AFTER_HELP: &str = "\
 Start here:
@@ -70,6 +71,11 @@ pub(crate) struct GlobalArgs {
 }
 
 impl GlobalArgs {
+    /// What they say about logging.
+    pub(crate) fn verbosity(&self) -> Verbosity {
+        Verbosity { verbose: self.verbose, quiet: self.quiet }
+    }
+
     /// As the configuration takes them.
     pub(crate) fn overrides(&self) -> Overrides {
         Overrides {

@@ -77,7 +77,7 @@ impl Context {
 
     /// Reads the configuration with these flags, and says what is odd about it.
     pub(crate) fn settings_with(&self, flags: Overrides) -> Result<Settings, Failure> {
-        let names: Vec<TaskName> = self.app.names().cloned().collect();
+        let names: Vec<TaskName> = self.app.tasks().iter().map(|task| task.name.clone()).collect();
         let settings = self.load(flags, &names)?;
         for warning in &settings.loaded.warnings {
             self.output.warn(warning.to_string().trim_start_matches("warning: "));
@@ -102,7 +102,7 @@ impl Context {
     /// Configuration, broker and ledger, for a command that looks or acts and then ends.
     pub(crate) async fn session(&self, access: Access) -> Result<Session, Failure> {
         let settings = self.settings()?;
-        logging::for_a_command(&self.global, &settings.loaded);
+        logging::for_a_command(self.global.verbosity(), &settings.loaded, &self.clock);
         let stack = self.open(&settings, access).await?;
         Ok(Session { settings, stack })
     }

@@ -107,10 +107,11 @@ impl PublishCommand {
     /// A worker with handlers of its own may know a name that no configuration mentions.
     fn warn_if_unknown(&self, context: &Context, session: &Session) {
         let configured = &session.config().tasks;
-        if configured.contains_key(&self.name) || context.app.names().any(|name| *name == self.name) {
+        let natives = || context.app.tasks().iter().map(|task| &task.name);
+        if configured.contains_key(&self.name) || natives().any(|name| *name == self.name) {
             return;
         }
-        let names = configured.keys().chain(context.app.names()).map(TaskName::as_str);
+        let names = configured.keys().chain(natives()).map(TaskName::as_str);
         let nearest = nearest(self.name.as_str(), names);
         let meant = nearest.map(|name| format!(" Did you mean {name}?")).unwrap_or_default();
         context.output.warn(format_args!(
