@@ -5,7 +5,10 @@ use std::path::PathBuf;
 
 /// Everything that is wrong with a configuration. Never empty.
 #[derive(Clone, PartialEq, Eq)]
-pub struct ConfigErrors(pub(super) Vec<ConfigError>);
+pub struct ConfigErrors {
+    errors: Vec<ConfigError>,
+    left_out: usize,
+}
 
 /// One thing that is wrong. Its texts never hold a secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,8 +47,10 @@ pub struct TextPlace {
     pub column: usize,
     /// How many characters are underlined; at least 1.
     pub width: usize,
-    /// The line's text, secrets masked.
+    /// The line's text, secrets masked; a part of it if it is very long.
     pub text: String,
+    /// How many characters of the line are left out before the text.
+    pub(super) cut: usize,
 }
 
 /// Something that is allowed, and probably not meant.
@@ -59,9 +64,27 @@ pub struct Warning {
 }
 
 impl ConfigErrors {
+    pub(super) fn new(errors: Vec<ConfigError>, left_out: usize) -> Self {
+        Self { errors, left_out }
+    }
+
     /// Each of them, in the order of the file.
     pub fn iter(&self) -> std::slice::Iter<'_, ConfigError> {
-        self.0.iter()
+        self.errors.iter()
+    }
+
+    /// How many there are beyond these.
+    pub fn left_out(&self) -> usize {
+        self.left_out
+    }
+}
+
+impl<'e> IntoIterator for &'e ConfigErrors {
+    type Item = &'e ConfigError;
+    type IntoIter = std::slice::Iter<'e, ConfigError>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
     }
 }
 

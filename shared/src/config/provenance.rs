@@ -27,6 +27,8 @@ pub struct Entry {
 pub enum Origin {
     /// Nobody said anything.
     Default,
+    /// Another table, such as `worker` for the timeout of a task that names none.
+    Inherited(&'static str),
     /// The configuration file.
     File {
         /// Which.
@@ -41,6 +43,10 @@ pub enum Origin {
 }
 
 impl Provenance {
+    pub(super) fn new(entries: Vec<Entry>) -> Self {
+        Self { entries }
+    }
+
     /// Every value.
     pub fn entries(&self) -> &[Entry] {
         &self.entries
@@ -59,10 +65,33 @@ impl Entry {
     }
 }
 
+impl fmt::Display for Provenance {
+    /// The whole configuration as TOML, with the origin of each value beside it. Secrets are masked.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut table = "";
+        for (n, entry) in self.entries.iter().enumerate() {
+            let begins_schedule = entry.table == "[schedule]" && entry.key == "id";
+            if entry.table != table || begins_schedule {
+                table = &entry.table;
+                writeln!(f, "{}[{table}]", if n > 0 { "\n" } else { "" })?;
+            }
+            match &entry.value {
+                Some(value) => {
+                    let setting = format!("{} = {value}", entry.key);
+                    writeln!(f, "{setting:<36} # {}", entry.origin)?;
+                }
+                None => writeln!(f, "# {} is not set", entry.key)?,
+            }
+        }
+        Ok(())
+    }
+}
+
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Default => f.write_str("default"),
+            Self::Inherited(table) => write!(f, "from [{table}]"),
             Self::File { path, line } => write!(f, "{}:{line}", path.display()),
             Self::Environment(name) => write!(f, "environment {name}"),
             Self::Flag(name) => write!(f, "flag {name}"),

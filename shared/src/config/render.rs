@@ -6,13 +6,16 @@ use super::error::{ConfigError, ConfigErrors, Place, TextPlace, Warning};
 
 impl fmt::Display for ConfigErrors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (n, error) in self.0.iter().enumerate() {
+        for (n, error) in self.iter().enumerate() {
             if n > 0 {
                 f.write_str("\n\n")?;
             }
             error.fmt(f)?;
         }
-        Ok(())
+        match self.left_out() {
+            0 => Ok(()),
+            more => write!(f, "\n\nand {more} more"),
+        }
     }
 }
 
@@ -51,7 +54,7 @@ fn show_place(f: &mut fmt::Formatter<'_>, place: &Place) -> fmt::Result {
     let margin = margin(place);
     write!(f, "\n{margin}--> {place}")?;
     let Place::Text(text) = place else { return Ok(()) };
-    let indent = " ".repeat(text.column - 1);
+    let indent = " ".repeat((text.column - 1).saturating_sub(text.cut));
     let underline = "^".repeat(text.width);
     write!(f, "\n{margin} |\n{} | {}\n{margin} | {indent}{underline}", text.line, text.text)
 }

@@ -1,5 +1,6 @@
 //! Where configuration comes from: flags, environment, file. Nothing else reads any of them.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -19,7 +20,7 @@ pub struct Sources<'a> {
 }
 
 /// What the command line says; each names its flag.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Overrides {
     /// `--config`: the file. Without it `UPBEAT_CONFIG`, or else `upbeat.toml` in the working directory if there is one.
     pub config: Option<PathBuf>,
@@ -59,9 +60,35 @@ impl Sources<'static> {
     }
 }
 
+impl Overrides {
+    /// By flag, as texts; all but the file.
+    pub(super) fn texts(&self) -> BTreeMap<&'static str, String> {
+        let flags = [
+            ("--data", self.data.as_ref().map(|data| data.display().to_string())),
+            ("--broker", self.broker.clone()),
+            ("--ledger", self.ledger.clone()),
+            ("--namespace", self.namespace.clone()),
+            ("--queues", self.queues.clone()),
+            ("--concurrency", self.concurrency.map(|concurrency| concurrency.to_string())),
+            ("--worker-name", self.worker_name.clone()),
+            ("--grace", self.grace.clone()),
+            ("--listen", self.listen.clone()),
+            ("--log", self.log.clone()),
+            ("--log-format", self.log_format.clone()),
+        ];
+        flags.into_iter().filter_map(|(flag, text)| Some((flag, text?))).collect()
+    }
+}
+
+impl fmt::Debug for Overrides {
+    /// Which flags are given; a URL among them may hold a password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.config.as_ref().map(|_| "--config")).entries(self.texts().keys()).finish()
+    }
+}
+
 impl fmt::Debug for Sources<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Flags may hold a URL with a password.
-        f.debug_struct("Sources").field("known_names", &self.known_names).finish_non_exhaustive()
+        f.debug_struct("Sources").field("flags", &self.flags).field("known_names", &self.known_names).finish_non_exhaustive()
     }
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::ops::Range;
 
+use super::mask::passwords;
 use super::secret::MASK;
 
 /// A URL with a scheme and a host. `Debug` and `Display` mask its password; [`expose`](Self::expose) does not.
@@ -69,6 +70,12 @@ impl ServiceUrl {
         if text[host..end].split(':').next().is_none_or(str::is_empty) {
             return fault(0..text.len(), "this URL has no host".into());
         }
+        // `amqp://user:a/b@host` reads as a host named `user`; to connect there would be a riddle.
+        if let (false, Some(at)) = (scheme.starts_with("http"), text[end..].find('@')) {
+            let help = "write `/`, `?` and `#` in a user or password as `%2F`, `%3F` and `%23`".into();
+            let span = end + at..end + at + 1;
+            return Err(UrlFault { span, message: "this `@` comes after the host".into(), help });
+        }
         if let Some(port) = port(&text[host..end])
             && port.parse::<u16>().is_err()
         {
@@ -80,10 +87,12 @@ impl ServiceUrl {
 
 impl fmt::Display for ServiceUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match password(&self.0) {
-            Some(span) => write!(f, "{}{MASK}{}", &self.0[..span.start], &self.0[span.end..]),
-            None => f.write_str(&self.0),
+        let mut shown = 0;
+        for span in passwords(&self.0) {
+            write!(f, "{}{MASK}", &self.0[shown..span.start])?;
+            shown = span.end;
         }
+        f.write_str(&self.0[shown..])
     }
 }
 
@@ -129,15 +138,6 @@ impl LedgerUrl {
         let url = ServiceUrl::parse(text, &schemes).and_then(|url| embedded_has_no_parts(url, text))?;
         Ok(if url.scheme().starts_with("redis") { Self::Redis(url) } else { Self::Postgres(url) })
     }
-}
-
-/// Where the password of the first URL in a text lies.
-pub(super) fn password(text: &str) -> Option<Range<usize>> {
-    let start = text.find("://")? + 3;
-    let (start, end) = authority(text, start);
-    let at = start + text[start..end].rfind('@')?;
-    let colon = start + text[start..at].find(':')?;
-    Some(colon + 1..at)
 }
 
 fn authority(text: &str, start: usize) -> (usize, usize) {
@@ -193,6 +193,7 @@ mod tests {
         assert_eq!(BrokerUrl::parse("http://mq").unwrap_err().span, 0..4);
         assert_eq!(BrokerUrl::parse("amqp://mq:56720000").unwrap_err().span, 10..18);
         assert_eq!(BrokerUrl::parse("amqp://u:p@/x").unwrap_err().message, "this URL has no host");
+        assert_eq!(BrokerUrl::parse("amqp://u:a/b@mq").unwrap_err().span, 12..13);
         assert_eq!(BrokerUrl::parse("embedded://x").unwrap_err().message, "`embedded` has no host and no path");
         assert_eq!(
             BrokerUrl::parse("mq:5672").unwrap_err().help,
