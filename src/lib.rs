@@ -27,6 +27,7 @@
 mod app;
 #[cfg(feature = "cli")]
 mod cli;
+mod executors;
 #[cfg(feature = "cli")]
 mod logging;
 #[cfg(feature = "cli")]
@@ -34,10 +35,12 @@ mod ops;
 mod stack;
 
 pub use app::{App, native};
+pub use executors::{RegistryError, registry};
 pub use stack::{OpenError, Stack};
 pub use upbeat_broker as broker;
 pub use upbeat_shared::{
-    client, clock, config, id, ledger, member, message, name, occurrence, retry, schedule, task, transport, verdict,
+    client, clock, config, id, ledger, member, message, name, occurrence, retry, schedule, task, transport,
+    verdict,
 };
 pub use upbeat_worker as worker;
 

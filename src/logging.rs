@@ -39,7 +39,9 @@ fn level_origin(loaded: &Loaded) -> Option<&Origin> {
 /// Flags, then our own variable, then `RUST_LOG`, then the file.
 fn directives(verbosity: Verbosity, loaded: &Loaded, level: &str) -> String {
     match (verbosity.verbose, verbosity.quiet) {
-        (1, _) => return "info,upbeat=debug,upbeat_shared=debug,upbeat_broker=debug,upbeat_worker=debug".to_owned(),
+        (1, _) => {
+            return "info,upbeat=debug,upbeat_shared=debug,upbeat_broker=debug,upbeat_worker=debug".to_owned();
+        }
         (2.., _) => return "trace".to_owned(),
         (_, 1..) => return "error".to_owned(),
         (0, 0) => {}

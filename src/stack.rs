@@ -63,8 +63,7 @@ impl Stack {
 
     /// The embedded broker's and ledger's file, if either of them is embedded.
     pub fn embedded_file(config: &Config) -> Option<PathBuf> {
-        let embedded =
-            config.ledger.url == LedgerUrl::Embedded || config.broker.url == BrokerUrl::Embedded;
+        let embedded = config.ledger.url == LedgerUrl::Embedded || config.broker.url == BrokerUrl::Embedded;
         embedded.then(|| config.data.join(format!("{}.sqlite3", config.namespace)))
     }
 }

@@ -14,7 +14,9 @@ use super::up;
 ///
 /// When it starts, the configuration's schedules are put in force.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  upbeat beat\n  upbeat beat --config /etc/upbeat.toml --listen 0.0.0.0:9464")]
+#[command(
+    after_help = "Examples:\n  upbeat beat\n  upbeat beat --config /etc/upbeat.toml --listen 0.0.0.0:9464"
+)]
 pub(crate) struct BeatCommand {
     #[command(flatten)]
     listen: ListenArgs,

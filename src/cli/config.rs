@@ -19,10 +19,14 @@ pub(crate) struct ConfigCommand {
 #[derive(Debug, Subcommand)]
 enum ConfigAction {
     /// Say what is wrong, and where; exit with 2 if anything is
-    #[command(after_help = "Examples:\n  upbeat config check\n  upbeat config check --config /etc/upbeat.toml")]
+    #[command(
+        after_help = "Examples:\n  upbeat config check\n  upbeat config check --config /etc/upbeat.toml"
+    )]
     Check,
     /// Print every setting in force, with where it comes from
-    #[command(after_help = "Examples:\n  upbeat config print\n  upbeat config print --json | jq 'select(.origin != \"default\")'")]
+    #[command(
+        after_help = "Examples:\n  upbeat config print\n  upbeat config print --json | jq 'select(.origin != \"default\")'"
+    )]
     Print,
 }
 

@@ -87,7 +87,7 @@ impl Context {
 
     fn load(&self, flags: Overrides, names: &[TaskName]) -> Result<Settings, Failure> {
         let sources = |flags| Sources { known_names: names, ..Sources::process(flags) };
-        let loaded = config::load(sources(flags.clone())).map_err(refused)?;
+        let loaded = config::load(&sources(flags.clone())).map_err(refused)?;
         // Where somebody chose a broker or a ledger, nobody wants to try the program out.
         let embedded = loaded.config.broker.url == BrokerUrl::Embedded
             && loaded.config.ledger.url == LedgerUrl::Embedded;
@@ -95,7 +95,7 @@ impl Context {
             return Ok(Settings { loaded, quickstart: false });
         }
         let flags = Overrides { config: Some(quickstart::PATH.into()), ..flags };
-        let loaded = config::load(Sources { read: &quickstart::read, ..sources(flags) }).map_err(refused)?;
+        let loaded = config::load(&Sources { read: &quickstart::read, ..sources(flags) }).map_err(refused)?;
         Ok(Settings { loaded, quickstart: true })
     }
 
@@ -130,9 +130,11 @@ pub(crate) fn refused(errors: config::ConfigErrors) -> Failure {
 fn unopened(error: OpenError) -> Failure {
     let message = error.to_string();
     match error {
-        OpenError::NoAdapter { .. } => Failure::usage(message)
-            .advice("use `embedded`, or a build with that adapter"),
-        OpenError::Ledger(_) | OpenError::Transport(_) => Failure::unreachable(message)
-            .advice("`upbeat doctor` looks at each part and says what to do"),
+        OpenError::NoAdapter { .. } => {
+            Failure::usage(message).advice("use `embedded`, or a build with that adapter")
+        }
+        OpenError::Ledger(_) | OpenError::Transport(_) => {
+            Failure::unreachable(message).advice("`upbeat doctor` looks at each part and says what to do")
+        }
     }
 }

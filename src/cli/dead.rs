@@ -67,7 +67,12 @@ struct Chosen {
 
 impl Which {
     fn filter(self) -> TaskFilter {
-        TaskFilter { states: vec![TaskState::Dead], name: self.name, queue: self.queue, ..TaskFilter::default() }
+        TaskFilter {
+            states: vec![TaskState::Dead],
+            name: self.name,
+            queue: self.queue,
+            ..TaskFilter::default()
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::process::ExitCode;
 
+use upbeat_broker::BeatError;
 use upbeat_shared::client::{PublishError, WaitError};
 use upbeat_shared::ledger::LedgerError;
 use upbeat_shared::name::NameError;
@@ -120,6 +121,16 @@ impl From<WaitError> for Failure {
             WaitError::Ledger(error) => error.into(),
             WaitError::TimedOut { id, .. } => Self::failed(error.to_string())
                 .advice(format!("it goes on; look at it with `upbeat tasks show {id}`")),
+            _ => Self::failed(error.to_string()),
+        }
+    }
+}
+
+impl From<BeatError> for Failure {
+    fn from(error: BeatError) -> Self {
+        match error {
+            BeatError::Ledger(error) => error.into(),
+            BeatError::Timing { .. } | BeatError::Twice(_) => Self::usage(error.to_string()),
             _ => Self::failed(error.to_string()),
         }
     }

@@ -45,7 +45,8 @@ impl HealthcheckCommand {
         let prefix = options::host_prefix();
         let now = stack.clock.now().unwrap_or_else(|| context.clock.wall());
         let members = stack.store.inspect.members().await?;
-        let here = members.iter().filter(|member| member.info.name == name || member.info.name.starts_with(&prefix));
+        let here =
+            members.iter().filter(|member| member.info.name == name || member.info.name.starts_with(&prefix));
         let alive: Vec<&str> = here
             .filter(|member| matches!(Standing::of(now, member), Standing::Alive | Standing::Draining))
             .map(|member| member.info.name.as_str())
@@ -54,7 +55,10 @@ impl HealthcheckCommand {
             return Err(Failure::failed(format!("no live member is called {name} or {prefix}…"))
                 .advice("start `upbeat up`, `upbeat beat` or `upbeat worker`; `upbeat workers list --all` shows who is there"));
         }
-        context.output.result(|| format!("{} is alive", alive.join(", ")), || json!({ "healthy": true, "members": alive }))
+        context.output.result(
+            || format!("{} is alive", alive.join(", ")),
+            || json!({ "healthy": true, "members": alive }),
+        )
     }
 }
 

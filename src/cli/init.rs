@@ -37,11 +37,17 @@ impl InitCommand {
         let mut options = OpenOptions::new();
         options.write(true);
         // Made in one step: two of them cannot overwrite each other unasked.
-        if self.force { options.create(true).truncate(true) } else { options.create_new(true) };
+        if self.force {
+            options.create(true).truncate(true)
+        } else {
+            options.create_new(true)
+        };
         let written = options.open(&self.file).and_then(|mut file| file.write_all(text.as_bytes()));
         written.map_err(|error| match error.kind() {
-            std::io::ErrorKind::AlreadyExists => Failure::failed(format!("{path} exists: nothing was written"))
-                .advice("--force replaces it; another FILE leaves it alone"),
+            std::io::ErrorKind::AlreadyExists => {
+                Failure::failed(format!("{path} exists: nothing was written"))
+                    .advice("--force replaces it; another FILE leaves it alone")
+            }
             _ => Failure::failed(format!("cannot write {path}: {error}")),
         })?;
         let human = || format!("wrote {path}; `upbeat config check` checks it, `upbeat up` runs it");

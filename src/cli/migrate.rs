@@ -44,9 +44,10 @@ async fn status(context: &Context) -> Result<(), Failure> {
         };
         format!("{}: schema version {} of {}, {verdict}", schema.describe(), status.found, status.known)
     };
-    context.output.result(human, || {
-        json!({ "ledger": schema.describe(), "found": status.found, "known": status.known })
-    })
+    context.output.result(
+        human,
+        || json!({ "ledger": schema.describe(), "found": status.found, "known": status.known }),
+    )
 }
 
 async fn up(context: &Context) -> Result<(), Failure> {

@@ -38,7 +38,9 @@ impl ArgsSource {
         let (text, place) = match self {
             Self::Text(text) => (text.clone(), "--args".to_owned()),
             Self::File(path) => (read_file(path, limit)?, path.display().to_string()),
-            Self::Stdin => (read_all(std::io::stdin(), limit, "standard input")?, "standard input".to_owned()),
+            Self::Stdin => {
+                (read_all(std::io::stdin(), limit, "standard input")?, "standard input".to_owned())
+            }
         };
         let raw: Box<RawValue> =
             serde_json::from_str(text.trim()).map_err(|error| no_json(text.trim(), &place, &error))?;
@@ -47,8 +49,9 @@ impl ArgsSource {
 }
 
 fn read_file(path: &Path, limit: usize) -> Result<String, Failure> {
-    let file = std::fs::File::open(path)
-        .map_err(|error| Failure::usage(format!("cannot read the arguments from {}: {error}", path.display())))?;
+    let file = std::fs::File::open(path).map_err(|error| {
+        Failure::usage(format!("cannot read the arguments from {}: {error}", path.display()))
+    })?;
     read_all(file, limit, &path.display().to_string())
 }
 

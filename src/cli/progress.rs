@@ -54,8 +54,12 @@ impl<'a> Progress<'a> {
     pub(crate) fn pace(&self) -> String {
         let took = self.context.clock.monotonic().saturating_sub(self.started);
         let seconds = took.as_secs_f64().max(0.001);
-        #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss,
-                reason = "a rate for a person to read")]
+        #[allow(
+            clippy::cast_precision_loss,
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a rate for a person to read"
+        )]
         let rate = (self.done as f64 / seconds) as u64;
         format!("in {} ({rate} a second)", rough(took))
     }

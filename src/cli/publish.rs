@@ -47,7 +47,13 @@ pub(crate) struct PublishCommand {
     #[arg(value_name = "NAME", value_parser = clap::value_parser!(TaskName))]
     name: TaskName,
     /// The arguments: JSON, a file, or - for standard input
-    #[arg(long, value_name = "JSON|@FILE|-", default_value = "null", hide_default_value = true, allow_hyphen_values = true)]
+    #[arg(
+        long,
+        value_name = "JSON|@FILE|-",
+        default_value = "null",
+        hide_default_value = true,
+        allow_hyphen_values = true
+    )]
     args: ArgsSource,
     /// The queue; the task's own from the configuration, or `default`
     #[arg(long, value_name = "QUEUE")]
@@ -170,12 +176,20 @@ impl PublishCommand {
         match duplicates {
             0 => {}
             1 if self.count == 1 => output.note("it was published before: nothing new was made"),
-            n => output.note(format_args!("{n} of {} were published before: nothing new was made of them", self.count)),
+            n => output.note(format_args!(
+                "{n} of {} were published before: nothing new was made of them",
+                self.count
+            )),
         }
         Ok(())
     }
 
-    async fn wait_for(&self, context: &Context, session: &Session, tasks: Vec<Published>) -> Result<(), Failure> {
+    async fn wait_for(
+        &self,
+        context: &Context,
+        session: &Session,
+        tasks: Vec<Published>,
+    ) -> Result<(), Failure> {
         let deadline = self.timeout.map(|timeout| context.clock.monotonic() + timeout);
         let mut failed = 0_usize;
         let total = tasks.len();
@@ -183,7 +197,10 @@ impl PublishCommand {
             let left = deadline.map(|deadline| deadline.saturating_sub(context.clock.monotonic()));
             let waiting = session.stack.client.wait(task.id, left.unwrap_or(Duration::MAX));
             let record = with_reminder(context, session, &task, waiting).await?;
-            context.output.result(|| task_view::details(session.now(), &record, &context.output), || record.to_json())?;
+            context.output.result(
+                || task_view::details(session.now(), &record, &context.output),
+                || record.to_json(),
+            )?;
             if record.state != TaskState::Succeeded {
                 failed += 1;
             }
@@ -211,7 +228,9 @@ async fn with_reminder<T, E: Into<Failure>>(
     // Only a remark: if the ledger fails, the wait itself will say so.
     if let Ok(records) = session.stack.store.inspect.get(vec![task.id]).await {
         let state = records.first().cloned().flatten();
-        let seen = state.map_or("not seen by the ledger yet".to_owned(), |record| task_view::standing(session.now(), &record));
+        let seen = state.map_or("not seen by the ledger yet".to_owned(), |record| {
+            task_view::standing(session.now(), &record)
+        });
         context.output.note(format_args!("waiting for {}: {seen}", task.id));
     }
     waiting.await.map_err(Into::into)

@@ -58,7 +58,18 @@ async fn list(context: &Context) -> Result<(), Failure> {
     let session = context.session(Access::Existing).await?;
     let queues = read(&session).await?;
     context.output.list(
-        &["QUEUE", "READY", "UNACKED", "SCHEDULED", "QUEUED", "RUNNING", "HELD", "SUCCEEDED", "DEAD", "STATUS"],
+        &[
+            "QUEUE",
+            "READY",
+            "UNACKED",
+            "SCHEDULED",
+            "QUEUED",
+            "RUNNING",
+            "HELD",
+            "SUCCEEDED",
+            "DEAD",
+            "STATUS",
+        ],
         &queues,
         cells,
         to_json,

@@ -78,7 +78,12 @@ async fn list(context: &Context, session: &Session) -> Result<(), Failure> {
     schedules.sort_by(|a, b| a.id.cmp(&b.id));
     let now = session.now();
     let output = &context.output;
-    output.list(&view::HEADER, &schedules, |schedule| view::cells(now, schedule), |schedule| view::json(now, schedule))?;
+    output.list(
+        &view::HEADER,
+        &schedules,
+        |schedule| view::cells(now, schedule),
+        |schedule| view::json(now, schedule),
+    )?;
     if schedules.is_empty() {
         output.note("no schedules: write some into upbeat.toml and start a beat");
     }
@@ -164,4 +169,3 @@ fn by_hand(now: Timestamp, id: &ScheduleId, definition: &ScheduleDefinition) -> 
     task.planned = Some(Planned { schedule_id: id.clone(), planned_at: now });
     Ok(task)
 }
-

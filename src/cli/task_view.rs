@@ -81,16 +81,17 @@ pub(crate) fn standing(now: Timestamp, task: &TaskRecord) -> String {
 /// Everything that is known of a task.
 pub(crate) fn details(now: Timestamp, task: &TaskRecord, output: &Output) -> String {
     let message = &task.message;
-    let mut view = Details::new(output.paint(&Cell::new(
-        format!("{} {}", message.name, task.id()),
-        Look::Strong,
-    )));
+    let mut view =
+        Details::new(output.paint(&Cell::new(format!("{} {}", message.name, task.id()), Look::Strong)));
     view.line("state", state_line(task, output));
     view.maybe("note", task.note.as_deref());
     view.line("queue", format!("{}, priority {}", message.queue, message.priority.get()));
     view.line("attempts", attempts_line(task));
     if let Some(planned) = &message.occurrence {
-        view.line("schedule", format!("{}, planned for {}", planned.schedule_id, local(now, planned.planned_at)));
+        view.line(
+            "schedule",
+            format!("{}, planned for {}", planned.schedule_id, local(now, planned.planned_at)),
+        );
     }
     view.maybe("dedup id", message.dedup_id.as_deref());
     view.maybe("tags", (!message.tags.is_empty()).then(|| message.tags.join(", ")));
@@ -201,7 +202,14 @@ mod tests {
         let row: Vec<String> = cells(now, &failed_once()).iter().map(|cell| cell.paint(false)).collect();
         assert_eq!(
             row[1..],
-            ["billing.invoice", "default", "scheduled", "1", "due in 30s", "failed: no connection to the bank"]
+            [
+                "billing.invoice",
+                "default",
+                "scheduled",
+                "1",
+                "due in 30s",
+                "failed: no connection to the bank"
+            ]
         );
     }
 

@@ -24,8 +24,10 @@ pub(crate) struct TasksCommand {
 #[derive(Debug, Subcommand)]
 enum TasksAction {
     /// List tasks, the newest first
-    #[command(after_help = "Examples:\n  upbeat tasks list\n  upbeat tasks list --state dead,running --since 1h\n  \
-                            upbeat tasks list --name report.load --limit 500 --json | jq .result")]
+    #[command(
+        after_help = "Examples:\n  upbeat tasks list\n  upbeat tasks list --state dead,running --since 1h\n  \
+                            upbeat tasks list --name report.load --limit 500 --json | jq .result"
+    )]
     List(ListArgs),
     /// Show everything about a task
     #[command(after_help = "Example:\n  upbeat tasks show 0198a2f0-0000-7000-8000-000000000001")]
@@ -43,7 +45,12 @@ enum TasksAction {
         #[arg(value_name = "ID", required = true)]
         ids: Vec<TaskId>,
         /// For the record
-        #[arg(long, value_name = "TEXT", default_value = "asked on the command line", hide_default_value = true)]
+        #[arg(
+            long,
+            value_name = "TEXT",
+            default_value = "asked on the command line",
+            hide_default_value = true
+        )]
         reason: String,
     },
     /// Run dead, cancelled or expired tasks again, and scheduled ones now
@@ -147,7 +154,8 @@ fn unknown(id: TaskId) -> Failure {
 
 async fn act(context: &Context, session: &Session, ids: Vec<TaskId>, action: Action) -> Result<(), Failure> {
     let answers = session.stack.store.inspect.act(ids.clone(), action.clone()).await?;
-    let told: Vec<Told> = ids.into_iter().zip(answers).map(|(id, answer)| Told::new(id, &action, answer)).collect();
+    let told: Vec<Told> =
+        ids.into_iter().zip(answers).map(|(id, answer)| Told::new(id, &action, answer)).collect();
     acts::report(&context.output, &told)
 }
 

@@ -15,8 +15,10 @@ use super::up;
 /// Ctrl-C or SIGTERM: it takes no more tasks, finishes what runs within the grace period and gives the rest back. The second
 /// one leaves at once, and what ran is run again by another worker.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  upbeat worker\n  upbeat worker --queues critical=6,default=3,low --concurrency 50\n  \
-                        upbeat worker --listen 0.0.0.0:9464 --grace 2m")]
+#[command(
+    after_help = "Examples:\n  upbeat worker\n  upbeat worker --queues critical=6,default=3,low --concurrency 50\n  \
+                        upbeat worker --listen 0.0.0.0:9464 --grace 2m"
+)]
 pub(crate) struct WorkerCommand {
     #[command(flatten)]
     listen: ListenArgs,

@@ -37,10 +37,7 @@ impl Readiness {
         for (name, ask) in &self.roles {
             why.extend(ask().into_iter().map(|reason| format!("{name}: {reason}")));
         }
-        let (ledger, broker) = tokio::join!(
-            within(self.store.ledger.now()),
-            within(self.transport.ping()),
-        );
+        let (ledger, broker) = tokio::join!(within(self.store.ledger.now()), within(self.transport.ping()),);
         why.extend(ledger.err().map(|reason| format!("ledger: {reason}")));
         why.extend(broker.err().map(|reason| format!("broker: {reason}")));
         why
