@@ -40,7 +40,8 @@ fn level_origin(loaded: &Loaded) -> Option<&Origin> {
 fn directives(verbosity: Verbosity, loaded: &Loaded, level: &str) -> String {
     match (verbosity.verbose, verbosity.quiet) {
         (1, _) => {
-            return "info,upbeat=debug,upbeat_shared=debug,upbeat_broker=debug,upbeat_worker=debug".to_owned();
+            return "info,upbeat=debug,upbeat_shared=debug,upbeat_broker=debug,upbeat_worker=debug"
+                .to_owned();
         }
         (2.., _) => return "trace".to_owned(),
         (_, 1..) => return "error".to_owned(),

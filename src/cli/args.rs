@@ -45,13 +45,13 @@ pub(crate) struct GlobalArgs {
     #[arg(long, global = true, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
     /// The broker: `embedded` or amqp://… [env: UPBEAT_BROKER]
-    #[arg(long, global = true, value_name = "URL")]
+    #[arg(long, global = true, hide_short_help = true, value_name = "URL")]
     pub(crate) broker: Option<String>,
     /// The ledger: `embedded`, postgres://… or redis://… [env: UPBEAT_LEDGER]
-    #[arg(long, global = true, value_name = "URL")]
+    #[arg(long, global = true, hide_short_help = true, value_name = "URL")]
     pub(crate) ledger: Option<String>,
     /// One tenant's world; worlds do not see each other [env: UPBEAT_NAMESPACE]
-    #[arg(long, global = true, value_name = "NAME")]
+    #[arg(long, global = true, hide_short_help = true, value_name = "NAME")]
     pub(crate) namespace: Option<String>,
     /// Print one JSON object a line, also for errors (on stderr)
     #[arg(long, global = true, env = "UPBEAT_JSON", hide_env_values = true)]
@@ -63,10 +63,10 @@ pub(crate) struct GlobalArgs {
     #[arg(short, long, global = true, action = ArgAction::Count)]
     pub(crate) quiet: u8,
     /// What is logged: a level, or a list of target=level [env: UPBEAT_LOG, RUST_LOG]
-    #[arg(long, global = true, value_name = "LEVEL")]
+    #[arg(long, global = true, hide_short_help = true, value_name = "LEVEL")]
     pub(crate) log: Option<String>,
     /// How log lines look: `auto` is human on a terminal and JSON elsewhere [env: UPBEAT_LOG_FORMAT]
-    #[arg(long, global = true, value_name = "FORMAT", value_parser = ["auto", "human", "json"], hide_possible_values = false)]
+    #[arg(long, global = true, hide_short_help = true, value_name = "FORMAT", value_parser = ["auto", "human", "json"], hide_possible_values = false)]
     pub(crate) log_format: Option<String>,
 }
 
@@ -91,37 +91,22 @@ impl GlobalArgs {
     }
 }
 
-/// What to do.
+/// What to do. Each command is described where it is done.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Run every role in one process
     Up(UpCommand),
-    /// Run a beat: turns time into tasks
     Beat(BeatCommand),
-    /// Run a worker: takes tasks from queues and runs them
     Worker(WorkerCommand),
-    /// Publish a task, now or later
     Publish(PublishCommand),
-    /// Look at tasks; cancel, retry and rerun them
     Tasks(TasksCommand),
-    /// Look at tasks that failed for good; replay or drop them
     Dead(DeadCommand),
-    /// Look at schedules, check and trigger them
     Schedules(SchedulesCommand),
-    /// Look at queues, pause and resume them
     Queues(QueuesCommand),
-    /// Look at the workers
     Workers(WorkersCommand),
-    /// Check the configuration, or print what is in force
     Config(ConfigCommand),
-    /// Look at the ledger's schema, or bring it up to date
     Migrate(MigrateCommand),
-    /// Reach everything; print versions and advice
     Doctor(DoctorCommand),
-    /// Answer whether the role on this host works; for containers
     Healthcheck(HealthcheckCommand),
-    /// Write a commented upbeat.toml
     Init(InitCommand),
-    /// Print a completion script for a shell
     Completions(CompletionsCommand),
 }

@@ -102,6 +102,11 @@ impl Context {
     /// Configuration, broker and ledger, for a command that looks or acts and then ends.
     pub(crate) async fn session(&self, access: Access) -> Result<Session, Failure> {
         let settings = self.settings()?;
+        self.session_with(settings, access).await
+    }
+
+    /// As [`Context::session`], for a command that checks its input against the configuration before anything is opened.
+    pub(crate) async fn session_with(&self, settings: Settings, access: Access) -> Result<Session, Failure> {
         logging::for_a_command(self.global.verbosity(), &settings.loaded, &self.clock);
         let stack = self.open(&settings, access).await?;
         Ok(Session { settings, stack })
@@ -127,7 +132,7 @@ pub(crate) fn refused(errors: config::ConfigErrors) -> Failure {
     Failure::usage(errors.to_string().trim_start_matches("error: ").trim_end())
 }
 
-fn unopened(error: OpenError) -> Failure {
+pub(crate) fn unopened(error: OpenError) -> Failure {
     let message = error.to_string();
     match error {
         OpenError::NoAdapter { .. } => {

@@ -89,8 +89,9 @@ pub(crate) struct PublishCommand {
 
 impl PublishCommand {
     pub(crate) async fn run(self, context: &Context) -> Result<(), Failure> {
-        let session = context.session(Access::Create).await?;
-        let args = self.args.read(session.config().limits.body_bytes)?;
+        let settings = context.settings()?;
+        let args = self.args.read(settings.config().limits.body_bytes)?;
+        let session = context.session_with(settings, Access::Create).await?;
         self.warn_if_unknown(context, &session);
         let task = self.task(&session, args);
         let published = self.publish(context, &session, task).await?;
