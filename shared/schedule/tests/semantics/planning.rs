@@ -273,6 +273,8 @@ fn expected(due: &[Timestamp], now: Timestamp, policy: CatchUpPolicy) -> Vec<Tim
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(500) })]
+
     #[test]
     fn every_occurrence_is_accounted_for_once(
         rule in 0..5_usize,

@@ -45,6 +45,15 @@ fn elapsed_steps_are_counted_from_the_epoch() {
 }
 
 #[test]
+fn nanoseconds_before_the_epoch_are_rounded_down() {
+    let next = every("1ms")
+        .compile()
+        .expect("valid")
+        .next(at("1969-12-31T23:59:59.9999995Z"));
+    assert_eq!(next, Some(Timestamp::UNIX_EPOCH));
+}
+
+#[test]
 fn elapsed_steps_are_counted_from_the_start_and_the_start_is_one() {
     let spec = TimingSpec {
         starts: Some("2026-01-01T00:07:00Z".into()),
@@ -290,6 +299,8 @@ fn walk(zone: &TimeZone, anchor: DateTime, step: Span, count: i64) -> Vec<Timest
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
     #[test]
     fn the_nth_occurrence_is_start_plus_n_steps(
         months in 0..30_i32, days in 0..70_i32, hours in 0..50_i32,

@@ -1,6 +1,6 @@
 //! What the rest of the product sees: names, notation, jitter, and how fast an answer comes.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use jiff::{SignedDuration, Timestamp};
 use upbeat_schedule::{
@@ -171,13 +171,19 @@ fn every_answer_comes_within_a_bound() {
         cron("0 0 31W 8 6#5", Some("Australia/Lord_Howe")),
     ];
     for spec in slow {
-        let started = Instant::now();
         let timetable = spec.compile().expect("valid");
-        let next = timetable.next(from);
-        // Measured optimised: below half a millisecond. This build is not, and its host is busy.
-        assert!(
-            started.elapsed() < Duration::from_millis(250),
-            "{spec:?}: {next:?}"
-        );
+        let seconds =
+            (0..5).map(|_| seconds_for(|| (spec.compile().is_ok(), timetable.next(from))));
+        let fastest = seconds.fold(f64::MAX, f64::min);
+        // Optimised they take less than half a millisecond; this build is not, so the bound is
+        // above that, and yet below what a search through all years takes.
+        assert!(fastest < 0.012, "{spec:?}: {fastest} s");
     }
+}
+
+/// The host is busy, so one measurement says little, but the fastest of several does.
+fn seconds_for<T>(work: impl FnOnce() -> T) -> f64 {
+    let started = Instant::now();
+    std::hint::black_box(work());
+    started.elapsed().as_secs_f64()
 }
