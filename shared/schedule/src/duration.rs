@@ -42,10 +42,7 @@ pub fn parse_duration(text: &str) -> Result<SignedDuration, TimingError> {
 
 /// Any duration that is not negative. `forms` says what may be written.
 pub(crate) fn parse_step(text: &str, forms: &str) -> Result<Step, TimingError> {
-    let span: Span = text
-        .trim()
-        .parse()
-        .map_err(|_| not_a_duration(text, forms))?;
+    let span: Span = text.trim().parse().map_err(|_| not_a_duration(text, forms))?;
     if span.is_negative() {
         return Err(TimingError::whole(text, "a duration cannot be negative here").help(forms));
     }
@@ -53,8 +50,7 @@ pub(crate) fn parse_step(text: &str, forms: &str) -> Result<Step, TimingError> {
         return Err(TimingError::whole(text, "this is finer than a microsecond")
             .help("instants have whole microseconds"));
     }
-    let time =
-        elapsed(&span).ok_or_else(|| TimingError::whole(text, "this duration is too long"))?;
+    let time = elapsed(&span).ok_or_else(|| TimingError::whole(text, "this duration is too long"))?;
     let months = i64::from(span.get_years()) * 12 + i64::from(span.get_months());
     let days = i64::from(span.get_weeks()) * 7 + i64::from(span.get_days());
     if months == 0 && days == 0 {
@@ -65,9 +61,7 @@ pub(crate) fn parse_step(text: &str, forms: &str) -> Result<Step, TimingError> {
 
 fn elapsed(span: &Span) -> Option<SignedDuration> {
     SignedDuration::from_secs(i64::from(span.get_hours()) * 3600)
-        .checked_add(SignedDuration::from_secs(
-            span.get_minutes().checked_mul(60)?,
-        ))?
+        .checked_add(SignedDuration::from_secs(span.get_minutes().checked_mul(60)?))?
         .checked_add(SignedDuration::from_secs(span.get_seconds()))?
         .checked_add(SignedDuration::from_millis(span.get_milliseconds()))?
         .checked_add(SignedDuration::from_micros(span.get_microseconds()))
@@ -124,12 +118,7 @@ mod tests {
 
     #[test]
     fn calendar_units_are_refused_where_time_is_fixed() {
-        let help = |text| {
-            parse_duration(text)
-                .expect_err(text)
-                .help
-                .unwrap_or_default()
-        };
+        let help = |text| parse_duration(text).expect_err(text).help.unwrap_or_default();
         assert!(help("7d").contains("`168h`"));
         assert!(help("2 weeks").contains("`336h`"));
         for text in ["1mo", "P1M", "1 year", "P1Y", "1d 2h"] {
@@ -139,18 +128,8 @@ mod tests {
 
     #[test]
     fn calendar_steps_keep_their_units() {
-        let expected = CalendarStep {
-            months: 14,
-            days: 17,
-            time: SignedDuration::from_hours(5),
-        };
-        assert_eq!(
-            parse_step("P1Y2M2W3DT5H", FORMS),
-            Ok(Step::Calendar(expected))
-        );
-        assert_eq!(
-            parse_step("1y 2mo 2w 3d 5h", FORMS),
-            Ok(Step::Calendar(expected))
-        );
+        let expected = CalendarStep { months: 14, days: 17, time: SignedDuration::from_hours(5) };
+        assert_eq!(parse_step("P1Y2M2W3DT5H", FORMS), Ok(Step::Calendar(expected)));
+        assert_eq!(parse_step("1y 2mo 2w 3d 5h", FORMS), Ok(Step::Calendar(expected)));
     }
 }

@@ -58,18 +58,10 @@ pub(crate) enum Instants {
 
 impl Wall {
     /// An interval schedule: every matching time that exists, as often as it exists.
-    pub(crate) const ELAPSED: Self = Self {
-        gap: Gap::Skip,
-        fold: Fold::Both,
-    };
+    pub(crate) const ELAPSED: Self = Self { gap: Gap::Skip, fold: Fold::Both };
 
     /// The first instant after `after` at which the wall clock matches, by these rules.
-    pub(crate) fn next(
-        self,
-        pattern: &Pattern,
-        zone: &TimeZone,
-        after: Timestamp,
-    ) -> Option<Timestamp> {
+    pub(crate) fn next(self, pattern: &Pattern, zone: &TimeZone, after: Timestamp) -> Option<Timestamp> {
         let mut at = floor_secs(after) + 1;
         let mut horizon = at.max(LAST_IRREGULAR_CHANGE_SECS) + CALENDAR_CYCLE_SECS;
         let mut stretch = Stretch::around(zone, at)?;
@@ -126,17 +118,12 @@ impl Wall {
     pub(crate) fn instants(self, zone: &TimeZone, civil: DateTime) -> Instants {
         let wall = zone.to_ambiguous_timestamp(civil);
         match wall.offset() {
-            AmbiguousOffset::Unambiguous { .. } => {
-                wall.unambiguous().map_or(Instants::None, Instants::One)
-            }
+            AmbiguousOffset::Unambiguous { .. } => wall.unambiguous().map_or(Instants::None, Instants::One),
             AmbiguousOffset::Gap { .. } => match self.gap {
                 Gap::Skip => Instants::None,
                 // The earlier reading of a time in the gap lies before the gap, and nothing lies in between.
                 Gap::RunAfter => {
-                    let end = wall
-                        .earlier()
-                        .ok()
-                        .and_then(|before| zone.following(before).next());
+                    let end = wall.earlier().ok().and_then(|before| zone.following(before).next());
                     end.map_or(Instants::None, |end| Instants::One(end.timestamp()))
                 }
             },
@@ -171,9 +158,7 @@ impl Stretch {
     fn around(zone: &TimeZone, at: i64) -> Option<Self> {
         let instant = Timestamp::from_second(at).ok()?;
         let offset = offset_secs(zone, instant);
-        let just_after = instant
-            .checked_add(SignedDuration::from_nanos(1))
-            .unwrap_or(instant);
+        let just_after = instant.checked_add(SignedDuration::from_nanos(1)).unwrap_or(instant);
         let (start, offset_before) = match zone.preceding(just_after).next() {
             Some(change) => {
                 let second = SignedDuration::from_secs(1);
@@ -188,37 +173,16 @@ impl Stretch {
     /// The stretch after this one; none at the end of time.
     fn following(&self, zone: &TimeZone) -> Option<Self> {
         let start = Timestamp::from_second(self.end).ok()?;
-        Some(Self::ending(
-            zone,
-            start,
-            self.end,
-            self.offset,
-            self.offset_after,
-        ))
+        Some(Self::ending(zone, start, self.end, self.offset, self.offset_after))
     }
 
     /// Finds the end of the stretch that holds an instant.
-    fn ending(
-        zone: &TimeZone,
-        instant: Timestamp,
-        start: i64,
-        offset_before: i64,
-        offset: i64,
-    ) -> Self {
+    fn ending(zone: &TimeZone, instant: Timestamp, start: i64, offset_before: i64, offset: i64) -> Self {
         let (end, offset_after) = match zone.following(instant).next() {
-            Some(change) => (
-                change.timestamp().as_second(),
-                change.offset().seconds().into(),
-            ),
+            Some(change) => (change.timestamp().as_second(), change.offset().seconds().into()),
             None => (i64::MAX, offset),
         };
-        Self {
-            start,
-            end,
-            offset,
-            offset_before,
-            offset_after,
-        }
+        Self { start, end, offset, offset_before, offset_after }
     }
 
     /// Whether the gap before this stretch removes a matching time.
@@ -234,11 +198,7 @@ fn offset_secs(zone: &TimeZone, at: Timestamp) -> i64 {
 
 fn floor_secs(at: Timestamp) -> i64 {
     // jiff gives fractions the sign of the instant.
-    if at.subsec_nanosecond() < 0 {
-        at.as_second() - 1
-    } else {
-        at.as_second()
-    }
+    if at.subsec_nanosecond() < 0 { at.as_second() - 1 } else { at.as_second() }
 }
 
 const EPOCH: DateTime = DateTime::constant(1970, 1, 1, 0, 0, 0, 0);

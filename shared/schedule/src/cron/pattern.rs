@@ -36,10 +36,7 @@ impl Pattern {
     pub(crate) fn in_other_years(&self) -> Option<Self> {
         match self.years {
             Years::All => None,
-            Years::Listed(_) => Some(Self {
-                years: Years::All,
-                ..self.clone()
-            }),
+            Years::Listed(_) => Some(Self { years: Years::All, ..self.clone() }),
         }
     }
 

@@ -21,14 +21,8 @@ fn folds() -> impl Strategy<Value = Fold> {
 
 /// An instant near a change of clocks of the zone, if it has one near that year.
 fn near_a_change(zone: &TimeZone, around: Timestamp, by: SignedDuration) -> Timestamp {
-    let change = zone
-        .following(around)
-        .next()
-        .or_else(|| zone.preceding(around).next());
-    change
-        .map_or(around, |change| change.timestamp())
-        .saturating_add(by)
-        .expect("no units")
+    let change = zone.following(around).next().or_else(|| zone.preceding(around).next());
+    change.map_or(around, |change| change.timestamp()).saturating_add(by).expect("no units")
 }
 
 /// As far as the oracle can look at this density in reasonable time.
@@ -57,28 +51,11 @@ fn check(
     let zone = zone(name).expect("known");
     let expected = rule.occurrences(&zone, gap, fold, (after, until));
     let Ok(timetable) = spec.compile() else {
-        prop_assert!(
-            expected.is_empty(),
-            "`{}` was refused, but fires at {:?}",
-            rule.text,
-            expected[0]
-        );
+        prop_assert!(expected.is_empty(), "`{}` was refused, but fires at {:?}", rule.text, expected[0]);
         return Ok(());
     };
-    let found: Vec<Timestamp> = timetable
-        .after(after)
-        .take_while(|at| *at <= until)
-        .collect();
-    prop_assert_eq!(
-        found,
-        expected,
-        "`{}` in {} after {}, {:?}, {:?}",
-        rule.text,
-        name,
-        after,
-        gap,
-        fold
-    );
+    let found: Vec<Timestamp> = timetable.after(after).take_while(|at| *at <= until).collect();
+    prop_assert_eq!(found, expected, "`{}` in {} after {}, {:?}, {:?}", rule.text, name, after, gap, fold);
     Ok(())
 }
 
@@ -86,23 +63,12 @@ fn check(
 fn random_expressions_near_changes_of_clocks() {
     let names: Vec<&str> = zone_names().collect();
     let mut runner = TestRunner::new_with_rng(
-        Config {
-            cases: 2500,
-            failure_persistence: None,
-            ..Config::default()
-        },
+        Config { cases: 2500, failure_persistence: None, ..Config::default() },
         TestRng::from_seed(RngAlgorithm::ChaCha, &[7; 32]),
     );
     let years = -2_500_000_000..6_000_000_000_i64;
     let by = -120_000_000_000..10_000_000_000_i64;
-    let cases = (
-        rule(),
-        proptest::sample::select(names),
-        gaps(),
-        folds(),
-        years,
-        by,
-    );
+    let cases = (rule(), proptest::sample::select(names), gaps(), folds(), years, by);
     let result = runner.run(&cases, |(rule, name, gap, fold, around, by)| {
         let around = Timestamp::from_second(around).expect("in range");
         let by = SignedDuration::from_micros(by);
@@ -124,18 +90,15 @@ fn every_zone_at_its_changes_of_clocks() {
         let mut after = Timestamp::from_second(-2_500_000_000).expect("in range");
         for step in 0..4_u32 {
             let rule = rules.new_tree(&mut runner).expect("generates").current();
-            let skip =
-                300_000_000 * (1 + i64::from(step)) + 7_919 * i64::try_from(index).expect("small");
+            let skip = 300_000_000 * (1 + i64::from(step)) + 7_919 * i64::try_from(index).expect("small");
             after = near_a_change(
                 &zone,
                 after + SignedDuration::from_secs(skip),
                 SignedDuration::from_hours(-20),
             );
-            for (gap, fold) in [
-                (Gap::RunAfter, Fold::First),
-                (Gap::Skip, Fold::Second),
-                (Gap::RunAfter, Fold::Both),
-            ] {
+            for (gap, fold) in
+                [(Gap::RunAfter, Fold::First), (Gap::Skip, Fold::Second), (Gap::RunAfter, Fold::Both)]
+            {
                 let found = check(&rule, name, (gap, fold), (after, after + three_days));
                 assert!(found.is_ok(), "{found:?}");
             }

@@ -4,22 +4,13 @@ use jiff::Timestamp;
 use upbeat_schedule::TimingSpec;
 
 fn spec(cron: &str) -> TimingSpec {
-    TimingSpec {
-        cron: Some(cron.into()),
-        ..TimingSpec::default()
-    }
+    TimingSpec { cron: Some(cron.into()), ..TimingSpec::default() }
 }
 
 fn next(spec: &TimingSpec, from: &str, count: usize) -> Vec<String> {
-    let timetable = spec
-        .compile()
-        .unwrap_or_else(|error| panic!("{spec:?}: {error}"));
+    let timetable = spec.compile().unwrap_or_else(|error| panic!("{spec:?}: {error}"));
     let from: Timestamp = from.parse().expect("an instant");
-    timetable
-        .after(from)
-        .take(count)
-        .map(|at| at.to_string())
-        .collect()
+    timetable.after(from).take(count).map(|at| at.to_string()).collect()
 }
 
 #[test]
@@ -70,69 +61,35 @@ fn these_are_the_same() {
     ];
     for (written, meant) in same {
         let from = "2024-01-31T00:00:00Z";
-        assert_eq!(
-            next(&spec(written), from, 60),
-            next(&spec(meant), from, 60),
-            "{written} and {meant}"
-        );
+        assert_eq!(next(&spec(written), from, 60), next(&spec(meant), from, 60), "{written} and {meant}");
     }
 }
 
 #[test]
 fn last_nearest_and_nth_days() {
     let cases: [(&str, &[&str]); 14] = [
-        (
-            "0 0 L * *",
-            &["2026-01-31", "2026-02-28", "2026-03-31", "2026-04-30"],
-        ),
+        ("0 0 L * *", &["2026-01-31", "2026-02-28", "2026-03-31", "2026-04-30"]),
         ("0 0 L-1 2 *", &["2026-02-27", "2027-02-27", "2028-02-28"]),
         ("0 0 LW * *", &["2026-01-30", "2026-02-27", "2026-03-31"]),
-        (
-            "0 0 15W * *",
-            &[
-                "2026-01-15",
-                "2026-02-16",
-                "2026-03-16",
-                "2026-04-15",
-                "2026-05-15",
-            ],
-        ),
+        ("0 0 15W * *", &["2026-01-15", "2026-02-16", "2026-03-16", "2026-04-15", "2026-05-15"]),
         // The first is a Sunday in February, March and November: the nearest is the 2nd, not in the month before.
         ("0 0 1W * *", &["2026-01-01", "2026-02-02", "2026-03-02"]),
         // 1 August 2026 is a Saturday.
         ("0 0 1W 8 *", &["2026-08-03", "2027-08-02"]),
         // 31 May 2026 is a Sunday; months without a 31st are passed over.
-        (
-            "0 0 31W * *",
-            &["2026-01-30", "2026-03-31", "2026-05-29", "2026-07-31"],
-        ),
-        (
-            "0 0 L,15 * *",
-            &["2026-01-15", "2026-01-31", "2026-02-15", "2026-02-28"],
-        ),
+        ("0 0 31W * *", &["2026-01-30", "2026-03-31", "2026-05-29", "2026-07-31"]),
+        ("0 0 L,15 * *", &["2026-01-15", "2026-01-31", "2026-02-15", "2026-02-28"]),
         ("0 0 * * 5#3", &["2026-01-16", "2026-02-20", "2026-03-20"]),
         ("0 0 * * 5L", &["2026-01-30", "2026-02-27", "2026-03-27"]),
         ("0 0 * * 0#5", &["2026-03-29", "2026-05-31", "2026-08-30"]),
-        (
-            "0 0 * * 1#1,3#2",
-            &["2026-01-05", "2026-01-14", "2026-02-02"],
-        ),
+        ("0 0 * * 1#1,3#2", &["2026-01-05", "2026-01-14", "2026-02-02"]),
         // Either of the two day fields.
-        (
-            "0 0 L * 5#1",
-            &["2026-01-02", "2026-01-31", "2026-02-06", "2026-02-28"],
-        ),
-        (
-            "0 0 13 * 5L",
-            &["2026-01-13", "2026-01-30", "2026-02-13", "2026-02-27"],
-        ),
+        ("0 0 L * 5#1", &["2026-01-02", "2026-01-31", "2026-02-06", "2026-02-28"]),
+        ("0 0 13 * 5L", &["2026-01-13", "2026-01-30", "2026-02-13", "2026-02-27"]),
     ];
     for (cron, expected) in cases {
         let found = next(&spec(cron), "2025-12-31T12:00:00Z", expected.len());
-        let dates: Vec<&str> = found
-            .iter()
-            .map(|at| at.trim_end_matches("T00:00:00Z"))
-            .collect();
+        let dates: Vec<&str> = found.iter().map(|at| at.trim_end_matches("T00:00:00Z")).collect();
         assert_eq!(dates, expected, "{cron}");
     }
 }
@@ -143,37 +100,20 @@ fn a_star_in_either_day_field_makes_it_both() {
     // */5 is Sunday and Friday, among the first seven days only.
     assert_eq!(
         next(&spec(first_fridays), "2026-01-31T00:00:00Z", 3),
-        [
-            "2026-02-01T00:00:00Z",
-            "2026-02-06T00:00:00Z",
-            "2026-03-01T00:00:00Z"
-        ]
+        ["2026-02-01T00:00:00Z", "2026-02-06T00:00:00Z", "2026-03-01T00:00:00Z"]
     );
     // A list is restricted, whatever comes after its first character.
     assert_eq!(
         next(&spec("0 0 1,*/10 * 1"), "2026-02-01T12:00:00Z", 3),
-        [
-            "2026-02-02T00:00:00Z",
-            "2026-02-09T00:00:00Z",
-            "2026-02-11T00:00:00Z"
-        ]
+        ["2026-02-02T00:00:00Z", "2026-02-09T00:00:00Z", "2026-02-11T00:00:00Z"]
     );
 }
 
 #[test]
 fn seconds_come_first_and_years_last() {
     assert_eq!(
-        next(
-            &spec("15,45 59 23 31 12 * 2030,2032"),
-            "2026-01-01T00:00:00Z",
-            9
-        ),
-        [
-            "2030-12-31T23:59:15Z",
-            "2030-12-31T23:59:45Z",
-            "2032-12-31T23:59:15Z",
-            "2032-12-31T23:59:45Z"
-        ]
+        next(&spec("15,45 59 23 31 12 * 2030,2032"), "2026-01-01T00:00:00Z", 9),
+        ["2030-12-31T23:59:15Z", "2030-12-31T23:59:45Z", "2032-12-31T23:59:15Z", "2032-12-31T23:59:45Z"]
     );
 }
 
@@ -198,8 +138,5 @@ fn every_is_a_macro_too() {
         next(&spec("@every 90s"), "2026-01-01T00:00:00Z", 2),
         ["2026-01-01T00:01:30Z", "2026-01-01T00:03:00Z"]
     );
-    assert_eq!(
-        next(&spec("@Every 1 month"), "2026-01-15T00:00:00Z", 1),
-        ["2026-02-01T00:00:00Z"]
-    );
+    assert_eq!(next(&spec("@Every 1 month"), "2026-01-15T00:00:00Z", 1), ["2026-02-01T00:00:00Z"]);
 }

@@ -16,12 +16,7 @@ pub(crate) struct Field {
 }
 
 fn plain(text: String, numbers: impl IntoIterator<Item = u32>) -> Field {
-    Field {
-        text,
-        numbers: numbers.into_iter().collect(),
-        open: false,
-        star: false,
-    }
+    Field { text, numbers: numbers.into_iter().collect(), open: false, star: false }
 }
 
 /// From `start` to `end`, over the field's end if need be.
@@ -55,10 +50,7 @@ fn range(min: u32, max: u32, wraps: bool) -> BoxedStrategy<Field> {
             let (start, end) = if wraps { (a, b) } else { (a.min(b), a.max(b)) };
             let numbers = turn(start, end, min, max);
             if stepped {
-                plain(
-                    format!("{start}-{end}/{step}"),
-                    numbers.into_iter().step_by(step as usize),
-                )
+                plain(format!("{start}-{end}/{step}"), numbers.into_iter().step_by(step as usize))
             } else {
                 plain(format!("{start}-{end}"), numbers)
             }
@@ -69,10 +61,7 @@ fn range(min: u32, max: u32, wraps: bool) -> BoxedStrategy<Field> {
 fn open(min: u32, max: u32) -> BoxedStrategy<Field> {
     let from = (min..=max, 1..=(max - min)).prop_map(move |(start, step)| Field {
         open: true,
-        ..plain(
-            format!("{start}/{step}"),
-            (start..=max).step_by(step as usize),
-        )
+        ..plain(format!("{start}/{step}"), (start..=max).step_by(step as usize))
     });
     prop_oneof![star(min, max), from].boxed()
 }
@@ -80,18 +69,9 @@ fn open(min: u32, max: u32) -> BoxedStrategy<Field> {
 fn star(min: u32, max: u32) -> BoxedStrategy<Field> {
     (1..=(max - min))
         .prop_map(move |step| {
-            let text = if step == 1 {
-                "*".into()
-            } else {
-                format!("*/{step}")
-            };
+            let text = if step == 1 { "*".into() } else { format!("*/{step}") };
             let numbers = (min..=max).step_by(step as usize).collect();
-            Field {
-                text,
-                numbers,
-                open: true,
-                star: true,
-            }
+            Field { text, numbers, open: true, star: true }
         })
         .boxed()
 }
@@ -107,13 +87,7 @@ fn clock(min: u32, max: u32) -> BoxedStrategy<Field> {
 }
 
 fn everything(min: u32, max: u32) -> BoxedStrategy<Field> {
-    Just(Field {
-        text: "*".into(),
-        numbers: (min..=max).collect(),
-        open: true,
-        star: true,
-    })
-    .boxed()
+    Just(Field { text: "*".into(), numbers: (min..=max).collect(), open: true, star: true }).boxed()
 }
 
 fn month_days() -> impl Strategy<Value = (String, bool, Vec<MonthDay>)> {
@@ -124,8 +98,7 @@ fn month_days() -> impl Strategy<Value = (String, bool, Vec<MonthDay>)> {
         1 => range(1, 31, false),
         1 => star(1, 31),
     ];
-    let dates =
-        dates.prop_map(|field| (field.text, field.star, vec![MonthDay::Dates(field.numbers)]));
+    let dates = dates.prop_map(|field| (field.text, field.star, vec![MonthDay::Dates(field.numbers)]));
     let special = prop_oneof![
         Just(("L".to_owned(), MonthDay::Last)),
         Just(("LW".to_owned(), MonthDay::LastWeekday)),
@@ -150,8 +123,7 @@ fn week_days() -> impl Strategy<Value = (String, bool, Vec<WeekDay>)> {
     ];
     let days = days.prop_map(|field| (field.text, field.star, vec![WeekDay::Days(field.numbers)]));
     let special = prop_oneof![
-        (0..=6_u32, 1..=5_u32)
-            .prop_map(|(day, nth)| (format!("{day}#{nth}"), WeekDay::Nth(day, nth))),
+        (0..=6_u32, 1..=5_u32).prop_map(|(day, nth)| (format!("{day}#{nth}"), WeekDay::Nth(day, nth))),
         (0..=6_u32).prop_map(|day| (format!("{day}L"), WeekDay::Last(day))),
         Just(("Fri".to_owned(), WeekDay::Days([5].into()))),
         Just(("7".to_owned(), WeekDay::Days([0].into()))),
@@ -170,35 +142,21 @@ fn months() -> BoxedStrategy<Field> {
 /// Expressions of five and six fields.
 pub(crate) fn rule() -> impl Strategy<Value = Rule> {
     let second = proptest::option::weighted(0.3, clock(0, 59));
-    (
-        second,
-        clock(0, 59),
-        clock(0, 23),
-        month_days(),
-        months(),
-        week_days(),
+    (second, clock(0, 59), clock(0, 23), month_days(), months(), week_days()).prop_map(
+        |(second, minute, hour, (dom, dom_star, of_month), month, (dow, dow_star, of_week))| {
+            let seconds = second.as_ref().map_or_else(String::new, |field| format!("{} ", field.text));
+            let interval = minute.open || hour.open || second.as_ref().is_some_and(|field| field.open);
+            Rule {
+                text: format!("{seconds}{} {} {dom} {} {dow}", minute.text, hour.text, month.text),
+                seconds: second.map_or_else(|| [0].into(), |field| field.numbers),
+                minutes: minute.numbers,
+                hours: hour.numbers,
+                months: month.numbers,
+                of_month,
+                of_week,
+                both: dom_star || dow_star,
+                interval,
+            }
+        },
     )
-        .prop_map(
-            |(second, minute, hour, (dom, dom_star, of_month), month, (dow, dow_star, of_week))| {
-                let seconds = second
-                    .as_ref()
-                    .map_or_else(String::new, |field| format!("{} ", field.text));
-                let interval =
-                    minute.open || hour.open || second.as_ref().is_some_and(|field| field.open);
-                Rule {
-                    text: format!(
-                        "{seconds}{} {} {dom} {} {dow}",
-                        minute.text, hour.text, month.text
-                    ),
-                    seconds: second.map_or_else(|| [0].into(), |field| field.numbers),
-                    minutes: minute.numbers,
-                    hours: hour.numbers,
-                    months: month.numbers,
-                    of_month,
-                    of_week,
-                    both: dom_star || dow_star,
-                    interval,
-                }
-            },
-        )
 }

@@ -51,11 +51,7 @@ impl Rule {
         fold: Fold,
         (after, until): (Timestamp, Timestamp),
     ) -> Vec<Timestamp> {
-        let (gap, fold) = if self.interval {
-            (Gap::Skip, Fold::Both)
-        } else {
-            (gap, fold)
-        };
+        let (gap, fold) = if self.interval { (Gap::Skip, Fold::Both) } else { (gap, fold) };
         let mut found = BTreeSet::new();
         let mut date = zone.to_datetime(after).date() - 2.days();
         let end = zone.to_datetime(until).date() + 2.days();
@@ -68,10 +64,7 @@ impl Rule {
             }
             date = date.tomorrow().expect("in range");
         }
-        found
-            .into_iter()
-            .filter(|at| *at > after && *at <= until)
-            .collect()
+        found.into_iter().filter(|at| *at > after && *at <= until).collect()
     }
 
     /// How many times of day match.
@@ -83,9 +76,7 @@ impl Rule {
         let field = |number: &u32| i8::try_from(*number).expect("small");
         self.hours.iter().flat_map(move |hour| {
             self.minutes.iter().flat_map(move |minute| {
-                self.seconds
-                    .iter()
-                    .map(move |second| date.at(field(hour), field(minute), field(second), 0))
+                self.seconds.iter().map(move |second| date.at(field(hour), field(minute), field(second), 0))
             })
         })
     }
@@ -93,11 +84,7 @@ impl Rule {
     pub(crate) fn has_date(&self, date: Date) -> bool {
         let by_month = self.of_month.iter().any(|day| day.is(date));
         let by_week = self.of_week.iter().any(|day| day.is(date));
-        let day = if self.both {
-            by_month && by_week
-        } else {
-            by_month || by_week
-        };
+        let day = if self.both { by_month && by_week } else { by_month || by_week };
         day && self.months.contains(&number(date.month()))
     }
 }
@@ -120,11 +107,8 @@ impl MonthDay {
                 let Ok(wanted) = date.with().day(i8::try_from(*day).expect("small")).build() else {
                     return false;
                 };
-                let near = [0, -1, 1, -2, 2]
-                    .into_iter()
-                    .map(|by| wanted + i64::from(by).days());
-                let mut allowed =
-                    near.filter(|near| works(*near) && near.month() == wanted.month());
+                let near = [0, -1, 1, -2, 2].into_iter().map(|by| wanted + i64::from(by).days());
+                let mut allowed = near.filter(|near| works(*near) && near.month() == wanted.month());
                 allowed.next() == Some(date)
             }
         }
@@ -161,19 +145,10 @@ fn number(field: i8) -> u32 {
 
 /// Every offset that the zone has within a day or so of that date.
 fn offsets_around(zone: &TimeZone, date: Date) -> BTreeSet<i32> {
-    let noon = date
-        .at(12, 0, 0, 0)
-        .to_zoned(TimeZone::UTC)
-        .expect("in range")
-        .timestamp();
+    let noon = date.at(12, 0, 0, 0).to_zoned(TimeZone::UTC).expect("in range").timestamp();
     let quarters = -42 * 4..=42 * 4;
-    let sample = |n: i64| {
-        noon.saturating_add(SignedDuration::from_mins(15 * n))
-            .expect("no units")
-    };
-    quarters
-        .map(|n| zone.to_offset(sample(n)).seconds())
-        .collect()
+    let sample = |n: i64| noon.saturating_add(SignedDuration::from_mins(15 * n)).expect("no units");
+    quarters.map(|n| zone.to_offset(sample(n)).seconds()).collect()
 }
 
 /// What one wall-clock time stands for: every instant at which the clock shows it, by trial.
@@ -184,11 +159,7 @@ fn instants(
     gap: Gap,
     fold: Fold,
 ) -> Vec<Timestamp> {
-    let as_utc = civil
-        .to_zoned(TimeZone::UTC)
-        .expect("in range")
-        .timestamp()
-        .as_second();
+    let as_utc = civil.to_zoned(TimeZone::UTC).expect("in range").timestamp().as_second();
     let at = |secs: i64| Timestamp::from_second(secs).expect("in range");
     let mut shown: Vec<i64> = offsets
         .iter()
@@ -208,14 +179,9 @@ fn instants(
 
 /// The first second at which the clock shows more than a time that it never shows.
 fn first_later(zone: &TimeZone, offsets: &BTreeSet<i32>, local: i64) -> i64 {
-    let bound =
-        |offset: Option<&i32>| local - i64::from(*offset.expect("every zone has an offset"));
-    let shows = |at: i64| {
-        at + i64::from(
-            zone.to_offset(Timestamp::from_second(at).expect("in range"))
-                .seconds(),
-        )
-    };
+    let bound = |offset: Option<&i32>| local - i64::from(*offset.expect("every zone has an offset"));
+    let shows =
+        |at: i64| at + i64::from(zone.to_offset(Timestamp::from_second(at).expect("in range")).seconds());
     let (mut before, mut after) = (bound(offsets.last()) - 1, bound(offsets.first()) + 1);
     while after - before > 1 {
         let middle = before + (after - before) / 2;

@@ -20,10 +20,7 @@ fn text_of<'s>(spec: &'s TimingSpec, field: &str) -> &'s str {
 }
 
 fn refusal(spec: &TimingSpec) -> String {
-    let error = spec
-        .compile()
-        .err()
-        .unwrap_or_else(|| panic!("{spec:?} was accepted"));
+    let error = spec.compile().err().unwrap_or_else(|| panic!("{spec:?} was accepted"));
     error.render(text_of(spec, error.field))
 }
 
@@ -89,25 +86,16 @@ fn expressions_that_cannot_be_read() {
         "TZ=Europe/Berlin 0 0 * * *",
         "CRON_TZ=Europe/Berlin 0 0 * * * * *",
     ];
-    let specs = texts.map(|text| TimingSpec {
-        cron: Some(text.into()),
-        ..TimingSpec::default()
-    });
+    let specs = texts.map(|text| TimingSpec { cron: Some(text.into()), ..TimingSpec::default() });
     let shown = all(specs);
     insta::assert_snapshot!(shown);
 }
 
 #[test]
 fn expressions_that_never_fire() {
-    let both = |cron: &str| TimingSpec {
-        cron: Some(cron.into()),
-        dom_and_dow: Some(true),
-        ..TimingSpec::default()
-    };
-    let plain = |cron: &str| TimingSpec {
-        dom_and_dow: None,
-        ..both(cron)
-    };
+    let both =
+        |cron: &str| TimingSpec { cron: Some(cron.into()), dom_and_dow: Some(true), ..TimingSpec::default() };
+    let plain = |cron: &str| TimingSpec { dom_and_dow: None, ..both(cron) };
     let shown = all([
         plain("0 0 30 2 *"),
         plain("0 0 31 4,6,SEP,11 *"),
@@ -122,14 +110,8 @@ fn expressions_that_never_fire() {
             gap: Some(upbeat_schedule::Gap::Skip),
             ..plain("0 30 2 8 3 * 2026")
         },
-        TimingSpec {
-            ends: Some("2030-01-01".into()),
-            ..plain("0 0 0 1 6 * 2030")
-        },
-        TimingSpec {
-            starts: Some("2031-01-01".into()),
-            ..plain("0 0 0 1 6 * 2030")
-        },
+        TimingSpec { ends: Some("2030-01-01".into()), ..plain("0 0 0 1 6 * 2030") },
+        TimingSpec { starts: Some("2031-01-01".into()), ..plain("0 0 0 1 6 * 2030") },
         TimingSpec {
             starts: Some("2031-01-01".into()),
             ends: Some("2030-01-01".into()),
@@ -147,32 +129,14 @@ fn expressions_that_never_fire() {
 #[test]
 fn everything_else_that_is_refused() {
     let none = TimingSpec::default();
-    let every = |text: &str| TimingSpec {
-        every: Some(text.into()),
-        ..TimingSpec::default()
-    };
-    let at = |text: &str| TimingSpec {
-        at: Some(text.into()),
-        ..TimingSpec::default()
-    };
-    let zoned = |name: &str| TimingSpec {
-        timezone: Some(name.into()),
-        ..every("1m")
-    };
-    let new_york = |text: &str| TimingSpec {
-        timezone: Some("America/New_York".into()),
-        ..at(text)
-    };
+    let every = |text: &str| TimingSpec { every: Some(text.into()), ..TimingSpec::default() };
+    let at = |text: &str| TimingSpec { at: Some(text.into()), ..TimingSpec::default() };
+    let zoned = |name: &str| TimingSpec { timezone: Some(name.into()), ..every("1m") };
+    let new_york = |text: &str| TimingSpec { timezone: Some("America/New_York".into()), ..at(text) };
     let shown = all([
         none.clone(),
-        TimingSpec {
-            cron: Some("@daily".into()),
-            ..every("1m")
-        },
-        TimingSpec {
-            dom_and_dow: Some(true),
-            ..every("1m")
-        },
+        TimingSpec { cron: Some("@daily".into()), ..every("1m") },
+        TimingSpec { dom_and_dow: Some(true), ..every("1m") },
         every(""),
         every("90"),
         every("soon"),
@@ -199,30 +163,12 @@ fn everything_else_that_is_refused() {
         at("2026-01-31T23:59:61Z"),
         at("10000-01-01T00:00:00Z"),
         at("9999-12-31T23:59:59Z"),
-        TimingSpec {
-            gap: Some(upbeat_schedule::Gap::Skip),
-            ..new_york("2026-03-08T02:30")
-        },
-        TimingSpec {
-            fold: Some(upbeat_schedule::Fold::Both),
-            ..new_york("2026-11-01T01:30")
-        },
-        TimingSpec {
-            jitter: Some("1d".into()),
-            ..every("1m")
-        },
-        TimingSpec {
-            jitter: Some("x".into()),
-            ..every("1m")
-        },
-        TimingSpec {
-            starts: Some("x".into()),
-            ..every("1m")
-        },
-        TimingSpec {
-            ends: Some("9999-12-31".into()),
-            ..every("1m")
-        },
+        TimingSpec { gap: Some(upbeat_schedule::Gap::Skip), ..new_york("2026-03-08T02:30") },
+        TimingSpec { fold: Some(upbeat_schedule::Fold::Both), ..new_york("2026-11-01T01:30") },
+        TimingSpec { jitter: Some("1d".into()), ..every("1m") },
+        TimingSpec { jitter: Some("x".into()), ..every("1m") },
+        TimingSpec { starts: Some("x".into()), ..every("1m") },
+        TimingSpec { ends: Some("9999-12-31".into()), ..every("1m") },
     ]);
     insta::assert_snapshot!(shown);
 }

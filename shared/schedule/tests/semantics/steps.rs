@@ -7,10 +7,7 @@ use proptest::prelude::*;
 use upbeat_schedule::{Fold, Gap, TimingSpec, zone};
 
 fn every(text: &str) -> TimingSpec {
-    TimingSpec {
-        every: Some(text.into()),
-        ..TimingSpec::default()
-    }
+    TimingSpec { every: Some(text.into()), ..TimingSpec::default() }
 }
 
 fn at(text: &str) -> Timestamp {
@@ -19,14 +16,9 @@ fn at(text: &str) -> Timestamp {
 
 /// The next occurrences, as local time with the offset.
 fn next(spec: &TimingSpec, from: &str, count: usize) -> Vec<String> {
-    let timetable = spec
-        .compile()
-        .unwrap_or_else(|error| panic!("{spec:?}: {error}"));
-    let local = |at: Timestamp| {
-        at.to_zoned(timetable.zone().clone())
-            .strftime("%Y-%m-%d %H:%M:%S%:z")
-            .to_string()
-    };
+    let timetable = spec.compile().unwrap_or_else(|error| panic!("{spec:?}: {error}"));
+    let local =
+        |at: Timestamp| at.to_zoned(timetable.zone().clone()).strftime("%Y-%m-%d %H:%M:%S%:z").to_string();
     timetable.after(at(from)).take(count).map(local).collect()
 }
 
@@ -46,35 +38,23 @@ fn elapsed_steps_are_counted_from_the_epoch() {
 
 #[test]
 fn nanoseconds_before_the_epoch_are_rounded_down() {
-    let next = every("1ms")
-        .compile()
-        .expect("valid")
-        .next(at("1969-12-31T23:59:59.9999995Z"));
+    let next = every("1ms").compile().expect("valid").next(at("1969-12-31T23:59:59.9999995Z"));
     assert_eq!(next, Some(Timestamp::UNIX_EPOCH));
 }
 
 #[test]
 fn elapsed_steps_are_counted_from_the_start_and_the_start_is_one() {
-    let spec = TimingSpec {
-        starts: Some("2026-01-01T00:07:00Z".into()),
-        ..every("15m")
-    };
+    let spec = TimingSpec { starts: Some("2026-01-01T00:07:00Z".into()), ..every("15m") };
     assert_eq!(
         next(&spec, "2020-01-01T00:00:00Z", 2),
         ["2026-01-01 00:07:00+00:00", "2026-01-01 00:22:00+00:00"]
     );
-    assert_eq!(
-        next(&spec, "2026-01-01T00:07:00Z", 1),
-        ["2026-01-01 00:22:00+00:00"]
-    );
+    assert_eq!(next(&spec, "2026-01-01T00:07:00Z", 1), ["2026-01-01 00:22:00+00:00"]);
 }
 
 #[test]
 fn months_are_clamped_to_their_end_and_never_accumulate() {
-    let spec = TimingSpec {
-        starts: Some("2026-01-31T09:00:00Z".into()),
-        ..every("P1M")
-    };
+    let spec = TimingSpec { starts: Some("2026-01-31T09:00:00Z".into()), ..every("P1M") };
     assert_eq!(
         next(&spec, "2026-01-01T00:00:00Z", 5),
         [
@@ -85,17 +65,10 @@ fn months_are_clamped_to_their_end_and_never_accumulate() {
             "2026-05-31 09:00:00+00:00"
         ]
     );
-    let leap = TimingSpec {
-        starts: Some("2096-02-29T00:00:00Z".into()),
-        ..every("1 year")
-    };
+    let leap = TimingSpec { starts: Some("2096-02-29T00:00:00Z".into()), ..every("1 year") };
     assert_eq!(
         next(&leap, "2102-06-01T00:00:00Z", 3),
-        [
-            "2103-02-28 00:00:00+00:00",
-            "2104-02-29 00:00:00+00:00",
-            "2105-02-28 00:00:00+00:00"
-        ]
+        ["2103-02-28 00:00:00+00:00", "2104-02-29 00:00:00+00:00", "2105-02-28 00:00:00+00:00"]
     );
 }
 
@@ -110,62 +83,32 @@ fn a_day_is_a_step_on_the_calendar_and_24_hours_are_elapsed_time() {
         next(&berlin("1d"), "2026-03-28T12:00:00Z", 2),
         ["2026-03-29 03:00:00+02:00", "2026-03-30 02:30:00+02:00"]
     );
-    let skipping = TimingSpec {
-        gap: Some(Gap::Skip),
-        ..berlin("P1D")
-    };
-    assert_eq!(
-        next(&skipping, "2026-03-28T12:00:00Z", 1),
-        ["2026-03-30 02:30:00+02:00"]
-    );
+    let skipping = TimingSpec { gap: Some(Gap::Skip), ..berlin("P1D") };
+    assert_eq!(next(&skipping, "2026-03-28T12:00:00Z", 1), ["2026-03-30 02:30:00+02:00"]);
     assert_eq!(
         next(&berlin("24h"), "2026-03-28T12:00:00Z", 2),
         ["2026-03-29 03:30:00+02:00", "2026-03-30 03:30:00+02:00"]
     );
-    let autumn = |fold| TimingSpec {
-        fold: Some(fold),
-        starts: Some("2026-10-24T02:30".into()),
-        ..berlin("1d")
-    };
+    let autumn =
+        |fold| TimingSpec { fold: Some(fold), starts: Some("2026-10-24T02:30".into()), ..berlin("1d") };
     let (first, second) = ("2026-10-25 02:30:00+02:00", "2026-10-25 02:30:00+01:00");
-    assert_eq!(
-        next(&autumn(Fold::First), "2026-10-24T12:00:00Z", 1),
-        [first]
-    );
-    assert_eq!(
-        next(&autumn(Fold::Second), "2026-10-24T12:00:00Z", 1),
-        [second]
-    );
-    assert_eq!(
-        next(&autumn(Fold::Both), "2026-10-24T12:00:00Z", 2),
-        [first, second]
-    );
+    assert_eq!(next(&autumn(Fold::First), "2026-10-24T12:00:00Z", 1), [first]);
+    assert_eq!(next(&autumn(Fold::Second), "2026-10-24T12:00:00Z", 1), [second]);
+    assert_eq!(next(&autumn(Fold::Both), "2026-10-24T12:00:00Z", 2), [first, second]);
 }
 
 #[test]
 fn calendar_steps_without_a_start_are_counted_from_the_local_midnight_of_the_epoch() {
-    let spec = TimingSpec {
-        timezone: Some("Asia/Tokyo".into()),
-        ..every("1 week")
-    };
+    let spec = TimingSpec { timezone: Some("Asia/Tokyo".into()), ..every("1 week") };
     // The epoch was a Thursday.
-    assert_eq!(
-        next(&spec, "2026-01-01T00:00:00Z", 1),
-        ["2026-01-08 00:00:00+09:00"]
-    );
+    assert_eq!(next(&spec, "2026-01-01T00:00:00Z", 1), ["2026-01-08 00:00:00+09:00"]);
 }
 
 #[test]
 fn an_instant_fires_once() {
-    let spec = TimingSpec {
-        at: Some("2026-01-31T09:00:00+01:00".into()),
-        ..TimingSpec::default()
-    };
+    let spec = TimingSpec { at: Some("2026-01-31T09:00:00+01:00".into()), ..TimingSpec::default() };
     let timetable = spec.compile().expect("valid");
-    assert_eq!(
-        timetable.next(Timestamp::MIN),
-        Some(at("2026-01-31T08:00:00Z"))
-    );
+    assert_eq!(timetable.next(Timestamp::MIN), Some(at("2026-01-31T08:00:00Z")));
     assert_eq!(timetable.next(at("2026-01-31T08:00:00Z")), None);
 }
 
@@ -178,42 +121,22 @@ fn an_instant_is_read_in_the_schedule_s_zone_by_its_rules() {
             fold,
             ..TimingSpec::default()
         };
-        spec.compile()
-            .expect("valid")
-            .next(Timestamp::MIN)
-            .expect("once")
-            .to_string()
+        spec.compile().expect("valid").next(Timestamp::MIN).expect("once").to_string()
     };
     assert_eq!(new_york("2026-03-08T02:30", None), "2026-03-08T07:00:00Z");
     assert_eq!(new_york("2026-11-01T01:30", None), "2026-11-01T05:30:00Z");
-    assert_eq!(
-        new_york("2026-11-01T01:30", Some(Fold::Second)),
-        "2026-11-01T06:30:00Z"
-    );
-    assert_eq!(
-        new_york("2026-07-01 09:00[Europe/Berlin]", None),
-        "2026-07-01T07:00:00Z"
-    );
+    assert_eq!(new_york("2026-11-01T01:30", Some(Fold::Second)), "2026-11-01T06:30:00Z");
+    assert_eq!(new_york("2026-07-01 09:00[Europe/Berlin]", None), "2026-07-01T07:00:00Z");
 }
 
 #[test]
 fn a_leap_second_and_nanoseconds_have_an_answer() {
     let once = |text: &str| {
-        let spec = TimingSpec {
-            at: Some(text.into()),
-            ..TimingSpec::default()
-        };
-        spec.compile()
-            .expect("valid")
-            .next(Timestamp::MIN)
-            .expect("once")
-            .to_string()
+        let spec = TimingSpec { at: Some(text.into()), ..TimingSpec::default() };
+        spec.compile().expect("valid").next(Timestamp::MIN).expect("once").to_string()
     };
     assert_eq!(once("2016-12-31T23:59:60Z"), "2016-12-31T23:59:59Z");
-    assert_eq!(
-        once("2026-01-01T00:00:00.123456789Z"),
-        "2026-01-01T00:00:00.123456Z"
-    );
+    assert_eq!(once("2026-01-01T00:00:00.123456789Z"), "2026-01-01T00:00:00.123456Z");
     assert_eq!(once("1969-07-20T20:17:40Z"), "1969-07-20T20:17:40Z");
 }
 
@@ -235,14 +158,8 @@ fn bounds_are_included_and_a_date_is_its_whole_day() {
             "2026-03-29 12:00:00+02:00"
         ]
     );
-    let to_the_instant = TimingSpec {
-        ends: Some("2026-03-28T12:00".into()),
-        ..spec
-    };
-    assert_eq!(
-        next(&to_the_instant, "2026-03-28T00:00:00Z", 9),
-        ["2026-03-28 12:00:00+01:00"]
-    );
+    let to_the_instant = TimingSpec { ends: Some("2026-03-28T12:00".into()), ..spec };
+    assert_eq!(next(&to_the_instant, "2026-03-28T00:00:00Z", 9), ["2026-03-28 12:00:00+01:00"]);
 }
 
 #[test]
@@ -257,11 +174,7 @@ fn time_has_an_end_and_a_beginning() {
             starts: Some("-009000-01-01T00:00:00Z".into()),
             ..TimingSpec::default()
         },
-        TimingSpec {
-            cron: Some("* * * * * *".into()),
-            every: None,
-            ..every("")
-        },
+        TimingSpec { cron: Some("* * * * * *".into()), every: None, ..every("") },
         TimingSpec {
             cron: Some("0 0 29 2 *".into()),
             every: None,
@@ -269,33 +182,19 @@ fn time_has_an_end_and_a_beginning() {
             ..every("")
         },
     ] {
-        let timetable = spec
-            .compile()
-            .unwrap_or_else(|error| panic!("{spec:?}: {error}"));
+        let timetable = spec.compile().unwrap_or_else(|error| panic!("{spec:?}: {error}"));
         assert!(timetable.next(Timestamp::MIN).is_some(), "{spec:?}");
         assert_eq!(timetable.next(Timestamp::MAX), None, "{spec:?}");
-        let near_the_end = Timestamp::MAX
-            .saturating_sub(SignedDuration::from_hours(26))
-            .expect("no units");
-        assert!(
-            timetable
-                .next(near_the_end)
-                .is_none_or(|next| next > near_the_end)
-        );
+        let near_the_end = Timestamp::MAX.saturating_sub(SignedDuration::from_hours(26)).expect("no units");
+        assert!(timetable.next(near_the_end).is_none_or(|next| next > near_the_end));
     }
 }
 
 /// Every n from the start on, by jiff's own arithmetic on the wall clock.
 fn walk(zone: &TimeZone, anchor: DateTime, step: Span, count: i64) -> Vec<Timestamp> {
-    let nth = |n: i64| {
-        anchor
-            .checked_add(step.checked_mul(n).expect("small"))
-            .expect("in range")
-    };
+    let nth = |n: i64| anchor.checked_add(step.checked_mul(n).expect("small")).expect("in range");
     // A zone without gaps and folds in these years: the oracle for those is elsewhere.
-    (0..count)
-        .map(|n| zone.to_timestamp(nth(n)).expect("in range"))
-        .collect()
+    (0..count).map(|n| zone.to_timestamp(nth(n)).expect("in range")).collect()
 }
 
 proptest! {
