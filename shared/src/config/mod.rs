@@ -8,7 +8,7 @@
 //! use upbeat_shared::config::{Overrides, Sources, load};
 //!
 //! let flags = Overrides { concurrency: Some(8), ..Overrides::default() };
-//! let loaded = load(&Sources::process(flags))?;
+//! let loaded = load(Sources::process(flags))?;
 //! assert_eq!(loaded.config.worker.concurrency, 8);
 //! assert_eq!(loaded.provenance.get("worker.concurrency").unwrap().origin.to_string(), "flag --concurrency");
 //! # Ok::<(), upbeat_shared::config::ConfigErrors>(())
@@ -53,8 +53,8 @@ pub use error::{ConfigError, ConfigErrors, Place, TextPlace, Warning};
 pub use provenance::{Entry, Origin, Provenance};
 pub use secret::{MASK, Secret};
 pub use settings::{
-    BeatConfig, BrokerConfig, Config, ExecutorConfig, HttpConfig, LedgerConfig, LogConfig, LogFormat, QueueConfig,
-    TaskConfig, WorkerConfig,
+    BeatConfig, BrokerConfig, Config, ExecutorConfig, HttpConfig, LedgerConfig, LogConfig, LogFormat,
+    QueueConfig, TaskConfig, WorkerConfig,
 };
 pub use sources::{Overrides, Sources};
 pub use url::{BrokerUrl, LedgerUrl, ServiceUrl};
@@ -80,8 +80,8 @@ pub struct Loaded {
 }
 
 /// Reads, joins and checks the sources: all of it is right, or every mistake is named.
-pub fn load(sources: &Sources<'_>) -> Result<Loaded, ConfigErrors> {
-    let Some((file, text)) = find_file(sources)? else {
+pub fn load(sources: Sources<'_>) -> Result<Loaded, ConfigErrors> {
+    let Some((file, text)) = find_file(&sources)? else {
         return read(Context::new(sources, None), Node { value: Value::Table(Vec::new()), span: 0..0 }, None);
     };
     let (document, tree, faults) = Document::parse(file.clone(), text, sources.env);
