@@ -1,1 +1,3 @@
-//! The suite.
+//! The suite: every test that looks at the program from outside, in one binary, so that it links once.
+
+mod structure;

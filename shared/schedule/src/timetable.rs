@@ -24,28 +24,16 @@ pub struct Timetable {
 /// What repeats. One arm per way of writing a rule; `text` is what the user wrote.
 #[derive(Clone, Debug)]
 pub(crate) enum Rule {
-    Cron {
-        text: String,
-        pattern: Box<Pattern>,
-        wall: Wall,
-    },
-    Fixed {
-        text: String,
-        every: FixedEvery,
-    },
-    Calendar {
-        text: String,
-        every: CalendarEvery,
-    },
+    Cron { text: String, pattern: Box<Pattern>, wall: Wall },
+    Fixed { text: String, every: FixedEvery },
+    Calendar { text: String, every: CalendarEvery },
     At(Timestamp),
 }
 
 impl Timetable {
     /// The first occurrence strictly after that instant; none if there will never be another.
     pub fn next(&self, after: Timestamp) -> Option<Timestamp> {
-        let after = self
-            .starts
-            .map_or(after, |starts| after.max(just_before(starts)));
+        let after = self.starts.map_or(after, |starts| after.max(just_before(starts)));
         let next = match &self.rule {
             Rule::Cron { pattern, wall, .. } => wall.next(pattern, &self.zone, after),
             Rule::Fixed { every, .. } => every.next(after),
@@ -105,7 +93,5 @@ impl fmt::Display for Timetable {
 
 /// The instant before, so that "strictly after" includes the given one.
 fn just_before(instant: Timestamp) -> Timestamp {
-    instant
-        .checked_sub(SignedDuration::from_micros(1))
-        .unwrap_or(Timestamp::MIN)
+    instant.checked_sub(SignedDuration::from_micros(1)).unwrap_or(Timestamp::MIN)
 }

@@ -37,7 +37,9 @@ pub(crate) fn database() -> &'static TimeZoneDatabase {
 fn unknown(name: &str) -> TimingError {
     let error = TimingError::whole(name, format!("`{name}` is not a time zone"));
     if looks_like_offset(name) {
-        return error.help("an offset knows no daylight saving time: name a place, such as `Europe/Berlin`, or `UTC`");
+        return error.help(
+            "an offset knows no daylight saving time: name a place, such as `Europe/Berlin`, or `UTC`",
+        );
     }
     match nearest(name).as_slice() {
         [] => error.help("zones have IANA names, such as `Europe/Berlin` or `UTC`"),
@@ -60,11 +62,7 @@ fn nearest(name: &str) -> Vec<&'static str> {
         .filter(|(score, _)| *score >= SIMILAR)
         .collect();
     scored.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(b.1)));
-    scored
-        .into_iter()
-        .take(SUGGESTIONS)
-        .map(|(_, candidate)| candidate)
-        .collect()
+    scored.into_iter().take(SUGGESTIONS).map(|(_, candidate)| candidate).collect()
 }
 
 fn similarity(wanted: &str, candidate: &str) -> f64 {
@@ -105,11 +103,7 @@ mod tests {
             "{}",
             help("Europe/Berlim")
         );
-        assert!(
-            help("New York").contains("America/New_York"),
-            "{}",
-            help("New York")
-        );
+        assert!(help("New York").contains("America/New_York"), "{}", help("New York"));
         assert!(help("America/Berlin").contains("Europe/Berlin"));
         assert!(help("+02:00").contains("offset"));
         assert!(help("UTC+2").contains("offset"));

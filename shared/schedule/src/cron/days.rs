@@ -56,28 +56,17 @@ impl Days {
         };
         let month = Month {
             days: first.days_in_month().unsigned_abs().into(),
-            first: first
-                .weekday()
-                .to_sunday_zero_offset()
-                .unsigned_abs()
-                .into(),
+            first: first.weekday().to_sunday_zero_offset().unsigned_abs().into(),
         };
         let (by_date, by_weekday) = (self.of_month.in_month(month), self.of_week.in_month(month));
-        if self.both {
-            by_date & by_weekday
-        } else {
-            by_date | by_weekday
-        }
+        if self.both { by_date & by_weekday } else { by_date | by_weekday }
     }
 }
 
 impl MonthDays {
     /// No restriction.
     pub(super) fn all() -> Self {
-        Self {
-            dates: all_days(31),
-            ..Self::default()
-        }
+        Self { dates: all_days(31), ..Self::default() }
     }
 
     pub(super) fn parse(field: Piece) -> Result<Self, TimingError> {
@@ -133,10 +122,7 @@ impl MonthDays {
 impl WeekDays {
     /// No restriction.
     pub(super) fn all() -> Self {
-        Self {
-            every: 0x7F,
-            ..Self::default()
-        }
+        Self { every: 0x7F, ..Self::default() }
     }
 
     pub(super) fn parse(field: Piece) -> Result<Self, TimingError> {
@@ -152,16 +138,9 @@ impl WeekDays {
 
     fn add(&mut self, item: Piece) -> Result<(), TimingError> {
         if let Some((day, nth)) = item.text.split_once('#') {
-            let day = Piece {
-                text: day,
-                at: item.at,
-            };
+            let day = Piece { text: day, at: item.at };
             let weekday = item::value(Field::DayOfWeek, day)? % 7;
-            let Some(index) = nth
-                .parse::<usize>()
-                .ok()
-                .filter(|nth| (1..=5).contains(nth))
-            else {
+            let Some(index) = nth.parse::<usize>().ok().filter(|nth| (1..=5).contains(nth)) else {
                 return Err(item
                     .fault(format!("`{}` is not understood", item.text))
                     .help("# is followed by 1 to 5: `5#3` is the third Friday"));
@@ -226,10 +205,7 @@ fn bits(mut set: u32) -> impl Iterator<Item = u32> {
 }
 
 fn before_last(item: Piece) -> Result<u32, TimingError> {
-    let number = item.text[2..]
-        .parse::<u32>()
-        .ok()
-        .filter(|days| (1..=27).contains(days));
+    let number = item.text[2..].parse::<u32>().ok().filter(|days| (1..=27).contains(days));
     number.ok_or_else(|| {
         item.fault(format!("`{}` is not understood", item.text))
             .help("`L-3` is the third day before the last; every month has room for 1 to 27")

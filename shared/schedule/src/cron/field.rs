@@ -30,29 +30,14 @@ const MONTHS: [&str; 12] = [
     "december",
 ];
 
-const WEEKDAYS: [&str; 7] = [
-    "sunday",
-    "monday",
-    "tuesday",
-    "wednesday",
-    "thursday",
-    "friday",
-    "saturday",
-];
+const WEEKDAYS: [&str; 7] = ["sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday"];
 
 /// Short names besides the first three letters.
 const ALSO: [(&str, u32); 4] = [("tues", 2), ("thur", 4), ("thurs", 4), ("sept", 9)];
 
 impl Field {
-    pub(super) const ALL: [Self; 7] = [
-        Self::Second,
-        Self::Minute,
-        Self::Hour,
-        Self::DayOfMonth,
-        Self::Month,
-        Self::DayOfWeek,
-        Self::Year,
-    ];
+    pub(super) const ALL: [Self; 7] =
+        [Self::Second, Self::Minute, Self::Hour, Self::DayOfMonth, Self::Month, Self::DayOfWeek, Self::Year];
 
     /// The numbers a person may write. Sunday is 0 and 7.
     pub(super) fn written(self) -> RangeInclusive<u32> {
@@ -97,17 +82,10 @@ impl Field {
     pub(super) fn allowed(self) -> String {
         match self {
             Self::Second => "seconds go from 0 to 59; cron knows no leap seconds".into(),
-            Self::DayOfWeek => {
-                "days of the week go from 0 to 7 (0 and 7 are Sunday), or SUN to SAT".into()
-            }
+            Self::DayOfWeek => "days of the week go from 0 to 7 (0 and 7 are Sunday), or SUN to SAT".into(),
             Self::Month => "months go from 1 to 12, or JAN to DEC".into(),
             Self::DayOfMonth => "days of the month go from 1 to 31; L is the last".into(),
-            _ => format!(
-                "{}s go from {} to {}",
-                self.name(),
-                self.written().start(),
-                self.written().end()
-            ),
+            _ => format!("{}s go from {} to {}", self.name(), self.written().start(), self.written().end()),
         }
     }
 
@@ -120,9 +98,7 @@ impl Field {
     /// The number of a month's or weekday's name, in any case.
     pub(super) fn number_of(self, name: &str) -> Option<u32> {
         let name = name.to_ascii_lowercase();
-        self.names()
-            .find(|(known, _)| *known == name)
-            .map(|(_, number)| number)
+        self.names().find(|(known, _)| *known == name).map(|(_, number)| number)
     }
 
     /// Every accepted name, with its number.
@@ -132,26 +108,16 @@ impl Field {
             Self::DayOfWeek => (&WEEKDAYS, 0),
             _ => (&[], 0),
         };
-        let also = ALSO
-            .iter()
-            .copied()
-            .filter(move |(name, _)| full.iter().any(|known| known.starts_with(name)));
+        let also =
+            ALSO.iter().copied().filter(move |(name, _)| full.iter().any(|known| known.starts_with(name)));
         let numbered = full.iter().copied().zip(first..);
-        numbered
-            .flat_map(|(name, number)| [(name, number), (&name[..3], number)])
-            .chain(also)
+        numbered.flat_map(|(name, number)| [(name, number), (&name[..3], number)]).chain(also)
     }
 }
 
 /// The English name of a month, for messages.
 pub(super) fn month_name(month: u32) -> String {
-    let name = (month as usize)
-        .checked_sub(1)
-        .and_then(|index| MONTHS.get(index))
-        .copied()
-        .unwrap_or("?");
+    let name = (month as usize).checked_sub(1).and_then(|index| MONTHS.get(index)).copied().unwrap_or("?");
     let mut chars = name.chars();
-    chars.next().map_or_else(String::new, |first| {
-        first.to_uppercase().chain(chars).collect()
-    })
+    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
 }

@@ -25,24 +25,12 @@ impl Piece<'_> {
     fn split_once(self, separator: char) -> Option<(Self, Self)> {
         let (left, right) = self.text.split_once(separator)?;
         let right_at = self.at + left.len() + separator.len_utf8();
-        Some((
-            Self {
-                text: left,
-                at: self.at,
-            },
-            Self {
-                text: right,
-                at: right_at,
-            },
-        ))
+        Some((Self { text: left, at: self.at }, Self { text: right, at: right_at }))
     }
 
     /// Without its last `bytes` bytes.
     pub(super) fn without_end(self, bytes: usize) -> Self {
-        Self {
-            text: &self.text[..self.text.len() - bytes],
-            at: self.at,
-        }
+        Self { text: &self.text[..self.text.len() - bytes], at: self.at }
     }
 
     pub(super) fn fault(self, message: impl Into<String>) -> TimingError {
@@ -69,14 +57,10 @@ pub(super) fn numbers(field: Field, item: Piece) -> Result<Vec<u32>, TimingError
 pub(super) fn value(field: Field, piece: Piece) -> Result<u32, TimingError> {
     let text = piece.text;
     if text.is_empty() {
-        return Err(piece
-            .fault(format!("{} is missing here", field.a_name()))
-            .help(field.allowed()));
+        return Err(piece.fault(format!("{} is missing here", field.a_name())).help(field.allowed()));
     }
     let number = if text.bytes().all(|byte| byte.is_ascii_digit()) {
-        text.parse()
-            .ok()
-            .filter(|number| field.written().contains(number))
+        text.parse().ok().filter(|number| field.written().contains(number))
     } else {
         field.number_of(text)
     };
@@ -103,18 +87,11 @@ fn bounds(field: Field, base: Piece, stepped: bool) -> Result<(u32, u32), Timing
 
 fn range(field: Field, piece: Piece, start: u32, end: u32) -> Result<(u32, u32), TimingError> {
     if start > end && !field.wraps() {
-        let (first, last) = (
-            field.values().start().to_owned(),
-            field.values().end().to_owned(),
-        );
-        let error = piece.fault(format!(
-            "the range ends before it starts, and a {} does not wrap around",
-            field.name()
-        ));
+        let (first, last) = (field.values().start().to_owned(), field.values().end().to_owned());
+        let error = piece
+            .fault(format!("the range ends before it starts, and a {} does not wrap around", field.name()));
         return Err(match field {
-            Field::DayOfMonth => error.help(format!(
-                "over the month's end: `{start}-{last},{first}-{end}`"
-            )),
+            Field::DayOfMonth => error.help(format!("over the month's end: `{start}-{last},{first}-{end}`")),
             _ => error.help(format!("did you mean `{end}-{start}`?")),
         });
     }
@@ -125,11 +102,7 @@ fn range(field: Field, piece: Piece, start: u32, end: u32) -> Result<(u32, u32),
 }
 
 fn sunday_first(field: Field, number: u32) -> u32 {
-    if field == Field::DayOfWeek {
-        number % 7
-    } else {
-        number
-    }
+    if field == Field::DayOfWeek { number % 7 } else { number }
 }
 
 /// Every `step`-th number from `start` to `end`, going on with the field's first after its last.
@@ -145,21 +118,25 @@ fn sequence(field: Field, start: u32, end: u32, step: u32) -> Result<Vec<u32>, S
 fn step_of(field: Field, piece: Piece) -> Result<u32, TimingError> {
     let most = field.values().end() - field.values().start();
     let step = if piece.text.bytes().all(|byte| byte.is_ascii_digit()) {
-        piece
-            .text
-            .parse()
-            .ok()
-            .filter(|step| (1..=most).contains(step))
+        piece.text.parse().ok().filter(|step| (1..=most).contains(step))
     } else {
         None
     };
-    step.ok_or_else(|| {
-        let help = match field {
-            Field::Minute => format!("steps go from 1 to {most}; every hour is `0` here, a longer step is `every = \"90m\"`"),
-            _ => format!("steps go from 1 to {most}"),
-        };
-        piece.fault(format!("`{}` is not a step of the {}", piece.text, field.name())).help(help)
-    })
+    step.ok_or_else(|| not_a_step(field, piece, most))
+}
+
+fn not_a_step(field: Field, piece: Piece, most: u32) -> TimingError {
+    if piece.text.is_empty() {
+        return piece.fault("the step is missing").help(format!("steps go from 1 to {most}"));
+    }
+    let error = piece.fault(format!("`{}` is not a step of the {}", piece.text, field.name()));
+    let too_long = piece.text.parse::<u32>().is_ok_and(|step| step > most);
+    match field {
+        Field::Second | Field::Minute if too_long => error.help(format!(
+            "steps go from 1 to {most}; a longer one does not fit a clock: write `every = \"90m\"`"
+        )),
+        _ => error.help(format!("steps go from 1 to {most}")),
+    }
 }
 
 fn not_a_value(field: Field, piece: Piece) -> TimingError {

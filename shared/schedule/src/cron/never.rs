@@ -18,10 +18,7 @@ pub(super) fn check(pattern: &Pattern, fields: &Fields) -> Result<(), TimingErro
     if fires(pattern) {
         return Ok(());
     }
-    let ever = Pattern {
-        years: Years::All,
-        ..pattern.clone()
-    };
+    let ever = Pattern { years: Years::All, ..pattern.clone() };
     if let (Some(year), true) = (fields.year, fires(&ever)) {
         return Err(no_such_year(year, &ever));
     }
@@ -43,23 +40,14 @@ fn fires(pattern: &Pattern) -> bool {
 }
 
 fn only(pattern: &Pattern, of_month: MonthDays, of_week: WeekDays) -> Pattern {
-    let days = Days {
-        of_month,
-        of_week,
-        both: true,
-    };
-    Pattern {
-        days,
-        ..pattern.clone()
-    }
+    let days = Days { of_month, of_week, both: true };
+    Pattern { days, ..pattern.clone() }
 }
 
 fn no_such_year(year: Piece, ever: &Pattern) -> TimingError {
     let error = year.fault("this never fires: the other fields name no day in that year");
     let named = year.text.get(..4).and_then(|digits| digits.parse().ok());
-    let from = named
-        .and_then(|year| Date::new(year, 1, 1).ok())
-        .unwrap_or(FIRST);
+    let from = named.and_then(|year| Date::new(year, 1, 1).ok()).unwrap_or(FIRST);
     match ever.date_from(from) {
         Some(date) => error.help(format!("such a day is {date}")),
         None => error,
@@ -67,21 +55,12 @@ fn no_such_year(year: Piece, ever: &Pattern) -> TimingError {
 }
 
 fn no_such_date(day_of_month: Piece, pattern: &Pattern) -> TimingError {
-    let months: Vec<u32> = (1..=12)
-        .filter(|month| pattern.months >> month & 1 == 1)
-        .collect();
+    let months: Vec<u32> = (1..=12).filter(|month| pattern.months >> month & 1 == 1).collect();
     let names: Vec<String> = months.iter().map(|month| month_name(*month)).collect();
-    let longest = months
-        .iter()
-        .map(|month| longest(*month))
-        .max()
-        .unwrap_or(31);
+    let longest = months.iter().map(|month| longest(*month)).max().unwrap_or(31);
     let verb = if names.len() == 1 { "has" } else { "have" };
     day_of_month
-        .fault(format!(
-            "this never fires: {} {verb} at most {longest} days",
-            listed(&names)
-        ))
+        .fault(format!("this never fires: {} {verb} at most {longest} days", listed(&names)))
         .help("the last day of a month is `L`")
 }
 

@@ -22,10 +22,7 @@ pub(super) fn expand(field: Field, start: u32, end: u32, step: u32) -> Result<Ve
         .collect::<Vec<_>>()
         .join(" ");
     let schedule = Schedule::from_str(&expression).map_err(|error| error.to_string())?;
-    Ok(numbers(&schedule, field)
-        .into_iter()
-        .map(|number| number - shift)
-        .collect())
+    Ok(numbers(&schedule, field).into_iter().map(|number| number - shift).collect())
 }
 
 fn numbers(schedule: &Schedule, field: Field) -> Vec<u32> {

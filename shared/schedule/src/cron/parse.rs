@@ -36,9 +36,7 @@ pub(crate) fn every_macro(text: &str) -> Option<(&str, usize)> {
     let trimmed = text.trim_start();
     let word = trimmed.get(..6)?;
     let rest = &trimmed[6..];
-    if !word.eq_ignore_ascii_case("@every")
-        || !(rest.is_empty() || rest.starts_with(char::is_whitespace))
-    {
+    if !word.eq_ignore_ascii_case("@every") || !(rest.is_empty() || rest.starts_with(char::is_whitespace)) {
         return None;
     }
     let duration = rest.trim_start();
@@ -70,34 +68,19 @@ pub(super) struct Fields<'t> {
 impl<'t> Fields<'t> {
     fn split(text: &'t str) -> Result<Self, TimingError> {
         let word = text.trim();
-        let text = if word.starts_with('@') {
-            expand_macro(text, word)?
-        } else {
-            text
-        };
+        let text = if word.starts_with('@') { expand_macro(text, word)? } else { text };
         let pieces = words(text);
+        refuse_zone(pieces.first())?;
         let fields = match pieces.as_slice() {
             [minute, hour, day_of_month, month, day_of_week] => {
                 (None, minute, hour, day_of_month, month, day_of_week, None)
             }
-            [second, minute, hour, day_of_month, month, day_of_week] => (
-                Some(*second),
-                minute,
-                hour,
-                day_of_month,
-                month,
-                day_of_week,
-                None,
-            ),
-            [second, minute, hour, day_of_month, month, day_of_week, year] => (
-                Some(*second),
-                minute,
-                hour,
-                day_of_month,
-                month,
-                day_of_week,
-                Some(*year),
-            ),
+            [second, minute, hour, day_of_month, month, day_of_week] => {
+                (Some(*second), minute, hour, day_of_month, month, day_of_week, None)
+            }
+            [second, minute, hour, day_of_month, month, day_of_week, year] => {
+                (Some(*second), minute, hour, day_of_month, month, day_of_week, Some(*year))
+            }
             _ => return Err(wrong_count(text, &pieces)),
         };
         let (second, minute, hour, day_of_month, month, day_of_week, year) = fields;
@@ -114,9 +97,7 @@ impl<'t> Fields<'t> {
 
     fn read(&self, dom_and_dow: bool) -> Result<Cron, TimingError> {
         let pattern = Pattern {
-            seconds: self
-                .second
-                .map_or(Ok(1), |piece| set(Field::Second, piece))?,
+            seconds: self.second.map_or(Ok(1), |piece| set(Field::Second, piece))?,
             minutes: set(Field::Minute, self.minute)?,
             hours: set(Field::Hour, self.hour)?,
             days: Days {
@@ -161,11 +142,7 @@ fn years(piece: Piece) -> Result<Years, TimingError> {
     let mut listed = Vec::new();
     for item in piece.split(',') {
         let numbers = item::numbers(Field::Year, item)?;
-        listed.extend(
-            numbers
-                .into_iter()
-                .filter_map(|year| i16::try_from(year).ok()),
-        );
+        listed.extend(numbers.into_iter().filter_map(|year| i16::try_from(year).ok()));
     }
     Ok(Years::listed(listed))
 }
@@ -177,10 +154,7 @@ fn words(text: &str) -> Vec<Piece<'_>> {
         match (start, c.is_whitespace()) {
             (None, false) => start = Some(at),
             (Some(from), true) => {
-                pieces.push(Piece {
-                    text: &text[from..at],
-                    at: from,
-                });
+                pieces.push(Piece { text: &text[from..at], at: from });
                 start = None;
             }
             _ => {}
@@ -192,10 +166,7 @@ fn words(text: &str) -> Vec<Piece<'_>> {
 fn expand_macro(text: &str, word: &str) -> Result<&'static str, TimingError> {
     let at = text.len() - text.trim_start().len();
     let piece = Piece { text: word, at };
-    if let Some((_, expression)) = MACROS
-        .iter()
-        .find(|(name, _)| name.eq_ignore_ascii_case(word))
-    {
+    if let Some((_, expression)) = MACROS.iter().find(|(name, _)| name.eq_ignore_ascii_case(word)) {
         return Ok(expression);
     }
     if word.eq_ignore_ascii_case("@reboot") {
@@ -205,32 +176,27 @@ fn expand_macro(text: &str, word: &str) -> Result<&'static str, TimingError> {
     }
     let known = MACROS.iter().map(|(name, _)| *name).chain(["@every"]);
     let nearest = known
-        .map(|name| {
-            (
-                strsim::normalized_damerau_levenshtein(&word.to_ascii_lowercase(), name),
-                name,
-            )
-        })
+        .map(|name| (strsim::normalized_damerau_levenshtein(&word.to_ascii_lowercase(), name), name))
         .filter(|(similarity, _)| *similarity > 0.6)
         .max_by(|a, b| a.0.total_cmp(&b.0));
     let error = piece.fault(format!("`{word}` is not known"));
     Err(match nearest {
         Some((_, name)) => error.help(format!("did you mean `{name}`?")),
-        None => {
-            error.help("there are @yearly, @monthly, @weekly, @daily, @hourly and `@every 90s`")
-        }
+        None => error.help("there are @yearly, @monthly, @weekly, @daily, @hourly and `@every 90s`"),
     })
 }
 
-fn wrong_count(text: &str, pieces: &[Piece]) -> TimingError {
-    if let Some(first) = pieces.first()
-        && (first.text.starts_with("TZ=") || first.text.starts_with("CRON_TZ="))
-    {
-        let zone = first.text.rsplit('=').next().unwrap_or_default();
-        return first
+/// Crontabs of some systems name a zone before the fields.
+fn refuse_zone(first: Option<&Piece>) -> Result<(), TimingError> {
+    match first.and_then(|piece| piece.text.split_once('=').map(|words| (piece, words))) {
+        Some((piece, ("TZ" | "CRON_TZ", zone))) => Err(piece
             .fault("a zone is not part of the expression")
-            .help(format!("set `timezone = \"{zone}\"`"));
+            .help(format!("set `timezone = \"{zone}\"`"))),
+        _ => Ok(()),
     }
+}
+
+fn wrong_count(text: &str, pieces: &[Piece]) -> TimingError {
     match pieces {
         [] => TimingError::whole(text, "the expression is empty").help(FORMS),
         [one] => one.fault("1 field is too few").help(FORMS),

@@ -32,13 +32,18 @@ impl Pattern {
         Some(date.to_datetime(self.time_from(Time::midnight())?))
     }
 
+    /// The same in all years; none if these are all years.
+    pub(crate) fn in_other_years(&self) -> Option<Self> {
+        match self.years {
+            Years::All => None,
+            Years::Listed(_) => Some(Self { years: Years::All, ..self.clone() }),
+        }
+    }
+
     fn has_date(&self, date: Date) -> bool {
         has(self.months, date.month())
             && self.years.contains(date.year())
-            && has(
-                self.days.in_month(date.year(), date.month()).into(),
-                date.day(),
-            )
+            && has(self.days.in_month(date.year(), date.month()).into(), date.day())
     }
 
     /// The first matching date that is not before `from`.
@@ -47,11 +52,7 @@ impl Pattern {
         // A pattern that fires at all fires within one cycle; one for listed years is bounded by the list.
         let last = year.saturating_add(CALENDAR_CYCLE_YEARS);
         while year <= last || matches!(self.years, Years::Listed(_)) {
-            let start = if year == from.year() {
-                from
-            } else {
-                Date::new(year, 1, 1).ok()?
-            };
+            let start = if year == from.year() { from } else { Date::new(year, 1, 1).ok()? };
             if let Some(date) = self.date_in_year(start) {
                 return Some(date);
             }

@@ -26,9 +26,7 @@ impl Years {
     pub(super) fn next_from(&self, year: i16) -> Option<i16> {
         match self {
             Self::All => (year <= jiff::civil::Date::MAX.year()).then_some(year),
-            Self::Listed(years) => years
-                .get(years.partition_point(|listed| *listed < year))
-                .copied(),
+            Self::Listed(years) => years.get(years.partition_point(|listed| *listed < year)).copied(),
         }
     }
 }
