@@ -124,6 +124,12 @@ impl<'s> Context<'s> {
         }
     }
 
+    /// Whether it is the file that says what a value is.
+    pub(super) fn is_from_file(&self, table: &str, key: &str) -> bool {
+        let entry = self.entries.iter().find(|entry| entry.table == table && entry.key == key);
+        entry.is_some_and(|entry| matches!(entry.origin, Origin::File { .. }))
+    }
+
     /// How many mistakes were found so far.
     pub(super) fn faults(&self) -> usize {
         self.faults.len()

@@ -120,9 +120,15 @@ impl Document {
                     faults.push((part, Fault::new(fault.message).help(fault.help)));
                 }
             },
-            Value::List(items) => items.iter_mut().for_each(|item| self.expand(item, env, faults)),
+            Value::List(items) => {
+                for item in items {
+                    self.expand(item, env, faults);
+                }
+            }
             Value::Table(fields) => {
-                fields.iter_mut().for_each(|field| self.expand(&mut field.node, env, faults))
+                for field in fields {
+                    self.expand(&mut field.node, env, faults);
+                }
             }
             Value::Integer(_) | Value::Float(_) | Value::Boolean(_) | Value::Datetime(_) => {}
         }
@@ -133,8 +139,8 @@ impl Document {
 fn grammar(text: &str, errors: &[toml::de::Error]) -> Vec<Misplaced> {
     let mut faults: Vec<Misplaced> = Vec::new();
     for error in errors {
-        let repeats = error.message() == "duplicate key" && errors[0].message() == "duplicate key";
-        if faults.len() < MAX_SYNTAX && !(repeats && !faults.is_empty()) {
+        let is_echo = error.message() == "duplicate key" && !faults.is_empty();
+        if faults.len() < MAX_SYNTAX && !is_echo {
             faults.push(explain(text, error));
         }
     }

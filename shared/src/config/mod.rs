@@ -110,14 +110,15 @@ fn read(mut cx: Context<'_>, tree: Node, file: Option<PathBuf>) -> Result<Loaded
     Ok(Loaded { config, provenance, warnings, file })
 }
 
-/// A worker that names no queues takes from all that are named; one that does is asked whether it left one out.
+/// A worker that names no queues takes from all that are named. One that does in the file is asked whether it left one
+/// out; by flag or environment, workers share the queues of one file among them.
 fn resolve_queues(cx: &mut Context<'_>, config: &mut Config, tasks: &Tasks) {
     let queues = &mut config.worker.queues;
     if queues.is_empty() {
         let named = config.queues.keys().chain(tasks.queues.iter().map(|(queue, _)| queue)).cloned();
         let all: std::collections::BTreeSet<QueueName> = named.chain([QueueName::default_queue()]).collect();
         queues.extend(all.into_iter().map(|queue| (queue, 0)));
-    } else {
+    } else if cx.is_from_file("worker", "queues") {
         for (queue, at) in &tasks.queues {
             if !queues.iter().any(|(taken, _)| taken == queue) {
                 cx.warn(at.clone(), format!("the worker described here takes nothing from `{queue}`"));

@@ -156,7 +156,7 @@ fn step(found: &Found) -> Result<String, Fault> {
 /// An instant as text; TOML's own dates and times are instants too.
 fn instant(found: &Found) -> Result<String, Fault> {
     match &found.value {
-        Value::Datetime(datetime) => Ok(datetime.to_string()),
+        Value::Datetime(datetime) => Ok(datetime.clone()),
         _ => found.text().map(str::to_owned),
     }
 }

@@ -82,7 +82,7 @@ pub(super) fn retry(mut section: Section<'_, '_>, base: RetryPolicy) -> RetryPol
 }
 
 fn read_data(top: &mut Section<'_, '_>, default: PathBuf) -> PathBuf {
-    let path = top.get("data", default.clone(), |found| found.filled().map(PathBuf::from));
+    let path = top.get("data", default, |found| found.filled().map(PathBuf::from));
     match top.place("data") {
         // Relative to the file only where the file says it.
         Some(At::Text(_)) if top.took("data") => top.cx.resolve(&path.to_string_lossy()),
@@ -202,7 +202,7 @@ fn queues(top: &mut Section<'_, '_>) -> BTreeMap<QueueName, QueueConfig> {
         let records = [("claim", Record::Claim), ("publish", Record::Publish)];
         let config = QueueConfig {
             record: section.find("record", |found| found.choice(&records)),
-            weight: section.find("weight", |found| weight(found)),
+            weight: section.find("weight", weight),
         };
         section.finish();
         queues.insert(queue, config);

@@ -27,7 +27,7 @@ pub(super) struct Tasks {
     pub(super) configs: BTreeMap<TaskName, TaskConfig>,
     /// Every name that is mentioned or built in: a schedule of a task with a mistake is no second mistake.
     pub(super) names: BTreeSet<TaskName>,
-    /// Where the queues stand that tasks name.
+    /// The queues that tasks and schedules send to, and where that is said.
     pub(super) queues: Vec<(QueueName, Option<At>)>,
 }
 
@@ -49,9 +49,7 @@ pub(super) fn read(top: &mut Section<'_, '_>, worker: &WorkerConfig) -> Tasks {
         let mut section = Section::new(top.cx, &keys::TASK, table, Some(field.node));
         let executor = executor(&mut section, &name, native.contains(&name));
         let queue = section.get("queue", QueueName::default_queue(), queue);
-        if section.took("queue") {
-            tasks.queues.push((queue.clone(), section.place("queue")));
-        }
+        tasks.queues.push((queue.clone(), section.place("queue")));
         let mut section = section.inherits("worker");
         let timeout =
             section.get("timeout", worker.timeout, |found| found.duration(MIN_TIMEOUT..=MAX_TIMEOUT));

@@ -89,7 +89,7 @@ fn the_page_names_the_defaults_that_hold() {
                     assert_eq!(*documented, format!("`{}`", entry.value.as_ref().unwrap()), "{path}");
                 }
                 _ => {
-                    assert!(!documented.starts_with("`\""), "{path} has no default of its own: {documented}")
+                    assert!(!documented.starts_with("`\""), "{path} has no default of its own: {documented}");
                 }
             }
         }

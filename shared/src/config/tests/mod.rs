@@ -4,6 +4,7 @@ mod files;
 mod provenance;
 mod reading;
 mod refusals;
+mod refused_work;
 mod robustness;
 mod secrets;
 
@@ -64,6 +65,6 @@ impl World {
 
     /// The one text that shows every mistake.
     fn refusal(&self) -> String {
-        format!("{}\n", self.load().expect_err("there is a mistake").to_string())
+        format!("{}\n", self.load().expect_err("there is a mistake"))
     }
 }

@@ -99,6 +99,12 @@ fn a_queue_that_the_worker_leaves_out_is_worth_a_warning() {
 }
 
 #[test]
+fn workers_that_share_a_file_are_not_warned() {
+    let world = World::with("[tasks.t]\ncommand = ['x']\n").env("UPBEAT_QUEUES", "a");
+    assert_eq!(world.load().unwrap().warnings, []);
+}
+
+#[test]
 fn queues_have_settings_of_their_own() {
     let config = World::with("[queues.'a.b']\nrecord = 'claim'\n").config();
     let queue = config.queues[&QueueName::new("a.b").unwrap()];
