@@ -82,3 +82,11 @@ fn urls_from_outside_are_refused_without_being_shown() {
     assert!(!refusal.contains("hunter2"), "{refusal}");
     assert!(!format!("{:?}", world.flags).contains("hunter2"));
 }
+
+#[test]
+fn what_a_file_of_secrets_holds_is_refused_without_being_shown() {
+    let world = World::with("[broker]\nurl_file = 'url'\n").file("url", "hunter2://x\n");
+    let refusal = world.refusal();
+    assert!(refusal.contains("what this file holds is not accepted"), "{refusal}");
+    assert!(!refusal.contains("hunter2"), "{refusal}");
+}
