@@ -10,13 +10,14 @@ use super::provenance::{Entry, Origin, Provenance};
 use super::sources::Sources;
 use super::tree::Node;
 use super::value::{At, Fault, Found, Spot};
+use crate::name::TaskName;
 
 /// A file full of mistakes is reported up to here.
 const MAX_ERRORS: usize = 50;
 
 /// The sources, and what was found out about them.
 pub(super) struct Context<'s> {
-    sources: &'s Sources<'s>,
+    sources: Sources<'s>,
     flags: BTreeMap<&'static str, String>,
     document: Option<Document>,
     faults: Vec<(Option<At>, Fault)>,
@@ -25,10 +26,10 @@ pub(super) struct Context<'s> {
 }
 
 impl<'s> Context<'s> {
-    pub(super) fn new(sources: &'s Sources<'s>, document: Option<Document>) -> Self {
+    pub(super) fn new(sources: Sources<'s>, document: Option<Document>) -> Self {
         Self {
-            sources,
             flags: sources.flags.texts(),
+            sources,
             document,
             faults: Vec::new(),
             warnings: Vec::new(),
@@ -48,8 +49,9 @@ impl<'s> Context<'s> {
         (self.sources.read)(path)
     }
 
-    pub(super) fn sources(&self) -> &'s Sources<'s> {
-        self.sources
+    /// Tasks that are handlers of this very program.
+    pub(super) fn known_names(&self) -> &'s [TaskName] {
+        self.sources.known_names
     }
 
     /// A path as the file means it.
@@ -71,7 +73,9 @@ impl<'s> Context<'s> {
     pub(super) fn in_file(&self, node: Node) -> Found {
         let span = node.span;
         let (path, line, loose) = match &self.document {
-            Some(document) => (document.path().to_owned(), document.line(span.start), document.is_expanded(&span)),
+            Some(document) => {
+                (document.path().to_owned(), document.line(span.start), document.is_expanded(&span))
+            }
             None => (PathBuf::new(), 0, false),
         };
         Found {
@@ -95,7 +99,9 @@ impl<'s> Context<'s> {
     /// As `value_fault`, for a value of which only text and place are known.
     pub(super) fn text_fault(&mut self, at: At, text: &str, fault: Fault) {
         let at = match (&fault.spot, at, &self.document) {
-            (Spot::Part(part), At::Text(span), Some(document)) => At::Text(document.within(span, text, part.clone())),
+            (Spot::Part(part), At::Text(span), Some(document)) => {
+                At::Text(document.within(span, text, part.clone()))
+            }
             (Spot::Bytes(bytes), At::Text(_), _) => At::Text(bytes.clone()),
             (_, at, _) => at,
         };
@@ -118,6 +124,12 @@ impl<'s> Context<'s> {
         }
     }
 
+    /// Whether it is the file that says what a value is.
+    pub(super) fn is_from_file(&self, table: &str, key: &str) -> bool {
+        let entry = self.entries.iter().find(|entry| entry.table == table && entry.key == key);
+        entry.is_some_and(|entry| matches!(entry.origin, Origin::File { .. }))
+    }
+
     /// How many mistakes were found so far.
     pub(super) fn faults(&self) -> usize {
         self.faults.len()
@@ -127,8 +139,10 @@ impl<'s> Context<'s> {
     pub(super) fn finish(mut self) -> Result<(Provenance, Vec<Warning>), ConfigErrors> {
         if self.faults.is_empty() {
             let warnings = std::mem::take(&mut self.warnings);
-            let warnings =
-                warnings.into_iter().map(|(at, message)| Warning { place: self.place(at), message }).collect();
+            let warnings = warnings
+                .into_iter()
+                .map(|(at, message)| Warning { place: self.place(at), message })
+                .collect();
             return Ok((Provenance::new(self.entries), warnings));
         }
         let mut faults = std::mem::take(&mut self.faults);
@@ -140,7 +154,11 @@ impl<'s> Context<'s> {
         faults.truncate(MAX_ERRORS);
         let errors = faults
             .into_iter()
-            .map(|(at, fault)| ConfigError { place: self.place(at), message: fault.message, help: fault.help })
+            .map(|(at, fault)| ConfigError {
+                place: self.place(at),
+                message: fault.message,
+                help: fault.help,
+            })
             .collect();
         Err(ConfigErrors::new(errors, left_out))
     }
@@ -150,9 +168,9 @@ impl<'s> Context<'s> {
             (Some(At::Text(span)), Some(document)) => document.place(&span),
             (Some(At::Environment(name)), _) => Place::Environment(name),
             (Some(At::Flag(name)), _) => Place::Flag(name),
-            (_, document) => {
-                Place::File(document.as_ref().map_or_else(PathBuf::new, |document| document.path().to_owned()))
-            }
+            (_, document) => Place::File(
+                document.as_ref().map_or_else(PathBuf::new, |document| document.path().to_owned()),
+            ),
         }
     }
 }

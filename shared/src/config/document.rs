@@ -10,7 +10,7 @@ use super::env::expand;
 use super::error::{Place, TextPlace};
 use super::mask;
 use super::tree::{Node, Value};
-use super::value::Fault;
+use super::value::{Fault, brief};
 
 /// A larger file is no configuration.
 pub(super) const MAX_BYTES: usize = 1024 * 1024;
@@ -44,7 +44,7 @@ impl Document {
         let (table, syntax) = DeTable::parse_recoverable(&text);
         let mut tree = Node::of_file(table.get_ref());
         document.shown = mask::masked(&text, &tree, !syntax.is_empty());
-        let mut faults: Vec<Misplaced> = syntax.iter().take(MAX_SYNTAX).map(|error| grammar(&text, error)).collect();
+        let mut faults = grammar(&text, &syntax);
         document.text = text;
         if faults.is_empty() {
             document.expand(&mut tree, env, &mut faults);
@@ -120,24 +120,52 @@ impl Document {
                     faults.push((part, Fault::new(fault.message).help(fault.help)));
                 }
             },
-            Value::List(items) => items.iter_mut().for_each(|item| self.expand(item, env, faults)),
-            Value::Table(fields) => fields.iter_mut().for_each(|field| self.expand(&mut field.node, env, faults)),
+            Value::List(items) => {
+                for item in items {
+                    self.expand(item, env, faults);
+                }
+            }
+            Value::Table(fields) => {
+                for field in fields {
+                    self.expand(&mut field.node, env, faults);
+                }
+            }
             Value::Integer(_) | Value::Float(_) | Value::Boolean(_) | Value::Datetime(_) => {}
         }
     }
 }
 
-/// A mistake against TOML itself, in words for those who do not know the grammar by heart.
-fn grammar(text: &str, error: &toml::de::Error) -> Misplaced {
+/// Mistakes against TOML itself, without those that are echoes of the one before.
+fn grammar(text: &str, errors: &[toml::de::Error]) -> Vec<Misplaced> {
+    let mut faults: Vec<Misplaced> = Vec::new();
+    for error in errors {
+        let is_echo = error.message() == "duplicate key" && !faults.is_empty();
+        if faults.len() < MAX_SYNTAX && !is_echo {
+            faults.push(explain(text, error));
+        }
+    }
+    faults
+}
+
+/// In words for those who do not know the grammar by heart.
+fn explain(text: &str, error: &toml::de::Error) -> Misplaced {
     let span = error.span().unwrap_or(0..0);
     let word = text.get(span.clone()).unwrap_or_default();
+    let line_start = text.get(..span.start).and_then(|before| before.rfind('\n')).map_or(0, |at| at + 1);
+    let line = text.get(line_start..).and_then(|rest| rest.lines().next()).unwrap_or_default().trim();
     let fault = match error.message() {
-        "duplicate key" if text[..span.start].lines().next_back().is_some_and(|line| line.starts_with('[')) => {
-            Fault::new(format!("the table `{word}` is written twice")).help("join the two, or rename one")
+        "duplicate key" if line.starts_with('[') => {
+            Fault::new(format!("the table {} is written twice", brief(line)))
+                .help("join the two, or rename one")
         }
-        "duplicate key" => Fault::new(format!("`{word}` is set twice")).help("keep one of the two"),
+        "duplicate key" => Fault::new(format!("`{}` is set twice", brief(word))).help("keep one of the two"),
         message if message.starts_with("string values must be quoted") => {
-            Fault::new("there is no value here that TOML knows").help("texts are written in quotes: key = \"text\"")
+            Fault::new("there is no value here that TOML knows")
+                .help("texts are written in quotes: key = \"text\"")
+        }
+        message if message.starts_with("invalid basic string, expected") => {
+            Fault::new("this text has no closing quote")
+                .help("a text of several lines is written in \"\"\" or '''")
         }
         message => Fault::new(format!("this is no TOML: {message}")),
     };

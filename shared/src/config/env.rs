@@ -18,7 +18,10 @@ const FORMS: &str = "write `${NAME}` or `${NAME:-default}`; `$$` stands for a `$
 /// Replaces every `${NAME}`, `${NAME:-default}` and `$$`. What is inserted is not looked at again.
 ///
 /// As in a shell, the default of `:-` is taken for a variable that is not set or empty.
-pub(super) fn expand<'t>(text: &'t str, env: &dyn Fn(&str) -> Option<String>) -> Result<Cow<'t, str>, EnvFault> {
+pub(super) fn expand<'t>(
+    text: &'t str,
+    env: &dyn Fn(&str) -> Option<String>,
+) -> Result<Cow<'t, str>, EnvFault> {
     if !text.contains("$$") && !text.contains("${") {
         return Ok(Cow::Borrowed(text));
     }
@@ -33,10 +36,17 @@ pub(super) fn expand<'t>(text: &'t str, env: &dyn Fn(&str) -> Option<String>) ->
             rest = after;
         } else if let Some(inside) = rest.strip_prefix('{') {
             let Some(end) = inside.find('}') else {
-                return Err(EnvFault { span: at..text.len(), message: "this `${` has no `}`".into(), help: FORMS });
+                return Err(EnvFault {
+                    span: at..text.len(),
+                    message: "this `${` has no `}`".into(),
+                    help: FORMS,
+                });
             };
-            let value = lookup(&inside[..end], env)
-                .map_err(|(message, help)| EnvFault { span: at..at + end + 3, message, help })?;
+            let value = lookup(&inside[..end], env).map_err(|(message, help)| EnvFault {
+                span: at..at + end + 3,
+                message,
+                help,
+            })?;
             expanded.push_str(&value);
             rest = &inside[end + 1..];
         } else {

@@ -29,11 +29,16 @@ pub(super) fn masked(text: &str, tree: &Node, broken: bool) -> String {
     in_urls(text, &mut secrets);
     let mut hidden = vec![false; text.len()];
     for span in secrets {
+        if text.get(span.clone()).is_some_and(is_reference) {
+            continue;
+        }
         if let Some(bytes) = hidden.get_mut(span) {
             bytes.fill(true);
         }
     }
-    text.char_indices().map(|(at, c)| if hidden[at] && !matches!(c, '\n' | '\r' | '"' | '\'') { '*' } else { c }).collect()
+    text.char_indices()
+        .map(|(at, c)| if hidden[at] && !matches!(c, '\n' | '\r' | '"' | '\'') { '*' } else { c })
+        .collect()
 }
 
 /// Where a URL's passwords lie: that of the user, and those in its query.
@@ -58,6 +63,12 @@ pub(super) fn passwords(url: &str) -> Vec<Range<usize>> {
     found
 }
 
+/// `${NAME}`: what it stands for is secret, its name is not.
+fn is_reference(text: &str) -> bool {
+    let inside = text.trim_matches(['"', '\'']).strip_prefix("${").and_then(|rest| rest.strip_suffix('}'));
+    inside.is_some_and(|name| name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_'))
+}
+
 fn in_tree(node: &Node, secret: bool, secrets: &mut Vec<Range<usize>>) {
     match &node.value {
         Value::Table(fields) => {
@@ -75,20 +86,27 @@ fn in_tree(node: &Node, secret: bool, secrets: &mut Vec<Range<usize>>) {
     }
 }
 
-/// `secret = …` up to the end of the line.
+/// What follows the name of a secret on its line, and everything in tables of secrets.
 fn by_assignment(text: &str, secrets: &mut Vec<Range<usize>>) {
     let mut line_start = 0;
+    let mut in_secret_table = false;
     for line in text.split_inclusive('\n') {
+        if line.starts_with('[') {
+            in_secret_table = SECRET_TABLES.iter().any(|table| words(line).any(|word| word == *table));
+        }
         let secret = line.match_indices('=').find(|(at, _)| {
-            let key = line[..*at].trim_end().trim_end_matches(['"', '\'']);
-            let word = key.rsplit(|c: char| !(c.is_alphanumeric() || c == '_' || c == '-')).next().unwrap_or_default();
-            is_secret(word)
+            let key = words(&line[..*at]).last().unwrap_or_default();
+            in_secret_table || is_secret(key) || SECRET_TABLES.contains(&key)
         });
         if let Some((at, _)) = secret {
             secrets.push(line_start + at + 1..line_start + line.len());
         }
         line_start += line.len();
     }
+}
+
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|c: char| !(c.is_alphanumeric() || c == '_' || c == '-')).filter(|word| !word.is_empty())
 }
 
 /// Passwords in URLs, also in those that are written wrongly: everything from the user's colon to the last `@`.
@@ -120,10 +138,16 @@ mod tests {
     #[test]
     fn secrets_are_masked_wherever_they_are() {
         assert_eq!(shown("secret = \"abc\""), "secret = \"***\"");
-        assert_eq!(shown("headers = { Authorization = \"Bearer x\", A = 'b' }"), "headers = { Authorization = \"********\", A = '*' }");
+        assert_eq!(
+            shown("headers = { Authorization = \"Bearer x\", A = 'b' }"),
+            "headers = { Authorization = \"********\", A = '*' }"
+        );
         assert_eq!(shown("[x.env]\nKEY = \"ab\" # c"), "[x.env]\nKEY = \"**\" # c");
         assert_eq!(shown("url = \"amqp://u:p@h/v\""), "url = \"amqp://u:*@h/v\"");
-        assert_eq!(shown("url = \"postgres://h/d?password=abc&x=1\""), "url = \"postgres://h/d?password=***&x=1\"");
+        assert_eq!(
+            shown("url = \"postgres://h/d?password=abc&x=1\""),
+            "url = \"postgres://h/d?password=***&x=1\""
+        );
     }
 
     #[test]
@@ -135,7 +159,14 @@ mod tests {
 
     #[test]
     fn what_is_no_secret_stays() {
-        for text in ["secret_file = \"/run/x\"", "listen = \"127.0.0.1:80\"", "http = \"http://h:80/x\"", "[tasks.x]"] {
+        for text in [
+            "secret = '${SECRET}'",
+            "url = 'amqp://u:${PW}@mq'",
+            "secret_file = \"/run/x\"",
+            "listen = \"127.0.0.1:80\"",
+            "http = \"http://h:80/x\"",
+            "[tasks.x]",
+        ] {
             assert_eq!(shown(text), text);
         }
     }

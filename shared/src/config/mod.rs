@@ -8,7 +8,7 @@
 //! use upbeat_shared::config::{Overrides, Sources, load};
 //!
 //! let flags = Overrides { concurrency: Some(8), ..Overrides::default() };
-//! let loaded = load(&Sources::process(flags))?;
+//! let loaded = load(Sources::process(flags))?;
 //! assert_eq!(loaded.config.worker.concurrency, 8);
 //! assert_eq!(loaded.provenance.get("worker.concurrency").unwrap().origin.to_string(), "flag --concurrency");
 //! # Ok::<(), upbeat_shared::config::ConfigErrors>(())
@@ -53,8 +53,8 @@ pub use error::{ConfigError, ConfigErrors, Place, TextPlace, Warning};
 pub use provenance::{Entry, Origin, Provenance};
 pub use secret::{MASK, Secret};
 pub use settings::{
-    BeatConfig, BrokerConfig, Config, ExecutorConfig, HttpConfig, LedgerConfig, LogConfig, LogFormat, QueueConfig,
-    TaskConfig, WorkerConfig,
+    BeatConfig, BrokerConfig, Config, ExecutorConfig, HttpConfig, LedgerConfig, LogConfig, LogFormat,
+    QueueConfig, TaskConfig, WorkerConfig,
 };
 pub use sources::{Overrides, Sources};
 pub use url::{BrokerUrl, LedgerUrl, ServiceUrl};
@@ -80,8 +80,8 @@ pub struct Loaded {
 }
 
 /// Reads, joins and checks the sources: all of it is right, or every mistake is named.
-pub fn load(sources: &Sources<'_>) -> Result<Loaded, ConfigErrors> {
-    let Some((file, text)) = find_file(sources)? else {
+pub fn load(sources: Sources<'_>) -> Result<Loaded, ConfigErrors> {
+    let Some((file, text)) = find_file(&sources)? else {
         return read(Context::new(sources, None), Node { value: Value::Table(Vec::new()), span: 0..0 }, None);
     };
     let (document, tree, faults) = Document::parse(file.clone(), text, sources.env);
@@ -110,14 +110,15 @@ fn read(mut cx: Context<'_>, tree: Node, file: Option<PathBuf>) -> Result<Loaded
     Ok(Loaded { config, provenance, warnings, file })
 }
 
-/// A worker that names no queues takes from all that are named; one that does is asked whether it left one out.
+/// A worker that names no queues takes from all that are named. One that does in the file is asked whether it left one
+/// out; by flag or environment, workers share the queues of one file among them.
 fn resolve_queues(cx: &mut Context<'_>, config: &mut Config, tasks: &Tasks) {
     let queues = &mut config.worker.queues;
     if queues.is_empty() {
         let named = config.queues.keys().chain(tasks.queues.iter().map(|(queue, _)| queue)).cloned();
         let all: std::collections::BTreeSet<QueueName> = named.chain([QueueName::default_queue()]).collect();
         queues.extend(all.into_iter().map(|queue| (queue, 0)));
-    } else {
+    } else if cx.is_from_file("worker", "queues") {
         for (queue, at) in &tasks.queues {
             if !queues.iter().any(|(taken, _)| taken == queue) {
                 cx.warn(at.clone(), format!("the worker described here takes nothing from `{queue}`"));

@@ -29,7 +29,8 @@ pub(super) fn read(top: &mut Section<'_, '_>, config: &Config, tasks: &mut Tasks
         let line = top.cx.line(content.span.start);
         let source = top.cx.file().map(|file| file.display().to_string()).unwrap_or_default();
         let mut section = Section::new(top.cx, &keys::SCHEDULE, "[schedule]", Some(content));
-        let id: Option<ScheduleId> = required(&mut section, "id", "give it a name that no other schedule has");
+        let id: Option<ScheduleId> =
+            required(&mut section, "id", "give it a name that no other schedule has");
         if let Some(first) = id.as_ref().and_then(|id| lines.get(id)) {
             let help = format!("the other one is on line {first}; ids tell schedules apart");
             section.fault("id", Fault::new("there are two schedules with this id").help(help));
@@ -44,7 +45,11 @@ pub(super) fn read(top: &mut Section<'_, '_>, config: &Config, tasks: &mut Tasks
     schedules
 }
 
-fn definition(section: &mut Section<'_, '_>, config: &Config, tasks: &mut Tasks) -> Option<ScheduleDefinition> {
+fn definition(
+    section: &mut Section<'_, '_>,
+    config: &Config,
+    tasks: &mut Tasks,
+) -> Option<ScheduleDefinition> {
     let task: Option<TaskName> = required(section, "task", "name the task that each occurrence runs");
     if let Some(task) = task.as_ref().filter(|task| !tasks.names.contains(*task)) {
         let near = nearest(task.as_str(), tasks.names.iter().map(TaskName::as_str));
@@ -87,7 +92,8 @@ fn template(
         Ok(u8::try_from(number).expect("the range ends at 9"))
     });
     let timeout = section.find("timeout", |found| found.duration(MIN_TIMEOUT..=MAX_TIMEOUT));
-    let retry = section.has("retry").then(|| retry(section.child("retry", &keys::RETRY).inherits("tasks"), base));
+    let retry =
+        section.has("retry").then(|| retry(section.child("retry", &keys::RETRY).inherits("tasks"), base));
     let tags = section.find("tags", Found::texts).unwrap_or_default();
     let expires_after = section.find("expires_after", |found| found.duration(MIN_TIMEOUT..=MAX_LOOK_BACK));
     let name = task?;
@@ -150,7 +156,7 @@ fn step(found: &Found) -> Result<String, Fault> {
 /// An instant as text; TOML's own dates and times are instants too.
 fn instant(found: &Found) -> Result<String, Fault> {
     match &found.value {
-        Value::Datetime(datetime) => Ok(datetime.to_string()),
+        Value::Datetime(datetime) => Ok(datetime.clone()),
         _ => found.text().map(str::to_owned),
     }
 }
@@ -188,7 +194,8 @@ fn arguments(found: &Found, limits: Limits) -> Result<serde_json::Value, Fault> 
 }
 
 fn json(node: &Node, depth: usize) -> Result<serde_json::Value, Fault> {
-    let fault = |message: &str, help: &str| Err(Fault::new(message).help(help).at(Spot::Bytes(node.span.clone())));
+    let fault =
+        |message: &str, help: &str| Err(Fault::new(message).help(help).at(Spot::Bytes(node.span.clone())));
     Ok(match &node.value {
         Value::Boolean(value) => (*value).into(),
         // JSON has no dates; RFC 3339 is what everyone reads.
@@ -199,12 +206,22 @@ fn json(node: &Node, depth: usize) -> Result<serde_json::Value, Fault> {
         },
         Value::Float(number) => match serde_json::Number::from_f64(*number) {
             Some(number) => number.into(),
-            None => return fault("JSON has no such number", "arguments are sent as JSON, which has no `inf` and `nan`"),
+            None => {
+                return fault(
+                    "JSON has no such number",
+                    "arguments are sent as JSON, which has no `inf` and `nan`",
+                );
+            }
         },
         Value::List(_) | Value::Table(_) if depth == 0 => {
-            return fault("these arguments are nested too deeply", "`depth` of [limits] says how far they may be");
+            return fault(
+                "these arguments are nested too deeply",
+                "`depth` of [limits] says how far they may be",
+            );
         }
-        Value::List(items) => items.iter().map(|item| json(item, depth - 1)).collect::<Result<Vec<_>, _>>()?.into(),
+        Value::List(items) => {
+            items.iter().map(|item| json(item, depth - 1)).collect::<Result<Vec<_>, _>>()?.into()
+        }
         Value::Table(fields) => {
             let fields = fields.iter().map(|field| Ok((field.name.clone(), json(&field.node, depth - 1)?)));
             serde_json::Value::Object(fields.collect::<Result<_, Fault>>()?)

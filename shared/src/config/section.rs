@@ -10,7 +10,7 @@ use super::keys::{Key, Keys};
 use super::provenance::Origin;
 use super::show::Show;
 use super::tree::{Field, Node, Value};
-use super::value::{At, Fault, Found, Spot, nearest};
+use super::value::{At, Fault, Found, nearest};
 
 /// One table while it is read.
 pub(super) struct Section<'c, 's> {
@@ -146,6 +146,13 @@ impl<'c, 's> Section<'c, 's> {
         self.entries.get(key).is_some_and(|node| matches!(node.value, Value::Table(_)))
     }
 
+    /// Whether there is a table whose name is no key: mostly a part of a name that should have been in quotes.
+    pub(super) fn has_stray_table(&self) -> bool {
+        self.entries
+            .iter()
+            .any(|(name, node)| matches!(node.value, Value::Table(_)) && self.keys.get(name).is_none())
+    }
+
     /// Where a value that was taken stands; the table's header otherwise.
     pub(super) fn place(&self, key: &str) -> Option<At> {
         self.places.get(key).cloned().or_else(|| self.header.clone().map(At::Text))
@@ -220,7 +227,12 @@ impl<'c, 's> Section<'c, 's> {
                 Some(value)
             }
             Err(fault) => {
-                let fault = if found.sealed { fault.at(Spot::Whole) } else { fault };
+                // Not even a part of what a file of secrets holds is repeated.
+                let fault = match (found.sealed, fault.help) {
+                    (true, Some(help)) => Fault::new("what this file holds is not accepted").help(help),
+                    (true, None) => Fault::new("what this file holds is not accepted"),
+                    (false, help) => Fault { help, ..fault },
+                };
                 self.cx.value_fault(&found, fault);
                 None
             }
@@ -259,7 +271,8 @@ impl<'c, 's> Section<'c, 's> {
         let file_key = self.keys.names().find(|key| key.strip_suffix("_file") == Some(name))?;
         let path = self.entries.remove(file_key).map(|node| self.cx.in_file(node))?;
         if twice {
-            let fault = Fault::new(format!("both `{name}` and `{file_key}` are set")).help("keep one of the two");
+            let fault =
+                Fault::new(format!("both `{name}` and `{file_key}` are set")).help("keep one of the two");
             self.cx.fault(self.names.get(file_key).cloned().map(At::Text), fault);
             return None;
         }
@@ -267,9 +280,7 @@ impl<'c, 's> Section<'c, 's> {
             return None;
         }
         match self.read_file(&path) {
-            Ok(text) => {
-                Some(Found { value: Value::Text(text), sealed: true, ..path })
-            }
+            Ok(text) => Some(Found { value: Value::Text(text), sealed: true, ..path }),
             Err(fault) => {
                 self.cx.value_fault(&path, fault);
                 None

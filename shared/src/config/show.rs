@@ -41,7 +41,9 @@ macro_rules! by_text {
     )*};
 }
 
-by_text!(String, &str, Namespace, QueueName, ScheduleId, TaskName, BrokerUrl, LedgerUrl, ServiceUrl, SocketAddr);
+by_text!(
+    String, &str, Namespace, QueueName, ScheduleId, TaskName, BrokerUrl, LedgerUrl, ServiceUrl, SocketAddr
+);
 
 macro_rules! as_is {
     ($($type:ty),*) => {$(
@@ -125,7 +127,9 @@ impl Show for serde_json::Value {
             Self::Null => "\"\"".into(),
             Self::Bool(_) | Self::Number(_) => self.to_string(),
             Self::String(text) => quoted(text),
-            Self::Array(items) => format!("[{}]", items.iter().map(Show::show).collect::<Vec<_>>().join(", ")),
+            Self::Array(items) => {
+                format!("[{}]", items.iter().map(Show::show).collect::<Vec<_>>().join(", "))
+            }
             Self::Object(fields) => inline(fields.iter().map(|(key, value)| (key.as_str(), value.show()))),
         }
     }

@@ -89,6 +89,9 @@ impl fmt::Debug for Overrides {
 
 impl fmt::Debug for Sources<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Sources").field("flags", &self.flags).field("known_names", &self.known_names).finish_non_exhaustive()
+        f.debug_struct("Sources")
+            .field("flags", &self.flags)
+            .field("known_names", &self.known_names)
+            .finish_non_exhaustive()
     }
 }

@@ -9,7 +9,8 @@ use std::time::Duration;
 use super::keys;
 use super::section::Section;
 use super::settings::{
-    BeatConfig, BrokerConfig, Config, HttpConfig, LedgerConfig, LogConfig, LogFormat, QueueConfig, WorkerConfig,
+    BeatConfig, BrokerConfig, Config, HttpConfig, LedgerConfig, LogConfig, LogFormat, QueueConfig,
+    WorkerConfig,
 };
 use super::show::{Bytes, bare_or_quoted};
 use super::tree::Value;
@@ -81,7 +82,7 @@ pub(super) fn retry(mut section: Section<'_, '_>, base: RetryPolicy) -> RetryPol
 }
 
 fn read_data(top: &mut Section<'_, '_>, default: PathBuf) -> PathBuf {
-    let path = top.get("data", default.clone(), |found| found.filled().map(PathBuf::from));
+    let path = top.get("data", default, |found| found.filled().map(PathBuf::from));
     match top.place("data") {
         // Relative to the file only where the file says it.
         Some(At::Text(_)) if top.took("data") => top.cx.resolve(&path.to_string_lossy()),
@@ -90,7 +91,8 @@ fn read_data(top: &mut Section<'_, '_>, default: PathBuf) -> PathBuf {
 }
 
 fn broker(mut section: Section<'_, '_>) -> BrokerConfig {
-    let url = section.get("url", BrokerUrl::default(), |found| BrokerUrl::parse(found.text()?).map_err(url_fault));
+    let url =
+        section.get("url", BrokerUrl::default(), |found| BrokerUrl::parse(found.text()?).map_err(url_fault));
     section.finish();
     BrokerConfig { url }
 }
@@ -108,7 +110,8 @@ fn worker(mut section: Section<'_, '_>) -> WorkerConfig {
     let config = WorkerConfig {
         name: section.find("name", |found| found.filled().map(str::to_owned)),
         queues: section.find("queues", weights).unwrap_or_default(),
-        concurrency: section.get("concurrency", defaults.concurrency, |found| found.small(1..=MAX_CONCURRENCY)),
+        concurrency: section
+            .get("concurrency", defaults.concurrency, |found| found.small(1..=MAX_CONCURRENCY)),
         grace: section.get("grace", defaults.grace, |found| found.duration(Duration::ZERO..=DAY)),
         timeout: section.get("timeout", defaults.timeout, |found| found.duration(MIN_TIMEOUT..=MAX_TIMEOUT)),
         retry: retry(section.child("retry", &keys::RETRY), defaults.retry),
@@ -127,14 +130,20 @@ fn beat(mut section: Section<'_, '_>) -> BeatConfig {
 fn http(mut section: Section<'_, '_>) -> HttpConfig {
     let listen = section.find("listen", |found| {
         let help = "write an address and a port: \"127.0.0.1:8321\", or \"0.0.0.0:8321\" for every interface";
-        found.text()?.parse::<SocketAddr>().map_err(|_| Fault::new("this is no address to listen on").help(help))
+        found
+            .text()?
+            .parse::<SocketAddr>()
+            .map_err(|_| Fault::new("this is no address to listen on").help(help))
     });
     let echo = section.get("echo", false, Found::boolean);
     let place = section.place("echo");
     match listen {
         None if echo => section.cx.warn(place, "`echo` does nothing without `listen`"),
         Some(listen) if echo && !listen.ip().is_loopback() => {
-            section.cx.warn(place, format!("`echo` answers everyone who reaches {listen}; it is meant for trying things out"));
+            section.cx.warn(
+                place,
+                format!("`echo` answers everyone who reaches {listen}; it is meant for trying things out"),
+            );
         }
         Some(_) | None => {}
     }
@@ -144,7 +153,8 @@ fn http(mut section: Section<'_, '_>) -> HttpConfig {
 
 fn log(mut section: Section<'_, '_>) -> LogConfig {
     let defaults = LogConfig::default();
-    let formats = [LogFormat::Auto, LogFormat::Human, LogFormat::Json].map(|format| (format.as_str(), format));
+    let formats =
+        [LogFormat::Auto, LogFormat::Human, LogFormat::Json].map(|format| (format.as_str(), format));
     let config = LogConfig {
         level: section.get("level", defaults.level, level),
         format: section.get("format", defaults.format, |found| found.choice(&formats)),
@@ -192,7 +202,7 @@ fn queues(top: &mut Section<'_, '_>) -> BTreeMap<QueueName, QueueConfig> {
         let records = [("claim", Record::Claim), ("publish", Record::Publish)];
         let config = QueueConfig {
             record: section.find("record", |found| found.choice(&records)),
-            weight: section.find("weight", |found| weight(found)),
+            weight: section.find("weight", weight),
         };
         section.finish();
         queues.insert(queue, config);
@@ -214,7 +224,8 @@ fn weights(found: &Found) -> Result<Vec<(QueueName, u32)>, Fault> {
     match &found.value {
         Value::Table(fields) => {
             for field in fields {
-                let queue = queue_name(&field.name).map_err(|fault| Found::within(field.at.clone(), fault))?;
+                let queue =
+                    queue_name(&field.name).map_err(|fault| Found::within(field.at.clone(), fault))?;
                 let value = found.inside(&field.node);
                 add(queue, weight(&value).map_err(|fault| value.placed(fault))?)?;
             }
@@ -226,9 +237,10 @@ fn weights(found: &Found) -> Result<Vec<(QueueName, u32)>, Fault> {
         }
         Value::Text(text) if found.loose => {
             for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
-                let (name, written) = part.split_once('=').map_or((part, None), |(name, n)| (name.trim(), Some(n)));
+                let (name, written) =
+                    part.split_once('=').map_or((part, None), |(name, n)| (name.trim(), Some(n)));
                 let number = written.map(|n| n.trim().parse().ok().filter(|n| (1..=MAX_WEIGHT).contains(n)));
-                let Some(number) = number.unwrap_or(Some(0)) else { return Err(bad_weight(name)) };
+                let Some(number) = number.unwrap_or(Some(0)) else { return Err(bad_weight()) };
                 add(queue_name(name)?, number)?;
             }
         }
@@ -246,13 +258,13 @@ fn weights(found: &Found) -> Result<Vec<(QueueName, u32)>, Fault> {
 
 fn weight(found: &Found) -> Result<u32, Fault> {
     match &found.value {
-        Value::Integer(_) => found.small(1..=MAX_WEIGHT).map_err(|_| bad_weight("the queue")),
+        Value::Integer(_) => found.small(1..=MAX_WEIGHT).map_err(|_| bad_weight()),
         _ => found.small(1..=MAX_WEIGHT),
     }
 }
 
-fn bad_weight(queue: &str) -> Fault {
-    Fault::new(format!("the weight of `{}` is out of range", brief(queue)))
+fn bad_weight() -> Fault {
+    Fault::new("this weight is out of range")
         .help(format!("weights go from 1 to {MAX_WEIGHT}; leave a queue out to take nothing from it"))
 }
 

@@ -27,13 +27,13 @@ pub(super) struct Tasks {
     pub(super) configs: BTreeMap<TaskName, TaskConfig>,
     /// Every name that is mentioned or built in: a schedule of a task with a mistake is no second mistake.
     pub(super) names: BTreeSet<TaskName>,
-    /// Where the queues stand that tasks name.
+    /// The queues that tasks and schedules send to, and where that is said.
     pub(super) queues: Vec<(QueueName, Option<At>)>,
 }
 
 /// Reads every `[tasks.NAME]`.
 pub(super) fn read(top: &mut Section<'_, '_>, worker: &WorkerConfig) -> Tasks {
-    let native = top.cx.sources().known_names;
+    let native = top.cx.known_names();
     let mut tasks = Tasks { names: native.iter().cloned().collect(), ..Tasks::default() };
     for field in top.named("tasks") {
         let name = match TaskName::new(&field.name) {
@@ -46,16 +46,15 @@ pub(super) fn read(top: &mut Section<'_, '_>, worker: &WorkerConfig) -> Tasks {
         tasks.names.insert(name.clone());
         let line = top.cx.line(field.at.start);
         let table = format!("tasks.{}", bare_or_quoted(name.as_str()));
-        let mut section = Section::new(top.cx, &keys::TASK, table, Some(field.node)).inherits("worker");
+        let mut section = Section::new(top.cx, &keys::TASK, table, Some(field.node));
         let executor = executor(&mut section, &name, native.contains(&name));
-        let queue = section.find("queue", queue);
-        if let Some(queue) = &queue {
-            tasks.queues.push((queue.clone(), section.place("queue")));
-        }
-        let timeout = section.get("timeout", worker.timeout, |found| found.duration(MIN_TIMEOUT..=MAX_TIMEOUT));
+        let queue = section.get("queue", QueueName::default_queue(), queue);
+        tasks.queues.push((queue.clone(), section.place("queue")));
+        let mut section = section.inherits("worker");
+        let timeout =
+            section.get("timeout", worker.timeout, |found| found.duration(MIN_TIMEOUT..=MAX_TIMEOUT));
         let retry = retry(section.child("retry", &keys::RETRY).inherits("worker"), worker.retry);
         section.finish();
-        let queue = queue.unwrap_or_else(QueueName::default_queue);
         if let Some(executor) = executor {
             tasks.configs.insert(name, TaskConfig { queue, timeout, retry, executor, line });
         }
@@ -82,8 +81,10 @@ fn executor(section: &mut Section<'_, '_>, name: &TaskName, native: bool) -> Opt
             None
         }
         (false, false) => {
-            let help = "set `command = [\"program\", \"argument\"]` or `http = \"http://…\"`";
-            section.fault("", Fault::new(format!("the task `{name}` has no executor")).help(help));
+            if !section.has_stray_table() {
+                let help = "set `command = [\"program\", \"argument\"]` or `http = \"http://…\"`";
+                section.fault("", Fault::new(format!("the task `{name}` has no executor")).help(help));
+            }
             section.forget(&[&COMMAND_KEYS, &HTTP_KEYS]);
             None
         }
@@ -98,8 +99,8 @@ fn command(section: &mut Section<'_, '_>) -> Option<ExecutorConfig> {
     let env = section.find("env", |found| table_of_secrets(found, variable)).unwrap_or_default();
     let cwd = section.find("cwd", |found| found.filled().map(PathBuf::from));
     let cwd = cwd.map(|cwd| section.cx.resolve(&cwd.to_string_lossy()));
-    let limit = section
-        .get("output_limit", Bytes(OUTPUT_LIMIT), |found| found.size(0..=MAX_OUTPUT_LIMIT).map(Bytes));
+    let limit =
+        section.get("output_limit", Bytes(OUTPUT_LIMIT), |found| found.size(0..=MAX_OUTPUT_LIMIT).map(Bytes));
     let mut argv = argv?.into_iter();
     let program = argv.next()?;
     Some(ExecutorConfig::Command { program, args: argv.collect(), env, cwd, output_limit: limit.0 })
@@ -127,7 +128,11 @@ fn http(section: &mut Section<'_, '_>) -> Option<ExecutorConfig> {
         return target(section, "http");
     }
     for key in HTTP_KEYS {
-        section.refuse(key, &format!("`{key}` stands beside the table `http`"), "write it inside of the table");
+        section.refuse(
+            key,
+            &format!("`{key}` stands beside the table `http`"),
+            "write it inside of the table",
+        );
     }
     let mut table = section.child("http", &keys::TARGET);
     let executor = target(&mut table, "url");
@@ -139,7 +144,8 @@ fn http(section: &mut Section<'_, '_>) -> Option<ExecutorConfig> {
 }
 
 fn target(section: &mut Section<'_, '_>, url: &'static str) -> Option<ExecutorConfig> {
-    let url = section.find(url, |found| ServiceUrl::parse(found.text()?, &["http", "https"]).map_err(url_fault));
+    let url =
+        section.find(url, |found| ServiceUrl::parse(found.text()?, &["http", "https"]).map_err(url_fault));
     let headers = section.find("headers", |found| table_of_secrets(found, header)).unwrap_or_default();
     let secret = section.find("secret", |found| found.filled().map(Secret::new));
     Some(ExecutorConfig::Http { url: url?, headers, secret })
@@ -165,10 +171,13 @@ fn table_of_secrets(
 
 fn variable(name: &str, value: &str) -> Result<(), Fault> {
     if name.is_empty() || name.contains(['=', '\0']) || value.contains('\0') {
-        return Err(Fault::new("this is no environment variable").help("names hold no `=`, and nothing holds a NUL"));
+        return Err(
+            Fault::new("this is no environment variable").help("names hold no `=`, and nothing holds a NUL")
+        );
     }
     if name.starts_with("UPBEAT_") {
-        return Err(Fault::new("names that begin with `UPBEAT_` are reserved").help("the worker sets them for each run"));
+        return Err(Fault::new("names that begin with `UPBEAT_` are reserved")
+            .help("the worker sets them for each run"));
     }
     Ok(())
 }

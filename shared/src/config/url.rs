@@ -125,7 +125,9 @@ impl BrokerUrl {
         if text == "embedded" {
             return Ok(Self::Embedded);
         }
-        ServiceUrl::parse(text, &["embedded", "amqp", "amqps"]).and_then(|url| embedded_has_no_parts(url, text)).map(Self::Amqp)
+        ServiceUrl::parse(text, &["embedded", "amqp", "amqps"])
+            .and_then(|url| embedded_has_no_parts(url, text))
+            .map(Self::Amqp)
     }
 }
 
@@ -194,7 +196,10 @@ mod tests {
         assert_eq!(BrokerUrl::parse("amqp://mq:56720000").unwrap_err().span, 10..18);
         assert_eq!(BrokerUrl::parse("amqp://u:p@/x").unwrap_err().message, "this URL has no host");
         assert_eq!(BrokerUrl::parse("amqp://u:a/b@mq").unwrap_err().span, 12..13);
-        assert_eq!(BrokerUrl::parse("embedded://x").unwrap_err().message, "`embedded` has no host and no path");
+        assert_eq!(
+            BrokerUrl::parse("embedded://x").unwrap_err().message,
+            "`embedded` has no host and no path"
+        );
         assert_eq!(
             BrokerUrl::parse("mq:5672").unwrap_err().help,
             "write it as `embedded`, `amqp://…` or `amqps://…`"

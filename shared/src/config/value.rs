@@ -3,9 +3,9 @@
 use std::ops::{Range, RangeInclusive};
 use std::time::Duration;
 
-use jiff::{Span, SpanRelativeTo};
 use super::provenance::Origin;
 use super::tree::{Node, Value};
+use jiff::{Span, SpanRelativeTo};
 
 /// A value with the place where it was found. Not `Debug`: it may be a secret.
 #[derive(Clone)]
@@ -69,7 +69,13 @@ impl Found {
             At::Text(_) => At::Text(node.span.clone()),
             at => at.clone(),
         };
-        Self { value: node.value.clone(), at, origin: self.origin.clone(), loose: self.loose, sealed: self.sealed }
+        Self {
+            value: node.value.clone(),
+            at,
+            origin: self.origin.clone(),
+            loose: self.loose,
+            sealed: self.sealed,
+        }
     }
 
     /// Moves a fault of something inside of this value to its place.
@@ -113,9 +119,14 @@ impl Found {
             },
             _ => return Err(self.unlike("a whole number")),
         };
-        let number = parsed.and_then(|number| u64::try_from(number).ok()).filter(|number| range.contains(number));
+        let number =
+            parsed.and_then(|number| u64::try_from(number).ok()).filter(|number| range.contains(number));
         number.ok_or_else(|| {
-            Fault::new("this number is out of range").help(format!("it goes from {} to {}", range.start(), range.end()))
+            Fault::new("this number is out of range").help(format!(
+                "it goes from {} to {}",
+                range.start(),
+                range.end()
+            ))
         })
     }
 
@@ -129,7 +140,9 @@ impl Found {
         const FORMS: &str = "durations are written as \"250ms\", \"30s\", \"1h 30m\" or \"7d\"";
         let text = match &self.value {
             Value::Integer(number) => {
-                return Err(Fault::new("a duration needs a unit").help(format!("for seconds write \"{number}s\"")));
+                return Err(
+                    Fault::new("a duration needs a unit").help(format!("for seconds write \"{number}s\""))
+                );
             }
             Value::Text(text) => text.trim(),
             _ => return Err(self.unlike("a duration").help(FORMS)),
@@ -142,7 +155,8 @@ impl Found {
         if !range.contains(&length) {
             let (least, most) = (show_duration(*range.start()), show_duration(*range.end()));
             let which = if length < *range.start() { "short" } else { "long" };
-            return Err(Fault::new(format!("this duration is too {which}")).help(format!("it goes from {least} to {most}")));
+            return Err(Fault::new(format!("this duration is too {which}"))
+                .help(format!("it goes from {least} to {most}")));
         }
         Ok(length)
     }
@@ -153,10 +167,12 @@ impl Found {
         let bytes = match &self.value {
             Value::Integer(_) => self.number(range)?,
             Value::Text(text) => {
-                let bytes = parse_size(text.trim()).ok_or_else(|| Fault::new("this is no size").help(FORMS))?;
+                let bytes =
+                    parse_size(text.trim()).ok_or_else(|| Fault::new("this is no size").help(FORMS))?;
                 if !range.contains(&bytes) {
                     let (least, most) = (show_size(*range.start()), show_size(*range.end()));
-                    return Err(Fault::new("this size is out of range").help(format!("it goes from {least} to {most}")));
+                    return Err(Fault::new("this size is out of range")
+                        .help(format!("it goes from {least} to {most}")));
                 }
                 bytes
             }
@@ -172,7 +188,8 @@ impl Found {
             return Ok(*choice);
         }
         let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
-        Err(Fault::new(format!("`{}` is none of the choices", brief(text))).help(format!("choose {}", one_of(&names))))
+        Err(Fault::new(format!("`{}` is none of the choices", brief(text)))
+            .help(format!("choose {}", one_of(&names))))
     }
 
     pub(super) fn items(&self, what: &str) -> Result<Vec<Self>, Fault> {
@@ -245,7 +262,8 @@ pub(super) fn show_duration(duration: Duration) -> String {
     if duration.subsec_nanos() == 0 && secs > DAY_SECS && secs.is_multiple_of(DAY_SECS) {
         return format!("{}d", secs / DAY_SECS);
     }
-    jiff::SignedDuration::try_from(duration).map_or_else(|_| format!("{secs}s"), |duration| format!("{duration:#}"))
+    jiff::SignedDuration::try_from(duration)
+        .map_or_else(|_| format!("{secs}s"), |duration| format!("{duration:#}"))
 }
 
 pub(super) fn show_size(bytes: u64) -> String {
