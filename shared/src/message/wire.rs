@@ -200,7 +200,7 @@ impl Message {
     }
 }
 
-fn bad(name: &'static str, value: impl ToString, expected: &'static str) -> DecodeError {
+fn bad(name: &'static str, value: impl std::fmt::Display, expected: &'static str) -> DecodeError {
     DecodeError::Header { name, value: value.to_string(), expected }
 }
 

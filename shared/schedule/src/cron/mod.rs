@@ -1,0 +1,14 @@
+//! The cron dialect: what an expression means in civil time.
+//! Knows dates and wall clocks; never a zone or an instant, which are `wall`'s.
+
+mod days;
+mod field;
+mod item;
+mod never;
+mod ordinals;
+mod parse;
+mod pattern;
+mod years;
+
+pub(crate) use parse::{Cron, every_macro};
+pub(crate) use pattern::Pattern;

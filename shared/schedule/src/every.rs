@@ -1,0 +1,120 @@
+//! `every`: the n-th occurrence is start + n × step, computed and never accumulated.
+//! Never walks from the start: the cost of an answer does not grow with n.
+
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Span, Timestamp};
+
+use crate::duration::CalendarStep;
+use crate::wall::{Instants, Wall};
+
+/// Elapsed time between occurrences. Microseconds since the epoch.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FixedEvery {
+    anchor: i64,
+    step: i64,
+}
+
+impl FixedEvery {
+    /// None if the step is not positive, or longer than the years that have instants.
+    pub(crate) fn new(anchor: Timestamp, step: SignedDuration) -> Option<Self> {
+        let step = i64::try_from(step.as_micros()).ok().filter(|step| *step > 0)?;
+        Some(Self { anchor: anchor.as_microsecond(), step })
+    }
+
+    pub(crate) fn next(self, after: Timestamp) -> Option<Timestamp> {
+        let since = floor_micros(after).checked_sub(self.anchor)?;
+        self.at(since.div_euclid(self.step).checked_add(1)?)
+    }
+
+    /// The occurrences from `first`, which is one, to `until`: the last of them, and how many there are.
+    pub(crate) fn through(self, first: Timestamp, until: Timestamp) -> Option<(Timestamp, u64)> {
+        let distance = until.as_microsecond().checked_sub(first.as_microsecond())?;
+        let more = u64::try_from(distance).ok()? / u64::try_from(self.step).ok()?;
+        let last = first.as_microsecond().checked_add(i64::try_from(more).ok()?.checked_mul(self.step)?)?;
+        Some((Timestamp::from_microsecond(last).ok()?, more + 1))
+    }
+
+    fn at(self, n: i64) -> Option<Timestamp> {
+        let micros = n.checked_mul(self.step)?.checked_add(self.anchor)?;
+        Timestamp::from_microsecond(micros).ok()
+    }
+}
+
+/// Steps on the calendar of a zone: months are clamped to their ends, days are as long as the zone makes them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct CalendarEvery {
+    /// What occurrence 0 is, where the user named it: its wall-clock time may stand for two instants.
+    start: Option<Timestamp>,
+    anchor: DateTime,
+    step: CalendarStep,
+    wall: Wall,
+}
+
+const EPOCH: DateTime = DateTime::constant(1970, 1, 1, 0, 0, 0, 0);
+
+/// An estimate of n is off by less than this. Over a whole calendar cycle, months drift from their mean by less than 6
+/// days, and have 28 at least; without months, what drifts is offsets, by 2 days at most, and a step has 1 at least.
+const ESTIMATE_ERROR: i64 = 4;
+
+const DAY_MICROS: i64 = 86_400 * 1_000_000;
+/// A 4800th of the 146097 days in which the calendar repeats.
+const MEAN_MONTH_MICROS: i64 = 146_097 * DAY_MICROS / 4_800;
+
+impl CalendarEvery {
+    /// Counts from `start`, or else from the beginning of 1970 on the wall clock.
+    pub(crate) fn new(start: Option<Timestamp>, zone: &TimeZone, step: CalendarStep, wall: Wall) -> Self {
+        let anchor = start.map_or(EPOCH, |start| zone.to_datetime(start));
+        Self { start, anchor, step, wall }
+    }
+
+    pub(crate) fn next(&self, zone: &TimeZone, after: Timestamp) -> Option<Timestamp> {
+        let elapsed = zone.to_datetime(after).duration_since(self.anchor).as_micros();
+        let mut n = i64::try_from(elapsed.div_euclid(self.mean_step_micros())).ok()? - ESTIMATE_ERROR;
+        let estimated = n + 2 * ESTIMATE_ERROR;
+        loop {
+            let found = match self.civil(n) {
+                Some(civil) => self.first_after(zone, civil, n, after),
+                // Too low an estimate lies before the first year there is; what follows may not.
+                None if n < estimated.min(0) => None,
+                None => return None,
+            };
+            if found.is_some() {
+                return found;
+            }
+            n += 1;
+        }
+    }
+
+    fn mean_step_micros(&self) -> i128 {
+        i128::from(self.step.months * MEAN_MONTH_MICROS + self.step.days * DAY_MICROS)
+            + self.step.time.as_micros()
+    }
+
+    /// The wall-clock time of the n-th occurrence, before its elapsed part is added.
+    fn civil(&self, n: i64) -> Option<DateTime> {
+        let months = Span::new().try_months(n.checked_mul(self.step.months)?).ok()?;
+        let days = n.checked_mul(self.step.days)?;
+        self.anchor.checked_add(months.try_days(days).ok()?).ok()
+    }
+
+    fn first_after(&self, zone: &TimeZone, civil: DateTime, n: i64, after: Timestamp) -> Option<Timestamp> {
+        let micros = self.step.time.as_micros().checked_mul(n.into())?;
+        let time = SignedDuration::try_from_micros_i128(micros)?;
+        let later = |instant: Timestamp| instant.checked_add(time).ok().filter(|instant| *instant > after);
+        if let (Some(start), 0) = (self.start, n) {
+            return later(start);
+        }
+        match self.wall.instants(zone, civil) {
+            Instants::None => None,
+            Instants::One(instant) => later(instant),
+            Instants::Two(first, second) => later(first).or_else(|| later(second)),
+        }
+    }
+}
+
+/// jiff gives fractions the sign of the instant, and so rounds towards the epoch.
+fn floor_micros(at: Timestamp) -> i64 {
+    let finer = at.subsec_nanosecond() % 1_000;
+    if finer < 0 { at.as_microsecond() - 1 } else { at.as_microsecond() }
+}

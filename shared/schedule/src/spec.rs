@@ -1,0 +1,231 @@
+//! What a user writes about time, and its way to a timetable.
+//! Never knows whether it came from a file, a request or the store.
+
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::cron::{Cron, every_macro};
+use crate::duration::{Step, parse_duration, parse_step};
+use crate::error::TimingError;
+use crate::every::{CalendarEvery, FixedEvery};
+use crate::instant::{self, Moment, parse_instant, parse_moment};
+use crate::timetable::{Rule, Timetable};
+use crate::wall::{Fold, Gap, Instants, Wall};
+use crate::zone::zone;
+
+/// What a user writes about time: exactly one of `cron`, `every` and `at`, and what goes with it.
+///
+/// ```
+/// # use upbeat_schedule::TimingSpec;
+/// let spec = TimingSpec {
+///     cron: Some("30 2 * * *".into()),
+///     timezone: Some("Europe/Berlin".into()),
+///     ..TimingSpec::default()
+/// };
+/// let timetable = spec.compile()?;
+/// // 02:30 does not exist that night: it runs at the first instant after the gap.
+/// let next = timetable.next("2026-03-28T12:00:00Z".parse()?);
+/// assert_eq!(next, Some("2026-03-29T03:00:00+02:00".parse()?));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TimingSpec {
+    /// A cron expression of 5, 6 or 7 fields, or a macro such as `@daily`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cron: Option<String>,
+    /// A step: `15m` is elapsed time, `1 month` and `P1D` are steps on the calendar of the zone. Counted from `starts`,
+    /// or else from the epoch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub every: Option<String>,
+    /// A single instant.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub at: Option<String>,
+    /// The IANA name of the zone in which wall-clock times are read; UTC by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timezone: Option<String>,
+    /// What becomes of a wall-clock time that a change of clocks removes. Interval expressions, such as `0 * * * *`,
+    /// follow elapsed time and need no such rule.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gap: Option<Gap>,
+    /// What becomes of a wall-clock time that a change of clocks repeats. Interval expressions run both times always.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fold: Option<Fold>,
+    /// A day has to satisfy both day fields of `cron`, where a crontab is content with either.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dom_and_dow: Option<bool>,
+    /// No occurrence before this instant. A date means its beginning.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub starts: Option<String>,
+    /// No occurrence after this instant. A date includes the whole day.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ends: Option<String>,
+    /// The window within which occurrences are delayed, each by its own amount.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub jitter: Option<String>,
+}
+
+/// Finer than this, a schedule would be a busy loop: entries are due to the millisecond.
+const SHORTEST_STEP: SignedDuration = SignedDuration::from_millis(1);
+
+const STEPS: &str = "steps are written as `90s`, `15m`, `1h 30m` or `PT15M`, and on the calendar as `1 day`, `P1M` or `1 year`";
+
+impl TimingSpec {
+    /// Checks everything that was written, and makes it answer what fires next.
+    pub fn compile(&self) -> Result<Timetable, TimingError> {
+        let zone = match &self.timezone {
+            Some(name) => zone(name).map_err(|error| error.in_field("timezone"))?,
+            None => TimeZone::UTC,
+        };
+        let starts = parse_bound(self.starts.as_deref(), &zone, Bound::Start)
+            .map_err(|error| error.in_field("starts"))?;
+        let ends =
+            parse_bound(self.ends.as_deref(), &zone, Bound::End).map_err(|error| error.in_field("ends"))?;
+        let jitter = self.jitter.as_deref().map_or(Ok(SignedDuration::ZERO), parse_duration);
+        let timetable = Timetable {
+            rule: self.rule(&zone, starts)?,
+            zone,
+            starts,
+            ends,
+            jitter: jitter.map_err(|error| error.in_field("jitter"))?,
+        };
+        self.check_that_it_fires(&timetable)?;
+        Ok(timetable)
+    }
+
+    fn rule(&self, zone: &TimeZone, starts: Option<Timestamp>) -> Result<Rule, TimingError> {
+        if let (Some(both), None) = (self.dom_and_dow, &self.cron) {
+            return Err(TimingError::whole(&both.to_string(), "only `cron` has day fields")
+                .help("leave it out")
+                .in_field("dom_and_dow"));
+        }
+        match (&self.cron, &self.every, &self.at) {
+            (Some(text), None, None) => {
+                self.cron_rule(text, zone, starts).map_err(|error| error.in_field("cron"))
+            }
+            (None, Some(text), None) => {
+                self.every_rule(text, zone, starts).map_err(|error| error.in_field("every"))
+            }
+            (None, None, Some(text)) => self.at_rule(text, zone).map_err(|error| error.in_field("at")),
+            (None, None, None) => {
+                Err(TimingError::new(0..0, "the schedule says nothing about when it fires")
+                    .help("set one of `cron`, `every` and `at`"))
+            }
+            _ => Err(TimingError::new(0..0, "the schedule has more than one rule")
+                .help("keep one of `cron`, `every` and `at`; make a schedule for each of the others")),
+        }
+    }
+
+    fn cron_rule(&self, text: &str, zone: &TimeZone, starts: Option<Timestamp>) -> Result<Rule, TimingError> {
+        if let Some((every, at)) = every_macro(text) {
+            return self.every_rule(every, zone, starts).map_err(|error| error.shifted(at));
+        }
+        let cron = Cron::parse(text, self.dom_and_dow == Some(true))?;
+        Ok(Rule::Cron {
+            text: text.split_whitespace().collect::<Vec<_>>().join(" "),
+            pattern: Box::new(cron.pattern),
+            wall: if cron.interval { Wall::ELAPSED } else { self.wall() },
+        })
+    }
+
+    fn every_rule(
+        &self,
+        text: &str,
+        zone: &TimeZone,
+        starts: Option<Timestamp>,
+    ) -> Result<Rule, TimingError> {
+        let anchor = starts.unwrap_or(Timestamp::UNIX_EPOCH);
+        let written = text.trim().to_owned();
+        match parse_step(text, STEPS)? {
+            Step::Fixed(step) if step < SHORTEST_STEP => {
+                Err(TimingError::whole(text, "this step is too short").help("the shortest is `1ms`"))
+            }
+            Step::Fixed(step) => match FixedEvery::new(anchor, step) {
+                Some(every) => Ok(Rule::Fixed { text: written, every }),
+                None => {
+                    Err(TimingError::whole(text, "this step is longer than all the years that have instants"))
+                }
+            },
+            Step::Calendar(step) => Ok(Rule::Calendar {
+                text: written,
+                every: CalendarEvery::new(starts, zone, step, self.wall()),
+            }),
+        }
+    }
+
+    fn at_rule(&self, text: &str, zone: &TimeZone) -> Result<Rule, TimingError> {
+        let (civil, zone) = match parse_moment(text)? {
+            Moment::Instant(instant) => return Ok(Rule::At(instant)),
+            Moment::Date(_) => return Err(instant::without_time(text)),
+            Moment::Civil(civil, named) => (civil, named.unwrap_or_else(|| zone.clone())),
+        };
+        match self.wall().instants(&zone, civil) {
+            Instants::One(instant) => Ok(Rule::At(instant::whole_micros(instant))),
+            Instants::Two(..) => {
+                Err(TimingError::whole(text, "the clocks show this time twice, and `at` fires once")
+                    .help("set `fold` to \"first\" or \"second\", or append the offset"))
+            }
+            Instants::None if self.wall().gap == Gap::Skip => {
+                Err(TimingError::whole(text, "this never fires: a change of clocks skips this time")
+                    .help("choose another time, or set `gap = \"run_after\"`"))
+            }
+            Instants::None => Err(instant::out_of_range(text)),
+        }
+    }
+
+    fn wall(&self) -> Wall {
+        Wall { gap: self.gap.unwrap_or_default(), fold: self.fold.unwrap_or_default() }
+    }
+
+    /// What is left that can keep a rule from ever firing: its bounds, and gaps.
+    fn check_that_it_fires(&self, timetable: &Timetable) -> Result<(), TimingError> {
+        if timetable.next(Timestamp::MIN).is_some() {
+            return Ok(());
+        }
+        if let Some(ends) = &self.ends {
+            if timetable.ends < timetable.starts {
+                return Err(TimingError::whole(ends, "this lies before `starts`").in_field("ends"));
+            }
+            return Err(TimingError::whole(ends, "this never fires: nothing is planned up to here")
+                .help("the first occurrence has to be at `ends` or before")
+                .in_field("ends"));
+        }
+        let (field, text) = match (&self.cron, &self.every, &self.starts) {
+            (_, _, Some(starts)) => ("starts", starts),
+            (Some(cron), ..) => ("cron", cron),
+            (None, every, _) => ("every", every.as_ref().or(self.at.as_ref()).unwrap_or(&EMPTY)),
+        };
+        let message = match field {
+            "starts" => "this never fires: nothing is planned from here on",
+            _ => "this never fires: a change of clocks skips all that it names",
+        };
+        Err(TimingError::whole(text, message).in_field(field))
+    }
+}
+
+static EMPTY: String = String::new();
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Bound {
+    Start,
+    End,
+}
+
+fn parse_bound(text: Option<&str>, zone: &TimeZone, bound: Bound) -> Result<Option<Timestamp>, TimingError> {
+    let Some(text) = text else { return Ok(None) };
+    let Moment::Date(date) = parse_moment(text)? else {
+        return parse_instant(text, Some(zone)).map(Some);
+    };
+    let wall = Wall { gap: Gap::RunAfter, fold: Fold::First };
+    // The whole day belongs to its schedule, so an end lies just before the next one begins.
+    let (midnight, back) = match bound {
+        Bound::Start => (Some(date), SignedDuration::ZERO),
+        Bound::End => (date.tomorrow().ok(), SignedDuration::from_micros(1)),
+    };
+    let instant = match midnight.map(|date| wall.instants(zone, date.into())) {
+        Some(Instants::One(instant) | Instants::Two(instant, _)) => instant.checked_sub(back).ok(),
+        Some(Instants::None) | None => None,
+    };
+    instant.map(Some).ok_or_else(|| instant::out_of_range(text))
+}

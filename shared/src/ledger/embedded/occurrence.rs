@@ -1,0 +1,130 @@
+//! Occurrences: cursors move in the transaction that puts what they pass on the agenda.
+
+use rusqlite::{Connection, Row};
+use upbeat_schedule::{SkipReason, SkippedRange};
+use uuid::Uuid;
+
+use super::row::{duration_micros, instant};
+use super::tally::Tally;
+use super::{agenda, catalog};
+use crate::id::TaskId;
+use crate::ledger::{AddAnswer, Advance, AdvanceAnswer};
+use crate::name::ScheduleId;
+use crate::occurrence::OccurrenceRecord;
+use crate::sqlite::{SqliteError, Topic, Write};
+
+/// A cursor further ahead of now than this comes from a time when the store's clock was wrong.
+const AHEAD: std::time::Duration = std::time::Duration::from_secs(3600);
+
+pub(super) fn advance(write: &Write<'_>, advances: &[Advance]) -> Result<Vec<AdvanceAnswer>, SqliteError> {
+    let mut tally = Tally::default();
+    let mut answers = Vec::with_capacity(advances.len());
+    for one in advances {
+        answers.push(advance_one(write, &mut tally, one)?);
+    }
+    tally.write(write)?;
+    write.touch(Topic::Agenda);
+    Ok(answers)
+}
+
+fn advance_one(
+    write: &Write<'_>,
+    tally: &mut Tally,
+    advance: &Advance,
+) -> Result<AdvanceAnswer, SqliteError> {
+    let now = write.now();
+    if advance.to.as_microsecond() > now {
+        return Ok(AdvanceAnswer::Early(instant(now)));
+    }
+    let Some(found) = catalog::find(write, &advance.id)? else { return Ok(AdvanceAnswer::Conflict) };
+    let same = found.incarnation == advance.incarnation
+        && found.revision == advance.revision
+        && found.cursor.as_microsecond() == advance.from.as_microsecond();
+    let back = advance.to < advance.from;
+    let from_the_future = found.cursor.as_microsecond() > now.saturating_add(duration_micros(AHEAD));
+    if !same || (back && !from_the_future) {
+        return Ok(AdvanceAnswer::Conflict);
+    }
+    write
+        .prepare_cached("UPDATE schedule SET cursor = ?2 WHERE id = ?1")?
+        .execute((advance.id.as_str(), advance.to.as_microsecond()))?;
+    let added = agenda::add(write, tally, &advance.fire)?;
+    record_fired(write, advance)?;
+    record_skipped(write, advance)?;
+    let new = added.iter().filter(|answer| matches!(answer, AddAnswer::Added(_))).count();
+    Ok(AdvanceAnswer::Advanced(new as u64))
+}
+
+const INSERT: &str = "INSERT OR IGNORE INTO occurrence
+    (schedule_id, planned_at, incarnation, until_at, instants, skipped, fired_at, task_id)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+
+fn record_fired(write: &Write<'_>, advance: &Advance) -> Result<(), SqliteError> {
+    let incarnation = i64::try_from(advance.incarnation).unwrap_or(i64::MAX);
+    let mut insert = write.prepare_cached(INSERT)?;
+    for message in advance.fire.iter().map(|entry| &entry.message) {
+        let Some(planned) = &message.occurrence else { continue };
+        let at = planned.planned_at.as_microsecond();
+        let task = message.id.0.as_bytes();
+        insert.execute((advance.id.as_str(), at, incarnation, at, 1, None::<&str>, write.now(), task))?;
+    }
+    Ok(())
+}
+
+fn record_skipped(write: &Write<'_>, advance: &Advance) -> Result<(), SqliteError> {
+    let incarnation = i64::try_from(advance.incarnation).unwrap_or(i64::MAX);
+    let mut insert = write.prepare_cached(INSERT)?;
+    for range in &advance.skipped {
+        let reason = serde_json::to_string(&range.reason).map_err(|e| SqliteError::Invalid(e.to_string()))?;
+        let (from, until) = (range.from.as_microsecond(), range.until.as_microsecond());
+        let instants = i64::try_from(range.count).unwrap_or(i64::MAX);
+        let nobody = None::<&[u8; 16]>;
+        insert.execute((
+            advance.id.as_str(),
+            from,
+            incarnation,
+            until,
+            instants,
+            reason,
+            write.now(),
+            nobody,
+        ))?;
+    }
+    Ok(())
+}
+
+/// What became of a schedule's instants, the newest first.
+pub(super) fn list(
+    read: &Connection,
+    id: &ScheduleId,
+    limit: usize,
+) -> Result<Vec<OccurrenceRecord>, SqliteError> {
+    let mut select = read.prepare_cached(
+        "SELECT planned_at, until_at, instants, skipped, fired_at, task_id FROM occurrence WHERE schedule_id = ?1
+         ORDER BY planned_at DESC LIMIT ?2",
+    )?;
+    let mut rows = select.query((id.as_str(), i64::try_from(limit).unwrap_or(i64::MAX)))?;
+    let mut records = Vec::new();
+    while let Some(row) = rows.next()? {
+        records.push(record(row)?);
+    }
+    Ok(records)
+}
+
+fn record(row: &Row<'_>) -> Result<OccurrenceRecord, SqliteError> {
+    let planned_at = instant(row.get(0)?);
+    let task: Option<[u8; 16]> = row.get(5)?;
+    if let Some(task) = task {
+        let task_id = TaskId(Uuid::from_bytes(task));
+        return Ok(OccurrenceRecord::Fired { planned_at, fired_at: instant(row.get(4)?), task_id });
+    }
+    let reason: Option<String> = row.get(3)?;
+    let reason = reason.and_then(|text| serde_json::from_str(&text).ok());
+    Ok(OccurrenceRecord::Skipped(SkippedRange {
+        from: planned_at,
+        until: instant(row.get(1)?),
+        count: row.get::<_, i64>(2)?.unsigned_abs(),
+        // A reason that a newer program wrote.
+        reason: reason.unwrap_or(SkipReason::Misfire),
+    }))
+}

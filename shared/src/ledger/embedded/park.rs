@@ -1,0 +1,91 @@
+//! Parking: a delivery goes back on the agenda.
+
+use super::row::{self, Brief, End, Move, New, duration_micros, instant};
+use super::tally::Tally;
+use crate::ledger::{Park, ParkAnswer};
+use crate::sqlite::{SqliteError, Topic, Write};
+use crate::task::TaskState;
+use crate::verdict::RunError;
+
+pub(super) fn park(write: &Write<'_>, parks: &[Park]) -> Result<Vec<ParkAnswer>, SqliteError> {
+    let mut tally = Tally::default();
+    let mut answers = Vec::with_capacity(parks.len());
+    for park in parks {
+        let answer = match row::find(write, park.message.id)? {
+            None => park_new(write, &mut tally, park)?,
+            Some(row) => park_row(write, &mut tally, park, &row)?,
+        };
+        answers.push(answer);
+    }
+    tally.write(write)?;
+    Ok(answers)
+}
+
+fn park_new(write: &Write<'_>, tally: &mut Tally, park: &Park) -> Result<ParkAnswer, SqliteError> {
+    let due_at = write.now().saturating_add(duration_micros(park.delay.min(park.max_delay)));
+    let new = New {
+        message: &park.message,
+        state: TaskState::Scheduled,
+        seq: park.message.seq.next(),
+        due_at,
+        wake_at: Some(due_at),
+        note: Some(&park.note),
+    };
+    let row = row::insert(write, tally, &new)?;
+    count(write, row)?;
+    write.touch(Topic::Agenda);
+    Ok(ParkAnswer::Parked(instant(due_at)))
+}
+
+fn park_row(
+    write: &Write<'_>,
+    tally: &mut Tally,
+    park: &Park,
+    row: &Brief,
+) -> Result<ParkAnswer, SqliteError> {
+    let waiting = matches!(row.state, TaskState::Scheduled | TaskState::Queued);
+    if !waiting || row.seq > park.message.seq.0 {
+        return Ok(ParkAnswer::Ignored);
+    }
+    let parked_for = row.parked_at.map_or(0, |since| write.now() - since);
+    if let Some((longest, kind)) = park.dead_after
+        && parked_for >= duration_micros(longest)
+    {
+        let error = RunError::new(kind, park.note.clone());
+        let end = End {
+            state: TaskState::Dead,
+            attempts: row.attempts,
+            crashes: row.crashes,
+            error: Some(&error),
+            result: None,
+            note: Some(&park.note),
+            keep_token: false,
+        };
+        row::end(write, tally, row, &end)?;
+        return Ok(ParkAnswer::Dead);
+    }
+    let delay =
+        park.delay.saturating_mul(1_u32.checked_shl(row.parks).unwrap_or(u32::MAX)).min(park.max_delay);
+    let due_at = write.now().saturating_add(duration_micros(delay));
+    let moved = Move {
+        seq: row.seq.max(park.message.seq.0) + 1,
+        attempts: row.attempts,
+        crashes: row.crashes,
+        due_at,
+        error: None,
+        note: Some(&park.note),
+        keep_token: false,
+    };
+    row::reschedule(write, tally, row, &moved)?;
+    count(write, row.row)?;
+    Ok(ParkAnswer::Parked(instant(due_at)))
+}
+
+fn count(write: &Write<'_>, row: i64) -> Result<(), SqliteError> {
+    write
+        .prepare_cached(
+            "UPDATE task SET parks = parks + 1, parked_at = coalesce(parked_at, ?2) WHERE row = ?1",
+        )?
+        .execute((row, write.now()))?;
+    Ok(())
+}

@@ -1,0 +1,93 @@
+//! Removing what retention no longer keeps, in small batches.
+
+use std::time::Duration;
+
+use rusqlite::OptionalExtension;
+
+use super::row::duration_micros;
+use super::tally::Tally;
+use crate::ledger::{PurgeReport, Retention};
+use crate::sqlite::{SqliteError, Write};
+
+/// How long members that left or were lost are kept, for the names in the records.
+const MEMBERS: Duration = Duration::from_secs(7 * 24 * 3600);
+
+pub(super) fn purge(
+    write: &Write<'_>,
+    retention: &Retention,
+    limit: usize,
+) -> Result<PurgeReport, SqliteError> {
+    let before = |age: Duration| write.now().saturating_sub(duration_micros(age));
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let ids = purge_ids(write, before(retention.ids), limit)?;
+    let details = purge_details(write, before(retention.details), limit)?;
+    let occurrences = write
+        .prepare_cached(
+            "DELETE FROM occurrence WHERE (schedule_id, planned_at, incarnation) IN
+             (SELECT schedule_id, planned_at, incarnation FROM occurrence WHERE until_at < ?1 LIMIT ?2)",
+        )?
+        .execute((before(retention.occurrences), limit))?;
+    write
+        .prepare_cached("DELETE FROM member WHERE retired != 0 AND seen_at < ?1")?
+        .execute([before(MEMBERS)])?;
+    Ok(PurgeReport { details, ids, occurrences: occurrences as u64 })
+}
+
+fn purge_ids(write: &Write<'_>, before: i64, limit: i64) -> Result<u64, SqliteError> {
+    let mut tally = Tally::default();
+    let mut delete = write.prepare_cached(
+        "DELETE FROM task WHERE row IN
+         (SELECT row FROM task WHERE finished_at IS NOT NULL AND finished_at < ?1 AND state != 5 LIMIT ?2)
+         RETURNING row, queue, state",
+    )?;
+    let mut rows = delete.query((before, limit))?;
+    let mut gone: Vec<i64> = Vec::new();
+    while let Some(row) = rows.next()? {
+        gone.push(row.get(0)?);
+        tally.leave(&row.get::<_, String>(1)?, row.get(2)?);
+    }
+    drop(rows);
+    let mut details = write.prepare_cached("DELETE FROM detail WHERE task = ?1")?;
+    for row in &gone {
+        details.execute([row])?;
+    }
+    tally.write(write)?;
+    Ok(gone.len() as u64)
+}
+
+/// Goes along the tasks in the order they ended, and remembers how far it came.
+fn purge_details(write: &Write<'_>, before: i64, limit: i64) -> Result<u64, SqliteError> {
+    let from: Option<i64> = write
+        .prepare_cached("SELECT value FROM number WHERE name = 'details_purged'")?
+        .query_row([], |row| row.get(0))
+        .optional()?;
+    let mut select = write.prepare_cached(
+        "SELECT row, finished_at, state FROM task WHERE finished_at >= ?1 AND finished_at < ?2
+         ORDER BY finished_at LIMIT ?3",
+    )?;
+    let mut rows = select.query((from.unwrap_or(i64::MIN), before, limit))?;
+    let mut purged = 0;
+    let mut reached = None;
+    let mut delete = write.prepare_cached("DELETE FROM detail WHERE task = ?1")?;
+    while let Some(row) = rows.next()? {
+        let dead = row.get::<_, i64>(2)? == 5;
+        if !dead {
+            purged += delete.execute([row.get::<_, i64>(0)?])?;
+        }
+        reached = Some(row.get::<_, i64>(1)?);
+    }
+    // Others may have ended in the same microsecond: look at it again, until a look finds nothing new.
+    let next = match reached {
+        Some(reached) if purged == 0 => Some(reached + 1),
+        other => other,
+    };
+    if let Some(next) = next {
+        write
+            .prepare_cached(
+                "INSERT INTO number (name, value) VALUES ('details_purged', ?1)
+                 ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+            )?
+            .execute([next])?;
+    }
+    Ok(purged as u64)
+}

@@ -1,0 +1,98 @@
+//! Reaping: lost workers are retired, and their tasks become due again.
+
+use rusqlite::Connection;
+use uuid::Uuid;
+
+use super::member;
+use super::row::{self, Brief, End, Move};
+use super::tally::Tally;
+use crate::id::OwnerId;
+use crate::ledger::{Lost, ReapReport};
+use crate::sqlite::{SqliteError, Write};
+use crate::task::TaskState;
+use crate::verdict::{RunError, RunErrorKind};
+
+/// Rows running for an owner that has no live heartbeat row.
+const OWNERLESS: &str = "SELECT DISTINCT owner FROM task
+    WHERE state = 2 AND owner NOT IN (SELECT owner FROM member WHERE retired = 0)";
+
+/// Whether there is anything to reap beside what a beat judged.
+pub(super) fn any_ownerless(read: &Connection) -> Result<bool, SqliteError> {
+    Ok(read.prepare_cached(OWNERLESS)?.exists([])?)
+}
+
+pub(super) fn reap(write: &Write<'_>, lost: &[Lost], max_crashes: u32) -> Result<ReapReport, SqliteError> {
+    let mut report = ReapReport::default();
+    for Lost { owner, counter } in lost {
+        if member::retire(write, *owner, *counter)? {
+            report.retired.push(*owner);
+        }
+    }
+    let mut tally = Tally::default();
+    for owner in ownerless(write)? {
+        for row in row::running_of(write, owner)? {
+            crash(write, &mut tally, &row, max_crashes, &mut report)?;
+        }
+    }
+    tally.write(write)?;
+    Ok(report)
+}
+
+fn ownerless(write: &Write<'_>) -> Result<Vec<[u8; 16]>, SqliteError> {
+    let mut select = write.prepare_cached(OWNERLESS)?;
+    let owners = select.query_map([], |row| row.get(0))?;
+    Ok(owners.collect::<Result<_, _>>()?)
+}
+
+fn crash(
+    write: &Write<'_>,
+    tally: &mut Tally,
+    row: &Brief,
+    max_crashes: u32,
+    report: &mut ReapReport,
+) -> Result<(), SqliteError> {
+    let crashes = row.crashes + 1;
+    let name = worker_name(write, row)?;
+    let note = format!("the worker {name} was lost while it ran");
+    let end = |state, error| End {
+        state,
+        attempts: row.attempts,
+        crashes,
+        error,
+        result: None,
+        note: Some(&note),
+        keep_token: false,
+    };
+    if row.cancel {
+        report.cancelled += 1;
+        return row::end(write, tally, row, &end(TaskState::Cancelled, None));
+    }
+    if crashes >= max_crashes {
+        report.dead += 1;
+        let message =
+            format!("{note}; {crashes} workers were lost running this task, so it is not tried again");
+        let error = RunError::new(RunErrorKind::Crashed, message);
+        return row::end(write, tally, row, &end(TaskState::Dead, Some(&error)));
+    }
+    report.rescheduled += 1;
+    let moved = Move {
+        seq: row.seq + 1,
+        attempts: row.attempts,
+        crashes,
+        due_at: write.now(),
+        error: None,
+        note: Some(&note),
+        keep_token: false,
+    };
+    row::reschedule(write, tally, row, &moved)
+}
+
+fn worker_name(write: &Write<'_>, row: &Brief) -> Result<String, SqliteError> {
+    let mut select = write.prepare_cached("SELECT name FROM member WHERE owner = ?1")?;
+    let mut names = select.query_map([row.owner], |row| row.get(0))?;
+    if let Some(name) = names.next() {
+        return Ok(name?);
+    }
+    let owner = row.owner.map(|bytes| OwnerId(Uuid::from_bytes(bytes)));
+    Ok(owner.map_or_else(|| "unknown".into(), |owner| owner.to_string()))
+}

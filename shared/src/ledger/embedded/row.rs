@@ -1,0 +1,324 @@
+//! Rows of `task` and `detail`: how values are kept, how a row is found, made and read.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use rusqlite::{OptionalExtension, Row};
+use uuid::Uuid;
+
+use super::tally::Tally;
+use crate::id::{Fence, OwnerId, Seq, TaskId};
+use crate::message::{ContentType, Message, Payload, Priority};
+use crate::name::{QueueName, TaskName};
+use crate::sqlite::{SqliteError, Topic, Write};
+use crate::task::{TaskRecord, TaskState};
+use crate::verdict::RunError;
+
+/// States as they are kept; the schema's indexes name these numbers.
+pub(super) fn state_number(state: TaskState) -> i64 {
+    match state {
+        TaskState::Scheduled => 0,
+        TaskState::Queued => 1,
+        TaskState::Running => 2,
+        TaskState::Held => 3,
+        TaskState::Succeeded => 4,
+        TaskState::Dead => 5,
+        TaskState::Cancelled => 6,
+        TaskState::Expired => 7,
+    }
+}
+
+/// The other way round.
+pub(super) fn state_of(number: i64) -> Result<TaskState, SqliteError> {
+    let found = TaskState::ALL.into_iter().find(|state| state_number(*state) == number);
+    found.ok_or_else(|| SqliteError::Invalid(format!("the ledger holds a state {number} that is unknown")))
+}
+
+pub(super) fn duration_micros(duration: Duration) -> i64 {
+    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX / 4)
+}
+
+pub(super) fn instant(micros: i64) -> Timestamp {
+    Timestamp::from_microsecond(micros).unwrap_or(if micros < 0 { Timestamp::MIN } else { Timestamp::MAX })
+}
+
+/// What every transition needs to know of a row.
+#[derive(Debug)]
+pub(super) struct Brief {
+    pub(super) row: i64,
+    pub(super) queue: String,
+    pub(super) priority: i64,
+    pub(super) state: TaskState,
+    pub(super) seq: i64,
+    pub(super) attempts: u32,
+    pub(super) crashes: u32,
+    pub(super) fence: Option<i64>,
+    pub(super) token: Option<i64>,
+    pub(super) owner: Option<[u8; 16]>,
+    pub(super) cancel: bool,
+    pub(super) enqueued_at: Option<i64>,
+    pub(super) expires_at: Option<i64>,
+    pub(super) parks: u32,
+    pub(super) parked_at: Option<i64>,
+}
+
+/// A literal, so that whole statements are literals too.
+macro_rules! select_brief {
+    ($rest:literal) => {
+        concat!(
+            "SELECT row, queue, priority, state, seq, attempts, crashes, fence, token, owner, cancel, enqueued_at,
+                expires_at, parks, parked_at FROM task ",
+            $rest
+        )
+    };
+}
+
+fn brief(row: &Row<'_>) -> rusqlite::Result<(Brief, i64)> {
+    let state: i64 = row.get(3)?;
+    let brief = Brief {
+        row: row.get(0)?,
+        queue: row.get(1)?,
+        priority: row.get(2)?,
+        state: TaskState::Scheduled,
+        seq: row.get(4)?,
+        attempts: row.get(5)?,
+        crashes: row.get(6)?,
+        fence: row.get(7)?,
+        token: row.get(8)?,
+        owner: row.get(9)?,
+        cancel: row.get(10)?,
+        enqueued_at: row.get(11)?,
+        expires_at: row.get(12)?,
+        parks: row.get(13)?,
+        parked_at: row.get(14)?,
+    };
+    Ok((brief, state))
+}
+
+/// Finds a row by its task's id.
+pub(super) fn find(write: &Write<'_>, id: TaskId) -> Result<Option<Brief>, SqliteError> {
+    let mut select = write.prepare_cached(select_brief!("WHERE id = ?1"))?;
+    let found = select.query_row([id.0.as_bytes()], brief).optional()?;
+    found.map(with_state).transpose()
+}
+
+/// Every row running in an owner's name.
+pub(super) fn running_of(write: &Write<'_>, owner: [u8; 16]) -> Result<Vec<Brief>, SqliteError> {
+    let mut select = write.prepare_cached(select_brief!("WHERE owner = ?1 AND state = 2 ORDER BY id"))?;
+    let rows = select.query_map([owner], brief)?;
+    rows.map(|row| with_state(row?)).collect()
+}
+
+fn with_state((mut brief, state): (Brief, i64)) -> Result<Brief, SqliteError> {
+    brief.state = state_of(state)?;
+    Ok(brief)
+}
+
+/// A row to be made.
+pub(super) struct New<'a> {
+    pub(super) message: &'a Message,
+    pub(super) state: TaskState,
+    pub(super) seq: Seq,
+    pub(super) due_at: i64,
+    pub(super) wake_at: Option<i64>,
+    pub(super) note: Option<&'a str>,
+}
+
+/// Makes a row with its details; answers its number.
+pub(super) fn insert(write: &Write<'_>, tally: &mut Tally, new: &New<'_>) -> Result<i64, SqliteError> {
+    let message = new.message;
+    let state = state_number(new.state);
+    let tags = (!message.tags.is_empty()).then(|| format!(",{},", message.tags.join(",")));
+    write
+        .prepare_cached(
+            "INSERT INTO task (id, name, queue, priority, state, seq, attempts, crashes, wake_at, due_at,
+                recorded_at, expires_at, schedule_id, tags, note, finished_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
+        )?
+        .execute(rusqlite::params![
+            message.id.0.as_bytes(),
+            message.name.as_str(),
+            message.queue.as_str(),
+            message.priority.get(),
+            state,
+            new.seq.0,
+            message.attempts,
+            message.crashes,
+            new.wake_at,
+            new.due_at,
+            write.now(),
+            message.expires_at.map(Timestamp::as_microsecond),
+            message.occurrence.as_ref().map(|planned| planned.schedule_id.as_str()),
+            tags,
+            new.note,
+            new.state.is_terminal().then(|| write.now()),
+        ])?;
+    let row = write.last_insert_rowid();
+    let encoded = rmp_serde::to_vec(message).map_err(|error| SqliteError::Invalid(error.to_string()))?;
+    write.prepare_cached("INSERT INTO detail (task, message) VALUES (?1, ?2)")?.execute((row, encoded))?;
+    tally.enter(message.queue.as_str(), state);
+    if new.state.is_terminal() {
+        write.touch(Topic::Ended);
+    }
+    Ok(row)
+}
+
+/// How a row ends.
+pub(super) struct End<'a> {
+    pub(super) state: TaskState,
+    pub(super) attempts: u32,
+    pub(super) crashes: u32,
+    pub(super) error: Option<&'a RunError>,
+    pub(super) result: Option<&'a Payload>,
+    pub(super) note: Option<&'a str>,
+    /// Whether the claim's token stays, so that the same settle repeated is recognised.
+    pub(super) keep_token: bool,
+}
+
+/// Makes a row terminal.
+pub(super) fn end(
+    write: &Write<'_>,
+    tally: &mut Tally,
+    row: &Brief,
+    end: &End<'_>,
+) -> Result<(), SqliteError> {
+    let state = state_number(end.state);
+    write
+        .prepare_cached(
+            "UPDATE task SET state = ?2, attempts = ?3, crashes = ?4, wake_at = NULL, finished_at = ?5,
+                note = coalesce(?6, note), token = CASE WHEN ?7 THEN token END
+             WHERE row = ?1",
+        )?
+        .execute((row.row, state, end.attempts, end.crashes, write.now(), end.note, end.keep_token))?;
+    write_outcome(write, row.row, end.error, end.result)?;
+    tally.step(&row.queue, state_number(row.state), state);
+    write.touch(Topic::Ended);
+    Ok(())
+}
+
+/// How a row goes back on the agenda. Every such move raises the seq.
+pub(super) struct Move<'a> {
+    pub(super) seq: i64,
+    pub(super) attempts: u32,
+    pub(super) crashes: u32,
+    pub(super) due_at: i64,
+    pub(super) error: Option<&'a RunError>,
+    pub(super) note: Option<&'a str>,
+    pub(super) keep_token: bool,
+}
+
+/// Puts a row back on the agenda.
+pub(super) fn reschedule(
+    write: &Write<'_>,
+    tally: &mut Tally,
+    row: &Brief,
+    to: &Move<'_>,
+) -> Result<(), SqliteError> {
+    write
+        .prepare_cached(
+            "UPDATE task SET state = 0, seq = ?2, attempts = ?3, crashes = ?4, due_at = ?5, wake_at = ?5, looks = 0,
+                cancel = 0, finished_at = NULL, note = ?6, token = CASE WHEN ?7 THEN token END
+             WHERE row = ?1",
+        )?
+        .execute((row.row, to.seq, to.attempts, to.crashes, to.due_at, to.note, to.keep_token))?;
+    write_outcome(write, row.row, to.error, None)?;
+    tally.step(&row.queue, state_number(row.state), state_number(TaskState::Scheduled));
+    write.touch(Topic::Agenda);
+    Ok(())
+}
+
+fn write_outcome(
+    write: &Write<'_>,
+    row: i64,
+    error: Option<&RunError>,
+    result: Option<&Payload>,
+) -> Result<(), SqliteError> {
+    if error.is_none() && result.is_none() {
+        return Ok(());
+    }
+    let encode = |error: serde_json::Error| SqliteError::Invalid(error.to_string());
+    let error = error.map(serde_json::to_string).transpose().map_err(encode)?;
+    let result = result.map(rmp_serde::to_vec).transpose();
+    let result = result.map_err(|error| SqliteError::Invalid(error.to_string()))?;
+    write
+        .prepare_cached("UPDATE detail SET error = coalesce(?2, error), result = ?3 WHERE task = ?1")?
+        .execute((row, error, result))?;
+    Ok(())
+}
+
+/// The columns of a full record, in the order that [`record`] reads them.
+pub(super) const RECORD: &str =
+    "t.row, t.id, t.name, t.queue, t.priority, t.state, t.seq, t.attempts, t.crashes,
+    t.fence, t.owner, t.cancel, t.due_at, t.enqueued_at, t.started_at, t.finished_at, t.expires_at, t.note,
+    d.message, d.error, d.result, m.name";
+
+/// Where they come from.
+pub(super) const RECORD_FROM: &str =
+    "FROM task t LEFT JOIN detail d ON d.task = t.row LEFT JOIN member m ON m.owner = t.owner";
+
+/// Reads a full record; answers its row number too.
+pub(super) fn record(row: &Row<'_>) -> Result<(i64, TaskRecord), SqliteError> {
+    let time = |column: usize| -> rusqlite::Result<Option<Timestamp>> {
+        Ok(row.get::<_, Option<i64>>(column)?.map(instant))
+    };
+    let encoded: Option<Vec<u8>> = row.get(18)?;
+    let mut message = match encoded {
+        Some(bytes) => decode(&bytes)?,
+        None => forgotten(row)?,
+    };
+    message.seq = Seq(row.get(6)?);
+    message.attempts = row.get(7)?;
+    message.crashes = row.get(8)?;
+    message.expires_at = time(16)?;
+    let error: Option<String> = row.get(19)?;
+    let result: Option<Vec<u8>> = row.get(20)?;
+    let invalid = |error: String| SqliteError::Invalid(error);
+    let record = TaskRecord {
+        message,
+        state: state_of(row.get(5)?)?,
+        fence: row.get::<_, Option<i64>>(9)?.map(Fence),
+        owner: row.get::<_, Option<[u8; 16]>>(10)?.map(|bytes| OwnerId(Uuid::from_bytes(bytes))),
+        worker: row.get(21)?,
+        cancel_requested: row.get(11)?,
+        due_at: time(12)?,
+        enqueued_at: time(13)?,
+        started_at: time(14)?,
+        finished_at: time(15)?,
+        note: row.get(17)?,
+        error: error
+            .map(|text| serde_json::from_str(&text))
+            .transpose()
+            .map_err(|e| invalid(e.to_string()))?,
+        result: result.map(|b| rmp_serde::from_slice(&b)).transpose().map_err(|e| invalid(e.to_string()))?,
+    };
+    Ok((row.get(0)?, record))
+}
+
+/// Reads a stored message.
+pub(super) fn decode(bytes: &[u8]) -> Result<Message, SqliteError> {
+    rmp_serde::from_slice(bytes)
+        .map_err(|error| SqliteError::Invalid(format!("a stored message cannot be read: {error}")))
+}
+
+/// What is left of a message whose details were purged.
+fn forgotten(row: &Row<'_>) -> Result<Message, SqliteError> {
+    let id = TaskId(Uuid::from_bytes(row.get(1)?));
+    let invalid = |error: crate::name::NameError| SqliteError::Invalid(error.to_string());
+    let name = TaskName::new(row.get::<_, String>(2)?).map_err(invalid)?;
+    let queue = QueueName::new(row.get::<_, String>(3)?).map_err(invalid)?;
+    let nothing = Payload { content_type: ContentType::Json, bytes: bytes::Bytes::from_static(b"null") };
+    let mut message = Message::new(id, name, queue, nothing);
+    message.priority = Priority::new(row.get(4)?).unwrap_or_default();
+    Ok(message)
+}
+
+/// Every occurrence of a schedule that is on the agenda and not yet queued.
+pub(super) fn scheduled_of(
+    write: &Write<'_>,
+    schedule: &crate::name::ScheduleId,
+) -> Result<Vec<Brief>, SqliteError> {
+    let mut select =
+        write.prepare_cached(select_brief!("WHERE schedule_id = ?1 AND state = 0 ORDER BY id"))?;
+    let rows = select.query_map([schedule.as_str()], brief)?;
+    rows.map(|row| with_state(row?)).collect()
+}
