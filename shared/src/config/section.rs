@@ -1,7 +1,7 @@
 //! Reads one table of the file, key by key: flag, environment, file, default, in this order. Notes where each value
 //! came from, and every mistake.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::PathBuf;
 
@@ -27,7 +27,6 @@ pub(super) struct Section<'c, 's> {
     places: BTreeMap<&'static str, At>,
     /// The table's header, or whatever else stands for the table as a whole.
     header: Option<Range<usize>>,
-    refused: BTreeSet<&'static str>,
     /// Where its defaults come from.
     fallback: Origin,
 }
@@ -59,7 +58,6 @@ impl<'c, 's> Section<'c, 's> {
             names: BTreeMap::new(),
             places: BTreeMap::new(),
             header,
-            refused: BTreeSet::new(),
             fallback: Origin::Default,
         };
         for field in content {
@@ -171,9 +169,9 @@ impl<'c, 's> Section<'c, 's> {
 
     /// Refuses a key that does not belong here, for a reason that depends on other keys.
     pub(super) fn refuse(&mut self, key: &'static str, message: &str, help: &str) {
-        self.entries.remove(key);
-        if let (Some(span), true) = (self.names.get(key).cloned(), self.refused.insert(key)) {
-            self.cx.fault(Some(At::Text(span)), Fault::new(message).help(help));
+        if self.entries.remove(key).is_some() {
+            let span = self.names.get(key).cloned();
+            self.cx.fault(span.map(At::Text), Fault::new(message).help(help));
         }
     }
 
