@@ -6,6 +6,7 @@ use upbeat_shared::config::Entry;
 
 use super::context::{Context, Settings};
 use super::failure::Failure;
+use super::words::counted;
 
 /// Check the configuration, or print what is in force
 ///
@@ -44,8 +45,9 @@ fn check(context: &Context, settings: &Settings) -> Result<(), Failure> {
     let config = settings.config();
     let place = place(settings);
     let human = || {
-        let (tasks, schedules) = (config.tasks.len(), config.schedules.len());
-        format!("{place}: nothing wrong; {tasks} tasks, {schedules} schedules")
+        let tasks = counted(config.tasks.len() as u64, "task");
+        let schedules = counted(config.schedules.len() as u64, "schedule");
+        format!("{place}: nothing wrong; {tasks}, {schedules}")
     };
     context.output.result(human, || {
         json!({

@@ -81,8 +81,8 @@ impl Finding {
 
     fn text(&self, output: &Output) -> String {
         let status = output.paint(&Cell::new(format!("{:<7}", self.status.as_str()), self.status.look()));
-        let advice = self.advice.as_ref().map(|advice| format!("\n{:24}→ {advice}", "")).unwrap_or_default();
-        format!("{status}  {:<13}  {}{advice}", self.check, self.detail)
+        let advice = self.advice.as_ref().map(|advice| format!("\n{:9}→ {advice}", "")).unwrap_or_default();
+        format!("{status}  {:<14}  {}{advice}", self.check, self.detail)
     }
 }
 

@@ -15,6 +15,7 @@ use super::context::{Access, Context, Session};
 use super::failure::Failure;
 use super::nearest::nearest;
 use super::schedule_view as view;
+use super::words::counted;
 
 /// Planned instants shown ahead.
 const AHEAD: usize = 5;
@@ -134,7 +135,7 @@ fn check(context: &Context, file: PathBuf) -> Result<(), Failure> {
     }
     match schedules.len() {
         0 => output.note(format_args!("{} has no schedules", file.display())),
-        n => output.note(format_args!("{n} schedules, nothing wrong")),
+        n => output.note(format_args!("{}, nothing wrong", counted(n as u64, "schedule"))),
     }
     Ok(())
 }
