@@ -25,6 +25,11 @@ pub(super) struct Held {
 }
 
 impl Held {
+    #[cfg(test)]
+    pub(super) fn all(shards: u32) -> Self {
+        Self { shards: (0..shards).collect(), until: Duration::MAX }
+    }
+
     /// Those that are held at this instant.
     pub(super) fn at(&self, now: Duration) -> BTreeSet<u32> {
         if now < self.until { self.shards.clone() } else { BTreeSet::new() }

@@ -20,6 +20,8 @@ mod plan;
 mod promote;
 mod purge;
 mod reap;
+#[cfg(test)]
+mod testing;
 mod undeliverable;
 mod wake;
 
