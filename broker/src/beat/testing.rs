@@ -63,13 +63,13 @@ pub(crate) fn schedule(kind: &str, rule: &str, cursor: &str) -> ScheduleRecord {
 #[derive(Debug)]
 pub(crate) struct Hand {
     start: Timestamp,
+    /// Since the start.
     passed: Mutex<Duration>,
 }
 
 impl Hand {
     pub(crate) fn at(start: &str) -> Arc<Self> {
-        // No clock of a running host is at nothing.
-        Arc::new(Self { start: at(start), passed: Mutex::new(Duration::from_secs(1000)) })
+        Arc::new(Self { start: at(start), passed: Mutex::default() })
     }
 
     pub(crate) fn forward(&self, by: Duration) {
@@ -79,11 +79,12 @@ impl Hand {
 
 impl Clock for Hand {
     fn wall(&self) -> Timestamp {
-        later(self.start, self.monotonic() - Duration::from_secs(1000))
+        later(self.start, *self.passed.lock().unwrap())
     }
 
     fn monotonic(&self) -> Duration {
-        *self.passed.lock().unwrap()
+        // A host runs for a while before a beat does.
+        *self.passed.lock().unwrap() + Duration::from_secs(1000)
     }
 }
 
@@ -194,12 +195,22 @@ pub(crate) struct Stage {
     pub(crate) ctx: Arc<Context>,
     pub(crate) hand: Arc<Hand>,
     pub(crate) broker: Arc<Scripted>,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl Stage {
     pub(crate) async fn new(hand: Arc<Hand>, broker: Arc<Scripted>) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        Self::on(tempfile::tempdir().unwrap(), hand, broker).await
+    }
+
+    /// Closes this one, and opens its file again by another clock.
+    pub(crate) async fn reopen(self, hand: Arc<Hand>) -> Self {
+        let Self { ctx, folder, broker, .. } = self;
+        drop(ctx);
+        Self::on(folder, hand, broker).await
+    }
+
+    async fn on(folder: tempfile::TempDir, hand: Arc<Hand>, broker: Arc<Scripted>) -> Self {
         let file = SqliteFile::open(&folder.path().join("upbeat.db"), hand.clone()).unwrap();
         let ledger = EmbeddedLedger::open(file, EmbeddedOptions::default()).await.unwrap();
         let clock = Arc::new(StoreClock::new(hand.clone()));
@@ -213,6 +224,6 @@ impl Stage {
             stop: CancellationToken::new(),
         };
         ctx.sample().await.unwrap();
-        Self { ctx: Arc::new(ctx), hand, broker, _folder: folder }
+        Self { ctx: Arc::new(ctx), hand, broker, folder }
     }
 }

@@ -134,6 +134,37 @@ async fn a_removed_schedule_is_forgotten() {
 }
 
 #[tokio::test]
+async fn a_shard_that_is_won_later_is_planned_from_where_its_cursor_stands() {
+    let (stage, _) = stage().await;
+    let shard = shard_of(&ScheduleId::new("a").unwrap(), stage.ctx.options.shards);
+    let others = Held::all(stage.ctx.options.shards).without(shard);
+    let (shards, held) = watch::channel(others);
+    let mut planner = Planner::new(stage.ctx.clone(), held);
+    put(&stage, "a", "10s", Expect::Absent).await;
+    stage.hand.forward(Duration::from_secs(20));
+    settle(&mut planner).await;
+    assert_eq!(fired(&stage, "a").await, []);
+    shards.send_replace(Held::all(stage.ctx.options.shards));
+    settle(&mut planner).await;
+    assert_eq!(fired(&stage, "a").await, ["2026-05-01T12:00:10Z", "2026-05-01T12:00:20Z"].map(at));
+}
+
+#[tokio::test]
+async fn after_the_stores_clock_was_set_back_schedules_fire_again_from_then_on() {
+    let (stage, mut planner) = stage().await;
+    put(&stage, "a", "10s", Expect::Absent).await;
+    settle(&mut planner).await;
+    drop(planner);
+    let stage = stage.reopen(Hand::at("2026-05-01T09:00:00Z")).await;
+    let (_, held) = watch::channel(Held::all(stage.ctx.options.shards));
+    let mut planner = Planner::new(stage.ctx.clone(), held);
+    settle(&mut planner).await;
+    stage.hand.forward(Duration::from_secs(10));
+    settle(&mut planner).await;
+    assert_eq!(fired(&stage, "a").await, [at("2026-05-01T09:00:10Z")]);
+}
+
+#[tokio::test]
 async fn shards_that_are_not_held_are_not_planned() {
     let (stage, _) = stage().await;
     let (_, held) = watch::channel(Held::default());
