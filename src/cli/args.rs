@@ -35,6 +35,9 @@ pub(crate) struct Cli {
 }
 
 /// Flags of every command. Flag, environment, file, default: the first that says something wins.
+///
+/// The configuration reads the environment itself, so that it can say where a value came from: clap only tells of it.
+#[allow(clippy::doc_markdown, reason = "these lines are shown on terminals, where backticks would stand out")]
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Global options")]
 pub(crate) struct GlobalArgs {

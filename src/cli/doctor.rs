@@ -114,7 +114,7 @@ impl DoctorCommand {
             Ok(stack) => stack,
             Err(error) => {
                 let check = if matches!(error, OpenError::Transport(_)) { "broker" } else { "ledger" };
-                let failure = context::unopened(error);
+                let failure = context::unopened(&error);
                 report.broken(failure.exit, &Finding::failed(check, &failure))?;
                 return report.end();
             }

@@ -56,10 +56,10 @@ use output::Output;
 const LAST_WAIT: Duration = Duration::from_secs(1);
 
 /// Understands the arguments, runs what they ask for, reports how it ended.
-pub(crate) fn run(app: App, args: Vec<OsString>) -> ExitCode {
-    let cli = match parse(&app, &args) {
+pub(crate) fn run(app: App, args: &[OsString]) -> ExitCode {
+    let cli = match parse(&app, args) {
         Ok(cli) => cli,
-        Err(error) => return refuse(&error, &args),
+        Err(error) => return refuse(&error, args),
     };
     let output = Output::new(cli.global.json, cli.global.quiet > 0);
     let context = Context::new(app, cli.global, output.clone());

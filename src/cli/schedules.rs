@@ -1,6 +1,6 @@
 //! `upbeat schedules`: looking at schedules, checking a file's, triggering one by hand.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
@@ -62,7 +62,7 @@ enum SchedulesAction {
 impl SchedulesCommand {
     pub(crate) async fn run(self, context: &Context) -> Result<(), Failure> {
         if let SchedulesAction::Check { file } = self.action {
-            return check(context, file);
+            return check(context, &file);
         }
         let session = context.session(Access::Existing).await?;
         match self.action {
@@ -124,9 +124,9 @@ async fn find(session: &Session, id: &ScheduleId) -> Result<ScheduleRecord, Fail
 }
 
 /// The configuration's own checks refuse what is wrong; what is right is shown with what it means.
-fn check(context: &Context, file: PathBuf) -> Result<(), Failure> {
-    let flags = Overrides { config: Some(file.clone()), ..context.global.overrides() };
-    let settings = context.settings_with(flags)?;
+fn check(context: &Context, file: &Path) -> Result<(), Failure> {
+    let flags = Overrides { config: Some(file.to_owned()), ..context.global.overrides() };
+    let settings = context.settings_with(&flags)?;
     let now = context.clock.wall();
     let output = &context.output;
     let schedules = &settings.config().schedules;
