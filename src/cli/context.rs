@@ -119,7 +119,7 @@ impl Context {
 /// Reads the configuration; where nobody wrote one and nothing but the embedded parts is asked for, the quickstart.
 fn load(flags: &Overrides, names: &[TaskName]) -> Result<Settings, Failure> {
     let sources = |flags| Sources { known_names: names, ..Sources::process(flags) };
-    let loaded = config::load(sources(flags.clone())).map_err(|errors| refused(&errors))?;
+    let loaded = config::load(sources(flags.clone())).map_err(|errors| Failure::from(&errors))?;
     // Where somebody chose a broker or a ledger, nobody wants to try the program out.
     let embedded =
         loaded.config.broker.url == BrokerUrl::Embedded && loaded.config.ledger.url == LedgerUrl::Embedded;
@@ -128,13 +128,8 @@ fn load(flags: &Overrides, names: &[TaskName]) -> Result<Settings, Failure> {
     }
     let flags = Overrides { config: Some(quickstart::PATH.into()), ..flags.clone() };
     let loaded = config::load(Sources { read: &quickstart::read, ..sources(flags) })
-        .map_err(|errors| refused(&errors))?;
+        .map_err(|errors| Failure::from(&errors))?;
     Ok(Settings { loaded, quickstart: true })
-}
-
-/// The configuration's errors bring their own headings and advice.
-pub(crate) fn refused(errors: &config::ConfigErrors) -> Failure {
-    Failure::usage(errors.to_string().trim_start_matches("error: ").trim_end())
 }
 
 pub(crate) fn unopened(error: &OpenError) -> Failure {
