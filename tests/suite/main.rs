@@ -1,3 +1,4 @@
 //! The suite: every test that looks at the program from outside, in one binary, so that it links once.
 
+mod embedded;
 mod structure;
