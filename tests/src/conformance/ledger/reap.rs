@@ -97,9 +97,9 @@ async fn a_worker_that_was_not_judged_keeps_its_tasks(world: &impl LedgerWorld) 
 async fn a_retired_incarnation_can_claim_nothing(world: &impl LedgerWorld) {
     let ledger = Probe::of(world);
     let lost = ledger.crash(&message()).await;
+    let again = ledger.promoted(lost.claim.id).await;
     let (new, known, ended) =
         (message(), ledger.queued(&message()).await, ledger.ended(TaskState::Succeeded).await);
-    let again = ledger.promoted(lost.claim.id).await;
 
     let answers =
         ledger.claim_all(lost.owner, &[new.clone(), known.clone(), ended, again.clone(), new.clone()]).await;
