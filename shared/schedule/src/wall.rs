@@ -42,6 +42,12 @@ pub(crate) struct Wall {
 /// Offsets from UTC stay within 26 hours, so wall clocks never go back further than this.
 const WIDEST_OFFSET_SECS: i64 = 26 * 3600;
 
+/// The year 2100: no zone has changes of clocks after it that are listed singly, only such that follow a yearly rule.
+const LAST_IRREGULAR_CHANGE_SECS: i64 = 4_102_444_800;
+
+/// 400 years have 146097 days, which are whole weeks.
+const CALENDAR_CYCLE_SECS: i64 = 146_097 * 86_400;
+
 /// The instants, in order, that one wall-clock time stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Instants {
@@ -57,19 +63,33 @@ impl Wall {
     /// The first instant after `after` at which the wall clock matches, by these rules.
     pub(crate) fn next(self, pattern: &Pattern, zone: &TimeZone, after: Timestamp) -> Option<Timestamp> {
         let mut at = floor_secs(after) + 1;
+        let mut horizon = at.max(LAST_IRREGULAR_CHANGE_SECS) + CALENDAR_CYCLE_SECS;
+        let mut stretch = Stretch::around(zone, at)?;
         loop {
-            let stretch = Stretch::around(zone, at)?;
+            if at > horizon {
+                // Dates, weekdays and the rules for clocks have all come round without a match. Only
+                // a year that is listed further on can still have one, if any year can.
+                let every_year = pattern.in_other_years()?;
+                self.next(&every_year, zone, Timestamp::from_second(at).ok()?)?;
+                horizon = i64::MAX;
+            }
             let candidate = match self.search(pattern, &stretch, at) {
                 Found::At(secs) => return Timestamp::from_second(secs).ok(),
                 Found::Later(candidate) => candidate,
             };
-            if stretch.end < at.saturating_add(2 * WIDEST_OFFSET_SECS) {
-                at = stretch.end;
-                continue;
+            let end = stretch.end;
+            if end >= at.saturating_add(2 * WIDEST_OFFSET_SECS) {
+                // From here on, no clock shows again what it showed at `at`, so nothing matches
+                // until the candidate comes near: all changes before it can be passed over.
+                let near = candidate? - WIDEST_OFFSET_SECS;
+                if near > end {
+                    at = near;
+                    stretch = Stretch::around(zone, at)?;
+                    continue;
+                }
             }
-            // From here on, no clock shows again what it showed at `at`, so nothing matches until the candidate comes
-            // near: all changes of clocks before it can be passed over.
-            at = stretch.end.max(candidate?.saturating_sub(WIDEST_OFFSET_SECS));
+            at = end;
+            stretch = stretch.following(zone)?;
         }
     }
 
@@ -138,19 +158,31 @@ impl Stretch {
     fn around(zone: &TimeZone, at: i64) -> Option<Self> {
         let instant = Timestamp::from_second(at).ok()?;
         let offset = offset_secs(zone, instant);
-        let mut stretch =
-            Self { start: i64::MIN, end: i64::MAX, offset, offset_before: offset, offset_after: offset };
         let just_after = instant.checked_add(SignedDuration::from_nanos(1)).unwrap_or(instant);
-        if let Some(change) = zone.preceding(just_after).next() {
-            stretch.start = change.timestamp().as_second();
-            let before = change.timestamp().checked_sub(SignedDuration::from_secs(1)).ok()?;
-            stretch.offset_before = offset_secs(zone, before);
-        }
-        if let Some(change) = zone.following(instant).next() {
-            stretch.end = change.timestamp().as_second();
-            stretch.offset_after = change.offset().seconds().into();
-        }
-        Some(stretch)
+        let (start, offset_before) = match zone.preceding(just_after).next() {
+            Some(change) => {
+                let second = SignedDuration::from_secs(1);
+                let before = change.timestamp().checked_sub(second).ok()?;
+                (change.timestamp().as_second(), offset_secs(zone, before))
+            }
+            None => (i64::MIN, offset),
+        };
+        Some(Self::ending(zone, instant, start, offset_before, offset))
+    }
+
+    /// The stretch after this one; none at the end of time.
+    fn following(&self, zone: &TimeZone) -> Option<Self> {
+        let start = Timestamp::from_second(self.end).ok()?;
+        Some(Self::ending(zone, start, self.end, self.offset, self.offset_after))
+    }
+
+    /// Finds the end of the stretch that holds an instant.
+    fn ending(zone: &TimeZone, instant: Timestamp, start: i64, offset_before: i64, offset: i64) -> Self {
+        let (end, offset_after) = match zone.following(instant).next() {
+            Some(change) => (change.timestamp().as_second(), change.offset().seconds().into()),
+            None => (i64::MAX, offset),
+        };
+        Self { start, end, offset, offset_before, offset_after }
     }
 
     /// Whether the gap before this stretch removes a matching time.

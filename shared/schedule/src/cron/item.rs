@@ -122,15 +122,21 @@ fn step_of(field: Field, piece: Piece) -> Result<u32, TimingError> {
     } else {
         None
     };
-    step.ok_or_else(|| {
-        let help = match field {
-            Field::Minute => format!(
-                "steps go from 1 to {most}; every hour is `0` here, a longer step is `every = \"90m\"`"
-            ),
-            _ => format!("steps go from 1 to {most}"),
-        };
-        piece.fault(format!("`{}` is not a step of the {}", piece.text, field.name())).help(help)
-    })
+    step.ok_or_else(|| not_a_step(field, piece, most))
+}
+
+fn not_a_step(field: Field, piece: Piece, most: u32) -> TimingError {
+    if piece.text.is_empty() {
+        return piece.fault("the step is missing").help(format!("steps go from 1 to {most}"));
+    }
+    let error = piece.fault(format!("`{}` is not a step of the {}", piece.text, field.name()));
+    let too_long = piece.text.parse::<u32>().is_ok_and(|step| step > most);
+    match field {
+        Field::Second | Field::Minute if too_long => error.help(format!(
+            "steps go from 1 to {most}; a longer one does not fit a clock: write `every = \"90m\"`"
+        )),
+        _ => error.help(format!("steps go from 1 to {most}")),
+    }
 }
 
 fn not_a_value(field: Field, piece: Piece) -> TimingError {

@@ -70,6 +70,7 @@ impl<'t> Fields<'t> {
         let word = text.trim();
         let text = if word.starts_with('@') { expand_macro(text, word)? } else { text };
         let pieces = words(text);
+        refuse_zone(pieces.first())?;
         let fields = match pieces.as_slice() {
             [minute, hour, day_of_month, month, day_of_week] => {
                 (None, minute, hour, day_of_month, month, day_of_week, None)
@@ -185,15 +186,17 @@ fn expand_macro(text: &str, word: &str) -> Result<&'static str, TimingError> {
     })
 }
 
-fn wrong_count(text: &str, pieces: &[Piece]) -> TimingError {
-    if let Some(first) = pieces.first()
-        && (first.text.starts_with("TZ=") || first.text.starts_with("CRON_TZ="))
-    {
-        let zone = first.text.rsplit('=').next().unwrap_or_default();
-        return first
+/// Crontabs of some systems name a zone before the fields.
+fn refuse_zone(first: Option<&Piece>) -> Result<(), TimingError> {
+    match first.and_then(|piece| piece.text.split_once('=').map(|words| (piece, words))) {
+        Some((piece, ("TZ" | "CRON_TZ", zone))) => Err(piece
             .fault("a zone is not part of the expression")
-            .help(format!("set `timezone = \"{zone}\"`"));
+            .help(format!("set `timezone = \"{zone}\"`"))),
+        _ => Ok(()),
     }
+}
+
+fn wrong_count(text: &str, pieces: &[Piece]) -> TimingError {
     match pieces {
         [] => TimingError::whole(text, "the expression is empty").help(FORMS),
         [one] => one.fault("1 field is too few").help(FORMS),

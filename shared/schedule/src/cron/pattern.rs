@@ -32,6 +32,14 @@ impl Pattern {
         Some(date.to_datetime(self.time_from(Time::midnight())?))
     }
 
+    /// The same in all years; none if these are all years.
+    pub(crate) fn in_other_years(&self) -> Option<Self> {
+        match self.years {
+            Years::All => None,
+            Years::Listed(_) => Some(Self { years: Years::All, ..self.clone() }),
+        }
+    }
+
     fn has_date(&self, date: Date) -> bool {
         has(self.months, date.month())
             && self.years.contains(date.year())

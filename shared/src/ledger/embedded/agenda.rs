@@ -204,30 +204,37 @@ impl Found {
 
 fn mark(write: &Write<'_>, marks: &[Mark]) -> Result<Vec<bool>, SqliteError> {
     let mut tally = Tally::default();
+    // A plain look and an update by row: RETURNING would open a table of its own for each mark.
+    let mut find = write.prepare_cached("SELECT row, queue, state FROM task WHERE id = ?1 AND seq = ?2")?;
     let mut first = write.prepare_cached(
-        "UPDATE task SET state = 1, enqueued_at = ?3, wake_at = ?4, looks = 0, note = NULL
-         WHERE id = ?1 AND seq = ?2 AND state = 0 RETURNING queue",
+        "UPDATE task SET state = 1, enqueued_at = ?2, wake_at = ?3, looks = 0, note = NULL WHERE row = ?1",
     )?;
     let mut again = write.prepare_cached(
-        "UPDATE task SET wake_at = ?3 + min(?4 << min(looks + 1, 20), ?5), looks = looks + 1
-         WHERE id = ?1 AND seq = ?2 AND state = 1",
+        "UPDATE task SET wake_at = ?2 + min(?3 << min(looks + 1, 20), ?4), looks = looks + 1 WHERE row = ?1",
     )?;
     let (patience, longest) = (duration_micros(UNCLAIMED), duration_micros(UNCLAIMED_MAX));
+    let (scheduled, queued) = (state_number(TaskState::Scheduled), state_number(TaskState::Queued));
     let now = write.now();
     let mut answers = Vec::with_capacity(marks.len());
     for Mark { id, seq } in marks {
-        let mut rows = first.query((id.0.as_bytes(), seq.0, now, now.saturating_add(patience)))?;
-        let queue: Option<String> = rows.next()?.map(|row| row.get(0)).transpose()?;
-        // The statement is done only when it was read to its end.
-        while rows.next()?.is_some() {}
-        drop(rows);
-        if let Some(queue) = queue {
-            tally.step(&queue, state_number(TaskState::Scheduled), state_number(TaskState::Queued));
-            answers.push(true);
-        } else {
-            let changed = again.execute((id.0.as_bytes(), seq.0, now, patience, longest))?;
-            answers.push(changed == 1);
+        let mut rows = find.query((id.0.as_bytes(), seq.0))?;
+        let Some(found) = rows.next()? else {
+            answers.push(false);
+            continue;
+        };
+        let (row, state): (i64, i64) = (found.get(0)?, found.get(2)?);
+        if state == scheduled {
+            let queue =
+                found.get_ref(1)?.as_str().map_err(|error| SqliteError::Invalid(error.to_string()))?;
+            tally.step(queue, scheduled, queued);
         }
+        drop(rows);
+        if state == scheduled {
+            first.execute((row, now, now.saturating_add(patience)))?;
+        } else if state == queued {
+            again.execute((row, now, patience, longest))?;
+        }
+        answers.push(state == scheduled || state == queued);
     }
     tally.write(write)?;
     Ok(answers)

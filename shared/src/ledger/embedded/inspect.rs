@@ -105,6 +105,9 @@ fn list(
     Ok(TaskPage { tasks, next: None })
 }
 
+/// The first of the states that the index of those that ended badly holds.
+const ENDED_BADLY: i64 = 5;
+
 /// The filter as SQL. Values are always bound, never written into it.
 fn conditions(filter: &TaskFilter, after: Option<PageCursor>) -> (String, Vec<Value>) {
     let mut sql = vec!["true".to_owned()];
@@ -135,6 +138,10 @@ fn conditions(filter: &TaskFilter, after: Option<PageCursor>) -> (String, Vec<Va
         let states: Vec<String> =
             filter.states.iter().map(|state| state_number(*state).to_string()).collect();
         sql.push(format!("t.state IN ({})", states.join(", ")));
+        if filter.states.iter().all(|state| state_number(*state) >= ENDED_BADLY) {
+            // In the words of the index, or it is not used.
+            sql.push("t.state >= 5".to_owned());
+        }
     }
     (sql.join(" AND "), values)
 }

@@ -47,7 +47,8 @@ CREATE TABLE task (
 CREATE INDEX task_wake ON task (wake_at) WHERE wake_at IS NOT NULL;
 CREATE INDEX task_running ON task (owner) WHERE state = 2;
 CREATE INDEX task_finished ON task (finished_at) WHERE finished_at IS NOT NULL;
-CREATE INDEX task_ended_badly ON task (state) WHERE state IN (5, 6, 7);
+-- Dead, cancelled, expired. A list here would open a table of its own at every update.
+CREATE INDEX task_ended_badly ON task (state) WHERE state >= 5;
 CREATE INDEX task_schedule ON task (schedule_id) WHERE schedule_id IS NOT NULL;
 
 CREATE TABLE detail (

@@ -1,5 +1,6 @@
 //! The transport's tables.
 //!
+//! A message's number may be given again once it is gone: an acknowledgement names the session too.
 //! A message waits while `session` is null and is with that session's process otherwise. Acknowledged, it is gone.
 
 use crate::sqlite::Migration;
@@ -16,7 +17,7 @@ CREATE TABLE queue (
     name TEXT NOT NULL UNIQUE
 );
 CREATE TABLE message (
-    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    number INTEGER PRIMARY KEY,
     queue INTEGER NOT NULL,
     rank INTEGER NOT NULL,
     session INTEGER,

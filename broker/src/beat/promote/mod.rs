@@ -1,0 +1,91 @@
+//! Promotes the agenda: what is due is leased, published, and marked once the broker confirmed it. Never marks what was
+//! not confirmed: a crash anywhere publishes again, it never loses.
+
+mod patience;
+mod publish;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use upbeat_shared::clock;
+use upbeat_shared::failpoint;
+use upbeat_shared::ledger::{DueBatch, LedgerError};
+
+use super::context::Context;
+use super::health::{Fault, Part};
+use super::wake::Wake;
+use patience::Patience;
+use publish::Promoter;
+
+/// How long nothing is asked of the agenda, if nothing wakes the beat.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// The shortest time between two looks that found nothing.
+const SHORTEST_LOOK: Duration = Duration::from_millis(5);
+
+/// Promotes what is due, until the beat is stopped.
+pub(super) async fn run(ctx: Arc<Context>) {
+    let mut promoter = Promoter { ctx: ctx.clone(), patience: Patience::default() };
+    let mut failures = 0;
+    let mut reachable = true;
+    while !ctx.stop.is_cancelled() {
+        // Listen before looking: what comes in between wakes this round.
+        let wake = Wake::listen(&ctx.store.agenda, LOOK).await;
+        let outcome = round(&ctx, &mut promoter, reachable).await;
+        reachable = !matches!(outcome, Err(Fault::Broker(_)));
+        let next = outcome.as_ref().ok().copied();
+        ctx.conclude(Part::Promote, outcome.map(drop), &mut failures).await;
+        if let Some(next) = next {
+            rest(&ctx, wake, next).await;
+        }
+    }
+}
+
+/// Promotes everything that is due now; answers when the next look is worth it.
+async fn round(ctx: &Context, promoter: &mut Promoter, reachable: bool) -> Result<Option<Timestamp>, Fault> {
+    if !reachable {
+        // Leases nothing that could not be published anyway.
+        ctx.broker(ctx.transport.ping()).await?;
+    }
+    let mut batch = lease(ctx).await?;
+    while !batch.entries.is_empty() {
+        let full = batch.entries.len() >= ctx.options.batch && !ctx.stop.is_cancelled();
+        if !full {
+            promoter.promote(batch.entries, batch.now).await?;
+            return Ok(batch.next);
+        }
+        // There is more: the next batch is leased while this one is published.
+        let (published, following) = tokio::join!(promoter.promote(batch.entries, batch.now), lease(ctx));
+        published?;
+        batch = following?;
+    }
+    Ok(batch.next)
+}
+
+async fn lease(ctx: &Context) -> Result<DueBatch, LedgerError> {
+    let sent = ctx.monotonic();
+    let due = ctx.store.agenda.due(ctx.options.batch, ctx.options.entry_lease);
+    let batch = ctx.ledger("due", due).await?;
+    ctx.clock.observe(sent, batch.now);
+    failpoint!("beat.promote.leased");
+    Ok(batch)
+}
+
+/// Waits until the next entry is due, something comes onto the agenda, or the beat is stopped.
+async fn rest(ctx: &Context, wake: Wake, next: Option<Timestamp>) {
+    let until_next = match (next, ctx.clock.now()) {
+        (Some(next), Some(now)) => clock::until(now, next).min(LOOK),
+        _ => LOOK,
+    };
+    let woken = async {
+        tokio::time::sleep(SHORTEST_LOOK).await;
+        wake.woken().await;
+    };
+    tokio::select! {
+        () = ctx.stop.cancelled() => {}
+        // Due already and yet not in the batch: another beat has it, or it comes with the next look.
+        () = tokio::time::sleep(until_next.max(Duration::from_millis(1))) => {}
+        () = woken => {}
+    }
+}

@@ -1,0 +1,56 @@
+//! The claim: many messages in one question to the ledger.
+
+use std::collections::BTreeMap;
+
+use upbeat_shared::id::OwnerId;
+use upbeat_shared::ledger::{ClaimAnswer, ClaimRequest, LedgerError};
+use upbeat_shared::telemetry;
+
+use super::read::Candidate;
+use crate::runtime::Context;
+
+/// Asks for the right to run each candidate; answers come in the same order. The tokens stay registered: whoever takes
+/// the answers forgets those that he does not run.
+pub(crate) async fn acquire(
+    ctx: &Context,
+    owner: OwnerId,
+    candidates: &[Candidate],
+) -> Result<Vec<ClaimAnswer>, LedgerError> {
+    // Before the claim is sent: a sweep that finds its row meanwhile must not take it for a lost one.
+    ctx.held.register(candidates.iter().map(|candidate| candidate.token));
+    let answers = ctx.ledger("claim", ctx.store.ledger.claim(owner, requests(candidates))).await?;
+    if answers.len() != candidates.len() {
+        let text = format!("{} claims got {} answers", candidates.len(), answers.len());
+        return Err(LedgerError::Invalid(text));
+    }
+    count(&answers);
+    Ok(answers)
+}
+
+fn requests(candidates: &[Candidate]) -> Vec<ClaimRequest> {
+    let request =
+        |candidate: &Candidate| ClaimRequest { message: candidate.message.clone(), token: candidate.token };
+    candidates.iter().map(request).collect()
+}
+
+fn count(answers: &[ClaimAnswer]) {
+    let mut counts = BTreeMap::<_, u64>::new();
+    for answer in answers {
+        *counts.entry(label(answer)).or_default() += 1;
+    }
+    for (label, count) in counts {
+        metrics::counter!(telemetry::CLAIMS, "answer" => label).increment(count);
+    }
+}
+
+fn label(answer: &ClaimAnswer) -> &'static str {
+    match answer {
+        ClaimAnswer::Acquired(_) => "acquired",
+        ClaimAnswer::Done(_) => "done",
+        ClaimAnswer::Busy => "busy",
+        ClaimAnswer::Stale => "stale",
+        ClaimAnswer::Ended(_) => "ended",
+        ClaimAnswer::Limited { .. } => "limited",
+        ClaimAnswer::Retired => "retired",
+    }
+}

@@ -1,0 +1,70 @@
+//! From bytes to something that can be claimed, or that has to go another way.
+
+use std::sync::Arc;
+
+use upbeat_shared::id::{TaskId, Token};
+use upbeat_shared::message::{DecodeError, Message, WireMessage};
+use upbeat_shared::name::QueueName;
+
+use super::handlers::Handler;
+use crate::queues::{Slot, Taken};
+use crate::runtime::Context;
+use crate::runtime::receipt::Receipt;
+
+/// A delivery that comes back more often than this is put on the agenda instead: brokers drop what is delivered too
+/// often.
+const MAX_REDELIVERIES: u32 = 100;
+
+/// A message that this worker can run, if it gets the claim.
+pub(crate) struct Candidate {
+    pub(crate) message: Message,
+    pub(crate) handler: Arc<Handler>,
+    pub(crate) token: Token,
+    pub(crate) receipt: Receipt,
+    pub(crate) slot: Slot,
+}
+
+/// A message that is not claimed.
+pub(crate) struct Odd {
+    pub(crate) kind: OddKind,
+    pub(crate) receipt: Receipt,
+    /// Bounds how many of them are handled at once.
+    pub(crate) slot: Slot,
+}
+
+/// Why a message is not claimed.
+pub(crate) enum OddKind {
+    /// It cannot be understood.
+    Undeliverable { queue: QueueName, message: WireMessage, error: DecodeError },
+    /// It has no id, and got a new one.
+    WithoutId(Message),
+    /// No handler here has its name.
+    UnknownName(Message),
+    /// It was given back too often.
+    Worn(Message),
+}
+
+/// Reads one delivery.
+pub(crate) fn read(ctx: &Context, taken: Taken) -> Result<Candidate, Box<Odd>> {
+    let Taken { queue, message: wire, redeliveries, receipt, slot } = taken;
+    let mut without_id = false;
+    let new_id = || {
+        without_id = true;
+        TaskId::new(ctx.clock.now().unwrap_or_else(|| ctx.clock.clock().wall()))
+    };
+    let options = &ctx.options;
+    let decoded = Message::decode(&wire, &options.namespace, &queue, &options.limits, new_id);
+    let (kind, receipt, slot) = match decoded {
+        Err(error) => (OddKind::Undeliverable { queue, message: wire, error }, receipt, slot),
+        Ok(message) if without_id => (OddKind::WithoutId(message), receipt, slot),
+        Ok(message) => match ctx.handlers.get(&message.name) {
+            None => (OddKind::UnknownName(message), receipt, slot),
+            Some(_) if redeliveries > MAX_REDELIVERIES => (OddKind::Worn(message), receipt, slot),
+            Some(handler) => {
+                let handler = handler.clone();
+                return Ok(Candidate { message, handler, token: Token::random(), receipt, slot });
+            }
+        },
+    };
+    Err(Box::new(Odd { kind, receipt, slot }))
+}

@@ -1,0 +1,128 @@
+//! Which tasks a worker knows. Filled before it starts, never changed afterwards.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use upbeat_shared::name::{QueueName, TaskName};
+use upbeat_shared::retry::RetryPolicy;
+
+use crate::executor::Executor;
+
+/// A task as a worker knows it: what runs it, and its settings where a message has none of its own.
+#[derive(Clone)]
+pub struct TaskDefinition {
+    /// Its name, which messages carry.
+    pub name: TaskName,
+    /// The queue that its publishers use; a worker takes it from any queue.
+    pub queue: Option<QueueName>,
+    /// How long one run may take.
+    pub timeout: Option<Duration>,
+    /// When to retry.
+    pub retry: Option<RetryPolicy>,
+    /// What runs it.
+    pub executor: Arc<dyn Executor>,
+    /// Acknowledge after the claim instead of after the run: for tasks that may run longer than the broker lets a
+    /// delivery wait. The claim holds the whole message, so nothing is lost by it.
+    pub ack_when_claimed: bool,
+}
+
+impl TaskDefinition {
+    /// A task with the worker's settings.
+    pub fn new(name: TaskName, executor: Arc<dyn Executor>) -> Self {
+        Self { name, queue: None, timeout: None, retry: None, executor, ack_when_claimed: false }
+    }
+
+    /// The queue that its publishers use.
+    pub fn queue(mut self, queue: QueueName) -> Self {
+        self.queue = Some(queue);
+        self
+    }
+
+    /// How long one run may take.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    /// When to retry.
+    pub fn retry(mut self, retry: RetryPolicy) -> Self {
+        self.retry = Some(retry);
+        self
+    }
+
+    /// Acknowledge after the claim instead of after the run.
+    pub fn ack_when_claimed(mut self) -> Self {
+        self.ack_when_claimed = true;
+        self
+    }
+}
+
+impl fmt::Debug for TaskDefinition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TaskDefinition")
+            .field("name", &self.name)
+            .field("executor", &self.executor.describe())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Two tasks of one name: messages could not tell them apart.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the task {0} is registered twice; a name chooses one handler")]
+pub struct DuplicateName(pub TaskName);
+
+/// The tasks that a worker knows, by name.
+#[derive(Clone, Debug, Default)]
+pub struct Registry {
+    tasks: HashMap<TaskName, Arc<TaskDefinition>>,
+}
+
+impl Registry {
+    /// Knows nothing yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a task; refuses a name that is taken.
+    pub fn add(&mut self, task: TaskDefinition) -> Result<&mut Self, DuplicateName> {
+        if self.tasks.contains_key(&task.name) {
+            return Err(DuplicateName(task.name));
+        }
+        self.tasks.insert(task.name.clone(), Arc::new(task));
+        Ok(self)
+    }
+
+    /// The task of this name.
+    pub fn get(&self, name: &TaskName) -> Option<&Arc<TaskDefinition>> {
+        self.tasks.get(name)
+    }
+
+    /// Every name, sorted.
+    pub fn names(&self) -> Vec<TaskName> {
+        let mut names: Vec<_> = self.tasks.keys().cloned().collect();
+        names.sort();
+        names
+    }
+
+    /// Every task, in no order.
+    pub fn tasks(&self) -> impl Iterator<Item = &Arc<TaskDefinition>> {
+        self.tasks.values()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::executor::native;
+
+    #[test]
+    fn a_name_is_registered_once() {
+        let task = || native::native(TaskName::new("a").unwrap(), |(): (), _| async { Ok(()) });
+        let mut registry = Registry::new();
+        registry.add(task()).unwrap();
+        assert_eq!(registry.add(task()).unwrap_err().0.as_str(), "a");
+        assert_eq!(registry.names().len(), 1);
+    }
+}
