@@ -44,13 +44,17 @@ impl FixedEvery {
 /// Steps on the calendar of a zone: months are clamped to their ends, days are as long as the zone makes them.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct CalendarEvery {
+    /// What occurrence 0 is, where the user named it: its wall-clock time may stand for two instants.
+    start: Option<Timestamp>,
     anchor: DateTime,
     step: CalendarStep,
     wall: Wall,
 }
 
-/// An estimate of n is off by less than this: months differ from their mean by less than 3 days over a whole calendar
-/// cycle, offsets from each other by about 2, and a step has a day at least.
+const EPOCH: DateTime = DateTime::constant(1970, 1, 1, 0, 0, 0, 0);
+
+/// An estimate of n is off by less than this. Over a whole calendar cycle, months drift from their mean by less than 6
+/// days, and have 28 at least; without months, what drifts is offsets, by 2 days at most, and a step has 1 at least.
 const ESTIMATE_ERROR: i64 = 4;
 
 const DAY_MICROS: i64 = 86_400 * 1_000_000;
@@ -58,19 +62,21 @@ const DAY_MICROS: i64 = 86_400 * 1_000_000;
 const MEAN_MONTH_MICROS: i64 = 146_097 * DAY_MICROS / 4_800;
 
 impl CalendarEvery {
-    pub(crate) fn new(anchor: DateTime, step: CalendarStep, wall: Wall) -> Self {
-        Self { anchor, step, wall }
+    /// Counts from `start`, or else from the beginning of 1970 on the wall clock.
+    pub(crate) fn new(start: Option<Timestamp>, zone: &TimeZone, step: CalendarStep, wall: Wall) -> Self {
+        let anchor = start.map_or(EPOCH, |start| zone.to_datetime(start));
+        Self { start, anchor, step, wall }
     }
 
     pub(crate) fn next(&self, zone: &TimeZone, after: Timestamp) -> Option<Timestamp> {
         let elapsed = zone.to_datetime(after).duration_since(self.anchor).as_micros();
         let mut n = i64::try_from(elapsed.div_euclid(self.mean_step_micros())).ok()? - ESTIMATE_ERROR;
-        // A step before the year -9999 is none; those after it are.
-        let estimate = n;
+        let estimated = n + 2 * ESTIMATE_ERROR;
         loop {
             let found = match self.civil(n) {
                 Some(civil) => self.first_after(zone, civil, n, after),
-                None if n < estimate + 2 * ESTIMATE_ERROR && n < 0 => None,
+                // Too low an estimate lies before the first year there is; what follows may not.
+                None if n < estimated.min(0) => None,
                 None => return None,
             };
             if found.is_some() {
@@ -96,6 +102,9 @@ impl CalendarEvery {
         let micros = self.step.time.as_micros().checked_mul(n.into())?;
         let time = SignedDuration::try_from_micros_i128(micros)?;
         let later = |instant: Timestamp| instant.checked_add(time).ok().filter(|instant| *instant > after);
+        if let (Some(start), 0) = (self.start, n) {
+            return later(start);
+        }
         match self.wall.instants(zone, civil) {
             Instants::None => None,
             Instants::One(instant) => later(instant),

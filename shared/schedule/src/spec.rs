@@ -147,11 +147,10 @@ impl TimingSpec {
                     Err(TimingError::whole(text, "this step is longer than all the years that have instants"))
                 }
             },
-            Step::Calendar(step) => {
-                let midnight = jiff::civil::DateTime::constant(1970, 1, 1, 0, 0, 0, 0);
-                let anchor = starts.map_or(midnight, |starts| zone.to_datetime(starts));
-                Ok(Rule::Calendar { text: written, every: CalendarEvery::new(anchor, step, self.wall()) })
-            }
+            Step::Calendar(step) => Ok(Rule::Calendar {
+                text: written,
+                every: CalendarEvery::new(starts, zone, step, self.wall()),
+            }),
         }
     }
 

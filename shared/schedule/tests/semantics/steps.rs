@@ -98,6 +98,19 @@ fn a_day_is_a_step_on_the_calendar_and_24_hours_are_elapsed_time() {
 }
 
 #[test]
+fn a_start_in_the_second_pass_of_a_fold_is_an_occurrence() {
+    let spec = TimingSpec {
+        timezone: Some("America/New_York".into()),
+        starts: Some("2026-11-01T01:30:00-05:00".into()),
+        ..every("1 day")
+    };
+    assert_eq!(
+        next(&spec, "2026-01-01T00:00:00Z", 2),
+        ["2026-11-01 01:30:00-05:00", "2026-11-02 01:30:00-05:00"]
+    );
+}
+
+#[test]
 fn calendar_steps_without_a_start_are_counted_from_the_local_midnight_of_the_epoch() {
     let spec = TimingSpec { timezone: Some("Asia/Tokyo".into()), ..every("1 week") };
     // The epoch was a Thursday.
