@@ -1,4 +1,5 @@
 //! The suite: every test that looks at the program from outside, in one binary, so that it links once.
 
+mod clocks;
 mod embedded;
 mod structure;

@@ -1,6 +1,6 @@
 //! The world of the embedded adapters: one SQLite file in a folder of its own, and a clock moved by hand.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -18,11 +18,14 @@ use super::{LedgerWorld, TransportWorld};
 use crate::clock::HandClock;
 
 /// Opens the file as a process of its own would, and the ledger on it.
-pub async fn open_ledger(path: &std::path::Path, clock: Arc<dyn Clock>) -> Store {
-    let file = SqliteFile::open(path, clock).expect("the file can be opened");
-    let ledger =
-        EmbeddedLedger::open(file, EmbeddedOptions::default()).await.expect("its tables can be made");
-    Store::from_adapter(ledger)
+pub async fn open_ledger(path: &Path, clock: Arc<dyn Clock>) -> Store {
+    ledger_on(SqliteFile::open(path, clock).expect("the file can be opened")).await
+}
+
+/// The ledger on an open file.
+pub async fn ledger_on(file: Arc<SqliteFile>) -> Store {
+    let ledger = EmbeddedLedger::open(file, EmbeddedOptions::default()).await;
+    Store::from_adapter(ledger.expect("its tables can be made"))
 }
 
 /// A ledger on a file.
