@@ -2,8 +2,14 @@
 
 mod cluster;
 mod eventually;
+mod journal;
+mod process;
 mod runs;
+mod world;
 
 pub use cluster::{Cluster, Connections, LEASE, Member};
 pub use eventually::{eventually, eventually_some};
+pub use journal::Journal;
+pub use process::Process;
 pub use runs::{Run, Runs};
+pub use world::{Said, World, count, tasks};
