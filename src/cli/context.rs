@@ -1,10 +1,11 @@
 //! What every command is given: flags, output, configuration, and the way to broker and ledger.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use upbeat_shared::clock::{Clock, SystemClock};
-use upbeat_shared::config::{self, BrokerUrl, Config, LedgerUrl, Loaded, Overrides, Sources};
+use upbeat_shared::config::{self, BrokerUrl, Config, LedgerUrl, Loaded, Origin, Overrides, Sources};
 use upbeat_shared::name::TaskName;
 
 use super::args::GlobalArgs;
@@ -35,6 +36,14 @@ pub(crate) struct Settings {
 impl Settings {
     pub(crate) fn config(&self) -> &Config {
         &self.loaded.config
+    }
+
+    /// Where health is served by a process that may not be the only one here: the quickstart's address belongs to
+    /// `up`, and a worker beside it must not want it, too.
+    pub(crate) fn own_listen(&self) -> Option<SocketAddr> {
+        let origin = self.loaded.provenance.get("http.listen").map(|entry| &entry.origin);
+        let chosen = matches!(origin, Some(Origin::Flag(_) | Origin::Environment(_)));
+        self.config().http.listen.filter(|_| chosen || !self.quickstart)
     }
 }
 

@@ -37,7 +37,7 @@ impl HealthcheckCommand {
         let flags = roles::overrides(context, self.listen, WorkerArgs::default());
         let settings = context.settings_with(&flags)?;
         logging::for_a_command(context.global.verbosity(), &settings.loaded, &context.clock);
-        if let Some(address) = settings.config().http.listen {
+        if let Some(address) = settings.own_listen() {
             return ask(context, reachable(address)).await;
         }
         let stack = context.open(&settings, Access::Existing).await?;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 use tokio::net::TcpListener;
-use upbeat_shared::config::{Origin, Overrides};
+use upbeat_shared::config::Overrides;
 
 use super::context::{Access, Context, Settings};
 use super::failure::Failure;
@@ -139,11 +139,8 @@ pub(crate) async fn run(
 fn settings(context: &Context, roles: Roles, flags: &Overrides) -> Result<Settings, Failure> {
     let mut settings = context.settings_with(flags)?;
     context.warn_about(&settings);
-    let listen = settings.loaded.provenance.get("http.listen").map(|entry| &entry.origin);
-    let chosen = matches!(listen, Some(Origin::Flag(_) | Origin::Environment(_)));
-    // The quickstart's address belongs to `up`; a worker beside it must not want it, too.
-    if settings.quickstart && roles != Roles::Both && !chosen {
-        settings.loaded.config.http.listen = None;
+    if roles != Roles::Both {
+        settings.loaded.config.http.listen = settings.own_listen();
     }
     if settings.quickstart {
         tracing::info!("no upbeat.toml here: the built-in quickstart is in force");
