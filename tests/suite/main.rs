@@ -3,5 +3,6 @@
 mod clocks;
 mod crash;
 mod embedded;
+mod once;
 mod scene;
 mod structure;
