@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
 use upbeat_shared::ledger::TaskFilter;
+use upbeat_shared::member::MemberRecord;
 use upbeat_shared::task::TaskState;
 use upbeat_tests::harness::{Endpoint, count, eventually, tasks};
 
@@ -57,28 +58,40 @@ async fn a_worker_frozen_past_its_lease_cannot_settle_and_the_task_counts_once()
     let scene = Scene::new();
     let beat = scene.beat();
     let frozen = scene.worker();
-    let id = scene.publish_hold().await;
-    scene.journal.wait("begin", id, 1, PATIENCE).await;
+    let id = scene.world.publish(&["hold"]).await;
+    let first = scene.held(id, 1).await;
 
     frozen.freeze();
     let other = scene.worker();
-    scene.journal.wait("begin", id, 2, PATIENCE).await;
-    // Both runs end well; only the second may say so.
-    scene.let_go();
-    scene.journal.wait("end", id, 2, PATIENCE).await;
+    let second = scene.held(id, 2).await;
     let store = scene.world.store().await;
-    let record = scene.succeeded(&store, id).await;
+    let [running] = tasks(&store, TaskFilter::default()).await.try_into().expect("there is one task");
+    // Its program ends well while it is frozen: it wakes with a success in its hands.
+    scene.let_go(&first);
+    scene.journal.wait("end", id, 1, PATIENCE).await;
     frozen.thaw();
 
-    // The frozen one comes back as somebody new, and works again.
+    // It comes back as somebody new, while the other still runs the task.
+    eventually("the frozen worker is back", PATIENCE, async || {
+        let members = store.inspect.members().await.expect("the store lists");
+        let of_it = |member: &&MemberRecord| member.info.name.ends_with(&format!(":{}", frozen.id()));
+        members.iter().filter(of_it).any(|member| !member.retired)
+    })
+    .await;
+    let [still] = tasks(&store, TaskFilter::default()).await.try_into().expect("there is one task");
+    assert_eq!(still, running, "the late verdict changed nothing");
+    scene.let_go(&second);
+    let record = scene.succeeded(&store, id).await;
+    assert_eq!((record.message.crashes, record.message.attempts), (1, 0));
+    assert_eq!((record.owner, record.fence), (running.owner, running.fence));
+
+    // And it works again.
     other.stop().await;
     let after = scene.world.publish(&["note"]).await;
     scene.succeeded(&store, after).await;
     frozen.stop().await;
     beat.stop().await;
-    let kept = scene.succeeded(&store, id).await;
-    assert_eq!(kept, record, "the late verdict changed nothing");
-    assert_eq!((kept.message.crashes, kept.message.attempts), (1, 0));
+    assert_eq!(scene.succeeded(&store, id).await, record);
     assert_eq!(count(&store, TaskState::Succeeded).await, 2);
     assert_eq!(scene.journal.count(&["begin"]), 2);
 }
