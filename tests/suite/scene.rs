@@ -27,10 +27,10 @@ command = ["sh", "-c", 'echo "note $UPBEAT_TASK_ID $UPBEAT_PLANNED_AT" >> @/jour
 
 [tasks.hold]
 command = ["sh", "-c", '''
-echo > @/gate.$$
-echo "begin $UPBEAT_TASK_ID $$" >> @/journal
-while [ -e @/gate.$$ ]; do sleep 0.05; done
-echo "end $UPBEAT_TASK_ID $$" >> @/journal
+echo > @/gate.$UPBEAT_FENCE
+echo "begin $UPBEAT_TASK_ID $UPBEAT_FENCE" >> @/journal
+while [ -e @/gate.$UPBEAT_FENCE ]; do sleep 0.05; done
+echo "end $UPBEAT_TASK_ID" >> @/journal
 ''']
 
 [tasks.poison]
