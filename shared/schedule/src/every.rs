@@ -18,13 +18,8 @@ pub(crate) struct FixedEvery {
 impl FixedEvery {
     /// None if the step is not positive, or longer than the years that have instants.
     pub(crate) fn new(anchor: Timestamp, step: SignedDuration) -> Option<Self> {
-        let step = i64::try_from(step.as_micros())
-            .ok()
-            .filter(|step| *step > 0)?;
-        Some(Self {
-            anchor: anchor.as_microsecond(),
-            step,
-        })
+        let step = i64::try_from(step.as_micros()).ok().filter(|step| *step > 0)?;
+        Some(Self { anchor: anchor.as_microsecond(), step })
     }
 
     pub(crate) fn next(self, after: Timestamp) -> Option<Timestamp> {
@@ -36,9 +31,7 @@ impl FixedEvery {
     pub(crate) fn through(self, first: Timestamp, until: Timestamp) -> Option<(Timestamp, u64)> {
         let distance = until.as_microsecond().checked_sub(first.as_microsecond())?;
         let more = u64::try_from(distance).ok()? / u64::try_from(self.step).ok()?;
-        let last = first
-            .as_microsecond()
-            .checked_add(i64::try_from(more).ok()?.checked_mul(self.step)?)?;
+        let last = first.as_microsecond().checked_add(i64::try_from(more).ok()?.checked_mul(self.step)?)?;
         Some((Timestamp::from_microsecond(last).ok()?, more + 1))
     }
 
@@ -70,28 +63,14 @@ const MEAN_MONTH_MICROS: i64 = 146_097 * DAY_MICROS / 4_800;
 
 impl CalendarEvery {
     /// Counts from `start`, or else from the beginning of 1970 on the wall clock.
-    pub(crate) fn new(
-        start: Option<Timestamp>,
-        zone: &TimeZone,
-        step: CalendarStep,
-        wall: Wall,
-    ) -> Self {
+    pub(crate) fn new(start: Option<Timestamp>, zone: &TimeZone, step: CalendarStep, wall: Wall) -> Self {
         let anchor = start.map_or(EPOCH, |start| zone.to_datetime(start));
-        Self {
-            start,
-            anchor,
-            step,
-            wall,
-        }
+        Self { start, anchor, step, wall }
     }
 
     pub(crate) fn next(&self, zone: &TimeZone, after: Timestamp) -> Option<Timestamp> {
-        let elapsed = zone
-            .to_datetime(after)
-            .duration_since(self.anchor)
-            .as_micros();
-        let mut n =
-            i64::try_from(elapsed.div_euclid(self.mean_step_micros())).ok()? - ESTIMATE_ERROR;
+        let elapsed = zone.to_datetime(after).duration_since(self.anchor).as_micros();
+        let mut n = i64::try_from(elapsed.div_euclid(self.mean_step_micros())).ok()? - ESTIMATE_ERROR;
         let estimated = n + 2 * ESTIMATE_ERROR;
         loop {
             let found = match self.civil(n) {
@@ -114,28 +93,15 @@ impl CalendarEvery {
 
     /// The wall-clock time of the n-th occurrence, before its elapsed part is added.
     fn civil(&self, n: i64) -> Option<DateTime> {
-        let months = Span::new()
-            .try_months(n.checked_mul(self.step.months)?)
-            .ok()?;
+        let months = Span::new().try_months(n.checked_mul(self.step.months)?).ok()?;
         let days = n.checked_mul(self.step.days)?;
         self.anchor.checked_add(months.try_days(days).ok()?).ok()
     }
 
-    fn first_after(
-        &self,
-        zone: &TimeZone,
-        civil: DateTime,
-        n: i64,
-        after: Timestamp,
-    ) -> Option<Timestamp> {
+    fn first_after(&self, zone: &TimeZone, civil: DateTime, n: i64, after: Timestamp) -> Option<Timestamp> {
         let micros = self.step.time.as_micros().checked_mul(n.into())?;
         let time = SignedDuration::try_from_micros_i128(micros)?;
-        let later = |instant: Timestamp| {
-            instant
-                .checked_add(time)
-                .ok()
-                .filter(|instant| *instant > after)
-        };
+        let later = |instant: Timestamp| instant.checked_add(time).ok().filter(|instant| *instant > after);
         if let (Some(start), 0) = (self.start, n) {
             return later(start);
         }
@@ -150,9 +116,5 @@ impl CalendarEvery {
 /// jiff gives fractions the sign of the instant, and so rounds towards the epoch.
 fn floor_micros(at: Timestamp) -> i64 {
     let finer = at.subsec_nanosecond() % 1_000;
-    if finer < 0 {
-        at.as_microsecond() - 1
-    } else {
-        at.as_microsecond()
-    }
+    if finer < 0 { at.as_microsecond() - 1 } else { at.as_microsecond() }
 }

@@ -80,12 +80,9 @@ impl TimingSpec {
         };
         let starts = parse_bound(self.starts.as_deref(), &zone, Bound::Start)
             .map_err(|error| error.in_field("starts"))?;
-        let ends = parse_bound(self.ends.as_deref(), &zone, Bound::End)
-            .map_err(|error| error.in_field("ends"))?;
-        let jitter = self
-            .jitter
-            .as_deref()
-            .map_or(Ok(SignedDuration::ZERO), parse_duration);
+        let ends =
+            parse_bound(self.ends.as_deref(), &zone, Bound::End).map_err(|error| error.in_field("ends"))?;
+        let jitter = self.jitter.as_deref().map_or(Ok(SignedDuration::ZERO), parse_duration);
         let timetable = Timetable {
             rule: self.rule(&zone, starts)?,
             zone,
@@ -99,55 +96,36 @@ impl TimingSpec {
 
     fn rule(&self, zone: &TimeZone, starts: Option<Timestamp>) -> Result<Rule, TimingError> {
         if let (Some(both), None) = (self.dom_and_dow, &self.cron) {
-            return Err(
-                TimingError::whole(&both.to_string(), "only `cron` has day fields")
-                    .help("leave it out")
-                    .in_field("dom_and_dow"),
-            );
+            return Err(TimingError::whole(&both.to_string(), "only `cron` has day fields")
+                .help("leave it out")
+                .in_field("dom_and_dow"));
         }
         match (&self.cron, &self.every, &self.at) {
-            (Some(text), None, None) => self
-                .cron_rule(text, zone, starts)
-                .map_err(|error| error.in_field("cron")),
-            (None, Some(text), None) => self
-                .every_rule(text, zone, starts)
-                .map_err(|error| error.in_field("every")),
-            (None, None, Some(text)) => self
-                .at_rule(text, zone)
-                .map_err(|error| error.in_field("at")),
-            (None, None, None) => Err(TimingError::new(
-                0..0,
-                "the schedule says nothing about when it fires",
-            )
-            .help("set one of `cron`, `every` and `at`")),
-            _ => Err(
-                TimingError::new(0..0, "the schedule has more than one rule").help(
-                    "keep one of `cron`, `every` and `at`; make a schedule for each of the others",
-                ),
-            ),
+            (Some(text), None, None) => {
+                self.cron_rule(text, zone, starts).map_err(|error| error.in_field("cron"))
+            }
+            (None, Some(text), None) => {
+                self.every_rule(text, zone, starts).map_err(|error| error.in_field("every"))
+            }
+            (None, None, Some(text)) => self.at_rule(text, zone).map_err(|error| error.in_field("at")),
+            (None, None, None) => {
+                Err(TimingError::new(0..0, "the schedule says nothing about when it fires")
+                    .help("set one of `cron`, `every` and `at`"))
+            }
+            _ => Err(TimingError::new(0..0, "the schedule has more than one rule")
+                .help("keep one of `cron`, `every` and `at`; make a schedule for each of the others")),
         }
     }
 
-    fn cron_rule(
-        &self,
-        text: &str,
-        zone: &TimeZone,
-        starts: Option<Timestamp>,
-    ) -> Result<Rule, TimingError> {
+    fn cron_rule(&self, text: &str, zone: &TimeZone, starts: Option<Timestamp>) -> Result<Rule, TimingError> {
         if let Some((every, at)) = every_macro(text) {
-            return self
-                .every_rule(every, zone, starts)
-                .map_err(|error| error.shifted(at));
+            return self.every_rule(every, zone, starts).map_err(|error| error.shifted(at));
         }
         let cron = Cron::parse(text, self.dom_and_dow == Some(true))?;
         Ok(Rule::Cron {
             text: text.split_whitespace().collect::<Vec<_>>().join(" "),
             pattern: Box::new(cron.pattern),
-            wall: if cron.interval {
-                Wall::ELAPSED
-            } else {
-                self.wall()
-            },
+            wall: if cron.interval { Wall::ELAPSED } else { self.wall() },
         })
     }
 
@@ -161,18 +139,13 @@ impl TimingSpec {
         let written = text.trim().to_owned();
         match parse_step(text, STEPS)? {
             Step::Fixed(step) if step < SHORTEST_STEP => {
-                Err(TimingError::whole(text, "this step is too short")
-                    .help("the shortest is `1ms`"))
+                Err(TimingError::whole(text, "this step is too short").help("the shortest is `1ms`"))
             }
             Step::Fixed(step) => match FixedEvery::new(anchor, step) {
-                Some(every) => Ok(Rule::Fixed {
-                    text: written,
-                    every,
-                }),
-                None => Err(TimingError::whole(
-                    text,
-                    "this step is longer than all the years that have instants",
-                )),
+                Some(every) => Ok(Rule::Fixed { text: written, every }),
+                None => {
+                    Err(TimingError::whole(text, "this step is longer than all the years that have instants"))
+                }
             },
             Step::Calendar(step) => Ok(Rule::Calendar {
                 text: written,
@@ -189,25 +162,20 @@ impl TimingSpec {
         };
         match self.wall().instants(&zone, civil) {
             Instants::One(instant) => Ok(Rule::At(instant::whole_micros(instant))),
-            Instants::Two(..) => Err(TimingError::whole(
-                text,
-                "the clocks show this time twice, and `at` fires once",
-            )
-            .help("set `fold` to \"first\" or \"second\", or append the offset")),
-            Instants::None if self.wall().gap == Gap::Skip => Err(TimingError::whole(
-                text,
-                "this never fires: a change of clocks skips this time",
-            )
-            .help("choose another time, or set `gap = \"run_after\"`")),
+            Instants::Two(..) => {
+                Err(TimingError::whole(text, "the clocks show this time twice, and `at` fires once")
+                    .help("set `fold` to \"first\" or \"second\", or append the offset"))
+            }
+            Instants::None if self.wall().gap == Gap::Skip => {
+                Err(TimingError::whole(text, "this never fires: a change of clocks skips this time")
+                    .help("choose another time, or set `gap = \"run_after\"`"))
+            }
             Instants::None => Err(instant::out_of_range(text)),
         }
     }
 
     fn wall(&self) -> Wall {
-        Wall {
-            gap: self.gap.unwrap_or_default(),
-            fold: self.fold.unwrap_or_default(),
-        }
+        Wall { gap: self.gap.unwrap_or_default(), fold: self.fold.unwrap_or_default() }
     }
 
     /// What is left that can keep a rule from ever firing: its bounds, and gaps.
@@ -219,20 +187,14 @@ impl TimingSpec {
             if timetable.ends < timetable.starts {
                 return Err(TimingError::whole(ends, "this lies before `starts`").in_field("ends"));
             }
-            return Err(TimingError::whole(
-                ends,
-                "this never fires: nothing is planned up to here",
-            )
-            .help("the first occurrence has to be at `ends` or before")
-            .in_field("ends"));
+            return Err(TimingError::whole(ends, "this never fires: nothing is planned up to here")
+                .help("the first occurrence has to be at `ends` or before")
+                .in_field("ends"));
         }
         let (field, text) = match (&self.cron, &self.every, &self.starts) {
             (_, _, Some(starts)) => ("starts", starts),
             (Some(cron), ..) => ("cron", cron),
-            (None, every, _) => (
-                "every",
-                every.as_ref().or(self.at.as_ref()).unwrap_or(&EMPTY),
-            ),
+            (None, every, _) => ("every", every.as_ref().or(self.at.as_ref()).unwrap_or(&EMPTY)),
         };
         let message = match field {
             "starts" => "this never fires: nothing is planned from here on",
@@ -250,19 +212,12 @@ enum Bound {
     End,
 }
 
-fn parse_bound(
-    text: Option<&str>,
-    zone: &TimeZone,
-    bound: Bound,
-) -> Result<Option<Timestamp>, TimingError> {
+fn parse_bound(text: Option<&str>, zone: &TimeZone, bound: Bound) -> Result<Option<Timestamp>, TimingError> {
     let Some(text) = text else { return Ok(None) };
     let Moment::Date(date) = parse_moment(text)? else {
         return parse_instant(text, Some(zone)).map(Some);
     };
-    let wall = Wall {
-        gap: Gap::RunAfter,
-        fold: Fold::First,
-    };
+    let wall = Wall { gap: Gap::RunAfter, fold: Fold::First };
     // The whole day belongs to its schedule, so an end lies just before the next one begins.
     let (midnight, back) = match bound {
         Bound::Start => (Some(date), SignedDuration::ZERO),
