@@ -83,5 +83,5 @@ where
     Fut: Future<Output = Result<R, TaskError>> + Send + 'static,
 {
     let name = TaskName::new(name).expect("the name of a native task follows the rules of task names");
-    upbeat_worker::native(name, handler)
+    upbeat_worker::executor::native::native(name, handler)
 }

@@ -87,7 +87,7 @@ impl Context {
 
     fn load(&self, flags: Overrides, names: &[TaskName]) -> Result<Settings, Failure> {
         let sources = |flags| Sources { known_names: names, ..Sources::process(flags) };
-        let loaded = config::load(&sources(flags.clone())).map_err(refused)?;
+        let loaded = config::load(sources(flags.clone())).map_err(refused)?;
         // Where somebody chose a broker or a ledger, nobody wants to try the program out.
         let embedded = loaded.config.broker.url == BrokerUrl::Embedded
             && loaded.config.ledger.url == LedgerUrl::Embedded;
@@ -95,7 +95,7 @@ impl Context {
             return Ok(Settings { loaded, quickstart: false });
         }
         let flags = Overrides { config: Some(quickstart::PATH.into()), ..flags };
-        let loaded = config::load(&Sources { read: &quickstart::read, ..sources(flags) }).map_err(refused)?;
+        let loaded = config::load(Sources { read: &quickstart::read, ..sources(flags) }).map_err(refused)?;
         Ok(Settings { loaded, quickstart: true })
     }
 

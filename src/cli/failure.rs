@@ -8,6 +8,7 @@ use upbeat_shared::client::{PublishError, WaitError};
 use upbeat_shared::ledger::LedgerError;
 use upbeat_shared::name::NameError;
 use upbeat_shared::transport::TransportError;
+use upbeat_worker::WorkerError;
 
 /// What the exit code says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,6 +132,17 @@ impl From<BeatError> for Failure {
         match error {
             BeatError::Ledger(error) => error.into(),
             BeatError::Timing { .. } | BeatError::Twice(_) => Self::usage(error.to_string()),
+            _ => Self::failed(error.to_string()),
+        }
+    }
+}
+
+impl From<WorkerError> for Failure {
+    fn from(error: WorkerError) -> Self {
+        match error {
+            WorkerError::Ledger(error) => error.into(),
+            WorkerError::Transport(error) => error.into(),
+            WorkerError::Options(_) => Self::usage(error.to_string()),
             _ => Self::failed(error.to_string()),
         }
     }

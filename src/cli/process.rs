@@ -51,7 +51,7 @@ impl Process {
         let stop = self.stop.clone();
         self.roles.spawn(async move {
             let ended = beat.run(stop).await;
-            ("beat", ended.map_err(|error| Failure::failed(format!("the beat cannot go on: {error}"))))
+            ("beat", ended.map_err(Into::into))
         });
     }
 
@@ -69,7 +69,7 @@ impl Process {
         let stop = self.stop.clone();
         self.roles.spawn(async move {
             let ended = worker.run(stop).await;
-            ("worker", ended.map_err(|error| Failure::failed(format!("the worker cannot go on: {error}"))))
+            ("worker", ended.map(|_report| ()).map_err(Into::into))
         });
     }
 

@@ -114,6 +114,8 @@ impl Beat {
             "the beat runs"
         );
         let early = tokio::select! {
+            // Told to stop, parts end one by one; only what ends before that is a defect.
+            biased;
             () = ctx.stop.cancelled() => None,
             ended = parts.join_next() => ended,
         };

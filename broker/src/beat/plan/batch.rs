@@ -138,7 +138,14 @@ impl Planner {
             return Ok(());
         }
         tracing::debug!(schedules = ids.len(), "schedules were planned or changed by somebody else");
-        let records = self.ctx.ledger("get", self.ctx.store.catalog.get(ids.clone())).await?;
+        let records = match self.ctx.ledger("get", self.ctx.store.catalog.get(ids.clone())).await {
+            // One of them cannot be read any more; the whole catalog can, without it.
+            Err(LedgerError::Invalid(_)) => {
+                self.version = None;
+                return Ok(());
+            }
+            records => records?,
+        };
         for id in &ids {
             if !records.iter().any(|record| record.id == *id) {
                 self.book.remove(id);
