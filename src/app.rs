@@ -59,7 +59,8 @@ impl App {
         upbeat_shared::failpoint::arm();
         // One TLS provider for whatever connects. An error says that the user's program installed one already.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        crate::cli::run(self, args.into_iter().map(Into::into).collect())
+        let args: Vec<std::ffi::OsString> = args.into_iter().map(Into::into).collect();
+        crate::cli::run(self, &args)
     }
 }
 

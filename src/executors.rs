@@ -138,8 +138,7 @@ mod tests {
         use upbeat_shared::config::{Overrides, Sources, load};
         let names: Vec<TaskName> = natives.iter().map(|task| task.name.clone()).collect();
         let flags = Overrides { config: Some("test.toml".into()), ..Overrides::default() };
-        let sources =
-            Sources { flags, env: &|_| None, read: &|_| Ok(text.to_owned()), known_names: &names };
+        let sources = Sources { flags, env: &|_| None, read: &|_| Ok(text.to_owned()), known_names: &names };
         load(sources).unwrap().config
     }
 

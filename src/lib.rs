@@ -38,6 +38,8 @@ pub use app::{App, native};
 pub use executors::{RegistryError, registry};
 pub use stack::{OpenError, Stack};
 pub use upbeat_broker as broker;
+#[cfg(feature = "embedded")]
+pub use upbeat_shared::sqlite;
 pub use upbeat_shared::{
     client, clock, config, id, ledger, member, message, name, occurrence, retry, schedule, task, transport,
     verdict,

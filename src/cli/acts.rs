@@ -6,6 +6,7 @@ use upbeat_shared::ledger::{ActAnswer, Action};
 
 use super::failure::Failure;
 use super::output::Output;
+use super::words::counted;
 
 /// One task's answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,7 +60,7 @@ pub(crate) fn report(output: &Output, told: &[Told]) -> Result<(), Failure> {
     }
     match told.iter().filter(|one| !one.applied()).count() {
         0 => Ok(()),
-        n => Err(Failure::failed(format!("{n} of {} tasks were left as they are", told.len()))),
+        n => Err(Failure::failed(format!("{n} of {} left as it is", counted(told.len() as u64, "task")))),
     }
 }
 

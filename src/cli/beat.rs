@@ -25,7 +25,7 @@ pub(crate) struct BeatCommand {
 impl BeatCommand {
     pub(crate) async fn run(self, context: &Context) -> Result<(), Failure> {
         let flags = roles::overrides(context, self.listen, WorkerArgs::default());
-        roles::run(context, Roles::Beat, flags, |running| {
+        roles::run(context, Roles::Beat, &flags, |running| {
             tracing::info!(
                 ledger = running.stack.store.schema.describe(),
                 broker = running.stack.transport.describe(),

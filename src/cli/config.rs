@@ -6,6 +6,7 @@ use upbeat_shared::config::Entry;
 
 use super::context::{Context, Settings};
 use super::failure::Failure;
+use super::words::counted;
 
 /// Check the configuration, or print what is in force
 ///
@@ -34,7 +35,10 @@ impl ConfigCommand {
     pub(crate) fn run(self, context: &Context) -> Result<(), Failure> {
         let settings = context.settings()?;
         match self.action {
-            ConfigAction::Check => check(context, &settings),
+            ConfigAction::Check => {
+                context.warn_about(&settings);
+                check(context, &settings)
+            }
             ConfigAction::Print => print(context, &settings),
         }
     }
@@ -44,8 +48,9 @@ fn check(context: &Context, settings: &Settings) -> Result<(), Failure> {
     let config = settings.config();
     let place = place(settings);
     let human = || {
-        let (tasks, schedules) = (config.tasks.len(), config.schedules.len());
-        format!("{place}: nothing wrong; {tasks} tasks, {schedules} schedules")
+        let tasks = counted(config.tasks.len() as u64, "task");
+        let schedules = counted(config.schedules.len() as u64, "schedule");
+        format!("{place}: nothing wrong; {tasks}, {schedules}")
     };
     context.output.result(human, || {
         json!({
@@ -73,7 +78,7 @@ fn print(context: &Context, settings: &Settings) -> Result<(), Failure> {
         return entries.iter().try_for_each(|entry| context.output.object(&entry_json(entry)));
     }
     context.output.line(format_args!("# {}", place(settings)))?;
-    context.output.text(&as_toml(entries))
+    context.output.line(as_toml(entries))
 }
 
 fn entry_json(entry: &Entry) -> Value {
@@ -92,18 +97,18 @@ fn as_toml(entries: &[Entry]) -> String {
     };
     let lines: Vec<String> = entries.iter().map(setting).collect();
     let width = lines.iter().map(|line| line.chars().count()).filter(|width| *width <= 50).max().unwrap_or(0);
-    let mut text = String::new();
+    let mut text: Vec<String> = Vec::new();
     let mut table = "";
     let mut seen: Vec<&str> = Vec::new();
     for (entry, line) in entries.iter().zip(&lines) {
         // Of an array of tables, the next one begins where a key comes again.
         if entry.table != table || seen.contains(&entry.key.as_str()) {
-            text.push_str(&format!("\n[{}]\n", entry.table));
+            text.push(format!("\n[{}]", entry.table));
             table = &entry.table;
             seen.clear();
         }
         seen.push(&entry.key);
-        text.push_str(&format!("{line:<width$}  # {}\n", entry.origin));
+        text.push(format!("{line:<width$}  # {}", entry.origin));
     }
-    text
+    text.join("\n")
 }

@@ -72,31 +72,20 @@ impl Context {
 
     /// Reads the configuration, with no other flags than those of every command.
     pub(crate) fn settings(&self) -> Result<Settings, Failure> {
-        self.settings_with(self.global.overrides())
+        self.settings_with(&self.global.overrides())
     }
 
-    /// Reads the configuration with these flags, and says what is odd about it.
-    pub(crate) fn settings_with(&self, flags: Overrides) -> Result<Settings, Failure> {
+    /// Reads the configuration with these flags.
+    pub(crate) fn settings_with(&self, flags: &Overrides) -> Result<Settings, Failure> {
         let names: Vec<TaskName> = self.app.tasks().iter().map(|task| task.name.clone()).collect();
-        let settings = self.load(flags, &names)?;
+        load(flags, &names)
+    }
+
+    /// Says what is odd about a configuration: where it is checked, and where it is put in force.
+    pub(crate) fn warn_about(&self, settings: &Settings) {
         for warning in &settings.loaded.warnings {
             self.output.warn(warning.to_string().trim_start_matches("warning: "));
         }
-        Ok(settings)
-    }
-
-    fn load(&self, flags: Overrides, names: &[TaskName]) -> Result<Settings, Failure> {
-        let sources = |flags| Sources { known_names: names, ..Sources::process(flags) };
-        let loaded = config::load(sources(flags.clone())).map_err(refused)?;
-        // Where somebody chose a broker or a ledger, nobody wants to try the program out.
-        let embedded = loaded.config.broker.url == BrokerUrl::Embedded
-            && loaded.config.ledger.url == LedgerUrl::Embedded;
-        if loaded.file.is_some() || !embedded || names.first().is_some() {
-            return Ok(Settings { loaded, quickstart: false });
-        }
-        let flags = Overrides { config: Some(quickstart::PATH.into()), ..flags };
-        let loaded = config::load(Sources { read: &quickstart::read, ..sources(flags) }).map_err(refused)?;
-        Ok(Settings { loaded, quickstart: true })
     }
 
     /// Configuration, broker and ledger, for a command that looks or acts and then ends.
@@ -123,23 +112,36 @@ impl Context {
                 "start `upbeat up` or publish a task first; or name another data directory with --data, another namespace with --namespace",
             ));
         }
-        Stack::open(config, self.clock.clone()).await.map_err(unopened)
+        Stack::open(config, self.clock.clone()).await.map_err(|error| unopened(&error))
     }
 }
 
+/// Reads the configuration; where nobody wrote one and nothing but the embedded parts is asked for, the quickstart.
+fn load(flags: &Overrides, names: &[TaskName]) -> Result<Settings, Failure> {
+    let sources = |flags| Sources { known_names: names, ..Sources::process(flags) };
+    let loaded = config::load(sources(flags.clone())).map_err(|errors| refused(&errors))?;
+    // Where somebody chose a broker or a ledger, nobody wants to try the program out.
+    let embedded =
+        loaded.config.broker.url == BrokerUrl::Embedded && loaded.config.ledger.url == LedgerUrl::Embedded;
+    if loaded.file.is_some() || !embedded || !names.is_empty() {
+        return Ok(Settings { loaded, quickstart: false });
+    }
+    let flags = Overrides { config: Some(quickstart::PATH.into()), ..flags.clone() };
+    let loaded = config::load(Sources { read: &quickstart::read, ..sources(flags) })
+        .map_err(|errors| refused(&errors))?;
+    Ok(Settings { loaded, quickstart: true })
+}
+
 /// The configuration's errors bring their own headings and advice.
-pub(crate) fn refused(errors: config::ConfigErrors) -> Failure {
+pub(crate) fn refused(errors: &config::ConfigErrors) -> Failure {
     Failure::usage(errors.to_string().trim_start_matches("error: ").trim_end())
 }
 
-pub(crate) fn unopened(error: OpenError) -> Failure {
-    let message = error.to_string();
+pub(crate) fn unopened(error: &OpenError) -> Failure {
     match error {
         OpenError::NoAdapter { .. } => {
-            Failure::usage(message).advice("use `embedded`, or a build with that adapter")
+            Failure::usage(error.to_string()).advice("use `embedded`, or a build that has the adapter")
         }
-        OpenError::Ledger(_) | OpenError::Transport(_) => {
-            Failure::unreachable(message).advice("`upbeat doctor` looks at each part and says what to do")
-        }
+        OpenError::Ledger(_) | OpenError::Transport(_) => Failure::unreachable(error.to_string()),
     }
 }

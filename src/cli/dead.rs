@@ -11,7 +11,9 @@ use super::context::{Access, Context, Session};
 use super::failure::Failure;
 use super::pages::Pages;
 use super::progress::Progress;
+use super::task_id::parse_id;
 use super::tasks;
+use super::words::counted;
 
 /// Look at tasks that failed for good; replay or drop them
 ///
@@ -56,7 +58,7 @@ struct Which {
 #[command(group = ArgGroup::new("tasks").args(["ids", "all"]).required(true))]
 struct Chosen {
     /// Ids of tasks
-    #[arg(value_name = "ID", conflicts_with_all = ["name", "queue"])]
+    #[arg(value_name = "ID", value_parser = parse_id, conflicts_with_all = ["name", "queue"])]
     ids: Vec<TaskId>,
     /// All that are dead, or all of a name or a queue
     #[arg(long)]
@@ -140,16 +142,18 @@ async fn act_on_all(
     let inspect = &session.stack.store.inspect;
     let mut pages = Pages::new(&session.stack.store, filter.clone());
     let mut progress = Progress::new(context, verb, total(session, &filter).await?);
-    let mut applied = 0;
+    let mut applied: u64 = 0;
     while let Some(page) = pages.next(u64::MAX).await? {
         let ids: Vec<TaskId> = page.iter().map(TaskRecord::id).collect();
         let answers = inspect.act(ids.clone(), action.clone()).await?;
         let told = ids.into_iter().zip(answers).map(|(id, answer)| Told::new(id, &action, answer));
-        applied += told.filter(Told::applied).count();
+        applied += told.filter(Told::applied).count() as u64;
         progress.advance(page.len());
     }
     drop(progress);
-    context.output.result(|| format!("{verb} {applied} tasks"), || serde_json::json!({ verb: applied }))
+    context
+        .output
+        .result(|| format!("{verb} {}", counted(applied, "task")), || serde_json::json!({ verb: applied }))
 }
 
 /// How many there are, where the counters tell.

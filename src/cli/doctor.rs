@@ -81,8 +81,8 @@ impl Finding {
 
     fn text(&self, output: &Output) -> String {
         let status = output.paint(&Cell::new(format!("{:<7}", self.status.as_str()), self.status.look()));
-        let advice = self.advice.as_ref().map(|advice| format!("\n{:24}→ {advice}", "")).unwrap_or_default();
-        format!("{status}  {:<13}  {}{advice}", self.check, self.detail)
+        let advice = self.advice.as_ref().map(|advice| format!("\n{:9}→ {advice}", "")).unwrap_or_default();
+        format!("{status}  {:<14}  {}{advice}", self.check, self.detail)
     }
 }
 
@@ -114,7 +114,7 @@ impl DoctorCommand {
             Ok(stack) => stack,
             Err(error) => {
                 let check = if matches!(error, OpenError::Transport(_)) { "broker" } else { "ledger" };
-                let failure = context::unopened(error);
+                let failure = context::unopened(&error);
                 report.broken(failure.exit, &Finding::failed(check, &failure))?;
                 return report.end();
             }

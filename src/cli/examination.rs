@@ -12,6 +12,7 @@ use super::context::{Context, Session, Settings};
 use super::doctor::Finding;
 use super::failure::Failure;
 use super::moment::rough;
+use super::words::counted;
 use super::workers::Standing;
 
 /// Clocks further apart than this make logs hard to read; nothing else depends on them.
@@ -29,18 +30,17 @@ pub(crate) fn configuration(settings: &Settings) -> Finding {
         None => "no file".to_owned(),
     };
     let detail = format!(
-        "{file}: namespace {}, {} tasks, {} schedules",
+        "{file}: namespace {}, {}, {}",
         config.namespace,
-        config.tasks.len(),
-        config.schedules.len()
+        counted(config.tasks.len() as u64, "task"),
+        counted(config.schedules.len() as u64, "schedule")
     );
     match settings.loaded.warnings.len() {
         0 => Finding::ok("configuration", detail),
-        n => Finding::warning(
-            "configuration",
-            detail,
-            format!("{n} warnings: `upbeat config check` shows them"),
-        ),
+        n => {
+            let advice = format!("`upbeat config check` shows {}", counted(n as u64, "warning"));
+            Finding::warning("configuration", detail, advice)
+        }
     }
 }
 
@@ -162,8 +162,8 @@ async fn queues(session: &Session, all: &[MemberRecord]) -> Examined {
     }
     let total = |state| queues.iter().map(|queue| count(queue, state)).sum::<u64>();
     let detail = format!(
-        "{} queues: {} scheduled, {} queued, {} running, {} dead",
-        queues.len(),
+        "{}: {} scheduled, {} queued, {} running, {} dead",
+        counted(queues.len() as u64, "queue"),
         total(TaskState::Scheduled),
         total(TaskState::Queued),
         total(TaskState::Running),

@@ -35,7 +35,7 @@ pub(crate) struct HealthcheckCommand {
 impl HealthcheckCommand {
     pub(crate) async fn run(self, context: &Context) -> Result<(), Failure> {
         let flags = roles::overrides(context, self.listen, WorkerArgs::default());
-        let settings = context.settings_with(flags)?;
+        let settings = context.settings_with(&flags)?;
         logging::for_a_command(context.global.verbosity(), &settings.loaded, &context.clock);
         if let Some(address) = settings.config().http.listen {
             return ask(context, reachable(address)).await;

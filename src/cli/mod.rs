@@ -31,14 +31,18 @@ mod schedules;
 mod signals;
 mod states;
 mod table;
+mod task_id;
 mod task_view;
 mod tasks;
 mod up;
+mod wait;
+mod words;
 mod worker;
 mod workers;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{CommandFactory, FromArgMatches};
 
@@ -48,15 +52,23 @@ use context::Context;
 use failure::{Exit, Failure};
 use output::Output;
 
+/// How long threads may take to end after everything else has.
+const LAST_WAIT: Duration = Duration::from_secs(1);
+
 /// Understands the arguments, runs what they ask for, reports how it ended.
-pub(crate) fn run(app: App, args: Vec<OsString>) -> ExitCode {
-    let cli = match parse(&app, &args) {
+pub(crate) fn run(app: App, args: &[OsString]) -> ExitCode {
+    let cli = match parse(&app, args) {
         Ok(cli) => cli,
-        Err(error) => return refuse(&error, &args),
+        Err(error) => return refuse(&error, args),
     };
     let output = Output::new(cli.global.json, cli.global.quiet > 0);
     let context = Context::new(app, cli.global, output.clone());
-    let ended = runtime().and_then(|runtime| runtime.block_on(dispatch(&context, cli.command)));
+    let ended = runtime().and_then(|runtime| {
+        let ended = runtime.block_on(dispatch(&context, cli.command));
+        // A handler that never comes back must not keep the process: its task runs again elsewhere.
+        runtime.shutdown_timeout(LAST_WAIT);
+        ended
+    });
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {

@@ -81,10 +81,15 @@ pub(crate) fn local(now: Timestamp, at: Timestamp) -> String {
     format!("{} ({})", stamp(at, &TimeZone::system()), relative(now, at))
 }
 
-/// RFC 3339 with whole seconds, in a zone.
+/// RFC 3339 in a zone, with milliseconds unless the second is whole.
 pub(crate) fn stamp(at: Timestamp, zone: &TimeZone) -> String {
     let zoned = at.to_zoned(zone.clone());
-    let form = if zoned.offset().is_zero() { "%Y-%m-%dT%H:%M:%SZ" } else { "%Y-%m-%dT%H:%M:%S%:z" };
+    let form = match (zoned.subsec_nanosecond() == 0, zoned.offset().is_zero()) {
+        (true, true) => "%Y-%m-%dT%H:%M:%SZ",
+        (true, false) => "%Y-%m-%dT%H:%M:%S%:z",
+        (false, true) => "%Y-%m-%dT%H:%M:%S%.3fZ",
+        (false, false) => "%Y-%m-%dT%H:%M:%S%.3f%:z",
+    };
     zoned.strftime(form).to_string()
 }
 

@@ -4,7 +4,8 @@
 //! is piped is the result alone.
 
 use std::fmt::Display;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal, Stdout, Write};
+use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -14,10 +15,16 @@ use super::table::{Cell, Table};
 /// The terminal, or whatever stands in its place.
 #[derive(Clone, Debug)]
 pub(crate) struct Output {
-    json: bool,
+    form: Form,
     quiet: bool,
-    color: bool,
     interactive: bool,
+    stdout: Arc<Stdout>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    Human { color: bool },
+    Json,
 }
 
 impl Output {
@@ -25,17 +32,22 @@ impl Output {
     pub(crate) fn new(json: bool, quiet: bool) -> Self {
         let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
             || std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+        let human = Form::Human { color: !plain && io::stdout().is_terminal() };
         Self {
-            json,
+            form: if json { Form::Json } else { human },
             quiet,
-            color: !json && !plain && io::stdout().is_terminal(),
             interactive: !json && !quiet && io::stderr().is_terminal(),
+            stdout: Arc::new(io::stdout()),
         }
     }
 
     /// One JSON object a line was asked for.
     pub(crate) fn is_json(&self) -> bool {
-        self.json
+        self.form == Form::Json
+    }
+
+    fn color(&self) -> bool {
+        self.form == Form::Human { color: true }
     }
 
     /// A person watches stderr: progress may be drawn.
@@ -45,7 +57,7 @@ impl Output {
 
     /// A line, or several, of the result.
     pub(crate) fn line(&self, text: impl Display) -> Result<(), Failure> {
-        writeln!(io::stdout(), "{text}")?;
+        writeln!(self.stdout.lock(), "{text}")?;
         Ok(())
     }
 
@@ -60,7 +72,7 @@ impl Output {
         human: impl FnOnce() -> String,
         json: impl FnOnce() -> Value,
     ) -> Result<(), Failure> {
-        if self.json { self.object(&json()) } else { self.line(human()) }
+        if self.is_json() { self.object(&json()) } else { self.line(human()) }
     }
 
     /// A table with a row an item, or a line of JSON an item.
@@ -71,7 +83,7 @@ impl Output {
         cells: impl Fn(&T) -> Vec<Cell>,
         json: impl Fn(&T) -> Value,
     ) -> Result<(), Failure> {
-        if self.json {
+        if self.is_json() {
             return items.iter().try_for_each(|item| self.object(&json(item)));
         }
         if items.is_empty() {
@@ -81,30 +93,30 @@ impl Output {
         for item in items {
             table.row(cells(item));
         }
-        self.text(&table.render(self.color))
+        self.text(&table.render(self.color()))
     }
 
     /// Text that brings its own line ends.
     pub(crate) fn text(&self, text: &str) -> Result<(), Failure> {
-        io::stdout().write_all(text.as_bytes())?;
+        self.stdout.lock().write_all(text.as_bytes())?;
         Ok(())
     }
 
     /// A cell outside of a table.
     pub(crate) fn paint(&self, cell: &Cell) -> String {
-        cell.paint(self.color)
+        cell.paint(self.color())
     }
 
     /// Something good to know. Left out with `--quiet` and with `--json`.
     pub(crate) fn note(&self, text: impl Display) {
-        if !self.quiet && !self.json {
+        if !self.quiet && !self.is_json() {
             to_stderr(&text);
         }
     }
 
     /// Something that may not be what the user meant.
     pub(crate) fn warn(&self, text: impl Display) {
-        if self.json {
+        if self.is_json() {
             to_stderr(&serde_json::json!({ "warning": text.to_string() }));
         } else if !self.quiet {
             to_stderr(&format_args!("warning: {text}"));
@@ -116,7 +128,7 @@ impl Output {
         if failure.exit == Exit::Quiet {
             return;
         }
-        if self.json {
+        if self.is_json() {
             return to_stderr(&failure.to_json());
         }
         to_stderr(&format_args!("error: {}", failure.message));

@@ -5,6 +5,7 @@ use std::time::Duration;
 use clap::{ArgGroup, Args};
 use jiff::Timestamp;
 use upbeat_shared::client::{NewTask, Published};
+use upbeat_shared::id::TaskId;
 use upbeat_shared::ledger::Due;
 use upbeat_shared::message::{Payload, Priority};
 use upbeat_shared::name::{QueueName, TaskName};
@@ -16,7 +17,8 @@ use super::moment::{parse_duration, parse_instant};
 use super::nearest::nearest;
 use super::payload::ArgsSource;
 use super::progress::Progress;
-use super::task_view;
+use super::wait;
+use super::words::counted;
 
 const EXAMPLES: &str = r#"Examples:
   upbeat publish hello
@@ -32,9 +34,6 @@ const BATCH: usize = 500;
 
 /// The ids of more tasks than this are counted, not listed, unless --json asks for each.
 const LISTED: u64 = 1000;
-
-/// After so long without an end, `--wait` says what it sees.
-const REMINDER: Duration = Duration::from_secs(5);
 
 /// Publish a task, now or later.
 ///
@@ -95,7 +94,11 @@ impl PublishCommand {
         self.warn_if_unknown(context, &session);
         let task = self.task(&session, args);
         let published = self.publish(context, &session, task).await?;
-        if self.wait { self.wait_for(context, &session, published).await } else { Ok(()) }
+        if self.wait {
+            let ids: Vec<TaskId> = published.iter().map(|one| one.id).collect();
+            return wait::until_ended(context, &session, &ids, self.timeout).await;
+        }
+        Ok(())
     }
 
     fn task(&self, session: &Session, args: Payload) -> NewTask {
@@ -184,65 +187,13 @@ impl PublishCommand {
         }
         Ok(())
     }
-
-    async fn wait_for(
-        &self,
-        context: &Context,
-        session: &Session,
-        tasks: Vec<Published>,
-    ) -> Result<(), Failure> {
-        let deadline = self.timeout.map(|timeout| context.clock.monotonic() + timeout);
-        let mut failed = 0_usize;
-        let total = tasks.len();
-        for task in tasks {
-            let left = deadline.map(|deadline| deadline.saturating_sub(context.clock.monotonic()));
-            let waiting = session.stack.client.wait(task.id, left.unwrap_or(Duration::MAX));
-            let record = with_reminder(context, session, &task, waiting).await?;
-            context.output.result(
-                || task_view::details(session.now(), &record, &context.output),
-                || record.to_json(),
-            )?;
-            if record.state != TaskState::Succeeded {
-                failed += 1;
-            }
-        }
-        match failed {
-            0 => Ok(()),
-            _ if total == 1 => Err(Failure::failed("the task did not succeed")),
-            n => Err(Failure::failed(format!("{n} of {total} tasks did not succeed"))),
-        }
-    }
-}
-
-/// Waits; now and then says why nothing happens.
-async fn with_reminder<T, E: Into<Failure>>(
-    context: &Context,
-    session: &Session,
-    task: &Published,
-    waiting: impl Future<Output = Result<T, E>>,
-) -> Result<T, Failure> {
-    tokio::pin!(waiting);
-    tokio::select! {
-        ended = &mut waiting => return ended.map_err(Into::into),
-        () = tokio::time::sleep(REMINDER) => {}
-    }
-    // Only a remark: if the ledger fails, the wait itself will say so.
-    if let Ok(records) = session.stack.store.inspect.get(vec![task.id]).await {
-        let state = records.first().cloned().flatten();
-        let seen = state.map_or("not seen by the ledger yet".to_owned(), |record| {
-            task_view::standing(session.now(), &record)
-        });
-        context.output.note(format_args!("waiting for {}: {seen}", task.id));
-    }
-    waiting.await.map_err(Into::into)
 }
 
 fn after(done: u64, failure: Failure) -> Failure {
     if done == 0 {
         return failure;
     }
-    let advice = format!("{done} tasks were accepted before that");
-    failure.advice(advice)
+    failure.advice(format!("{} accepted before that", counted(done, "task")))
 }
 
 fn published_json(published: &Published) -> serde_json::Value {

@@ -133,9 +133,9 @@ fn to_json(queue: &Queue) -> Value {
 async fn pause(context: &Context, queue: QueueName, paused: bool) -> Result<(), Failure> {
     let session = context.session(Access::Create).await?;
     session.stack.store.inspect.pause(queue.clone(), paused).await?;
-    let human = || match paused {
-        true => format!("{queue} is paused: workers stop taking its tasks with their next heartbeat"),
-        false => format!("{queue} is open"),
+    let human = || {
+        let effect = if paused { "is paused: workers stop taking" } else { "is open: workers go on taking" };
+        format!("{queue} {effect} its tasks with their next heartbeat")
     };
     context.output.result(human, || json!({ "name": queue.as_str(), "paused": paused }))
 }

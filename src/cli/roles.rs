@@ -97,7 +97,7 @@ pub(crate) struct Running<'a> {
 pub(crate) async fn run(
     context: &Context,
     roles: Roles,
-    flags: Overrides,
+    flags: &Overrides,
     announce: impl FnOnce(&Running<'_>) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     let settings = settings(context, roles, flags)?;
@@ -133,8 +133,9 @@ pub(crate) async fn run(
 }
 
 /// The configuration of a process that may not be the first on this host.
-fn settings(context: &Context, roles: Roles, flags: Overrides) -> Result<Settings, Failure> {
+fn settings(context: &Context, roles: Roles, flags: &Overrides) -> Result<Settings, Failure> {
     let mut settings = context.settings_with(flags)?;
+    context.warn_about(&settings);
     let listen = settings.loaded.provenance.get("http.listen").map(|entry| &entry.origin);
     let chosen = matches!(listen, Some(Origin::Flag(_) | Origin::Environment(_)));
     // The quickstart's address belongs to `up`; a worker beside it must not want it, too.

@@ -1,6 +1,6 @@
 //! `upbeat schedules`: looking at schedules, checking a file's, triggering one by hand.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
@@ -15,6 +15,7 @@ use super::context::{Access, Context, Session};
 use super::failure::Failure;
 use super::nearest::nearest;
 use super::schedule_view as view;
+use super::words::counted;
 
 /// Planned instants shown ahead.
 const AHEAD: usize = 5;
@@ -61,7 +62,7 @@ enum SchedulesAction {
 impl SchedulesCommand {
     pub(crate) async fn run(self, context: &Context) -> Result<(), Failure> {
         if let SchedulesAction::Check { file } = self.action {
-            return check(context, file);
+            return check(context, &file);
         }
         let session = context.session(Access::Existing).await?;
         match self.action {
@@ -123,9 +124,9 @@ async fn find(session: &Session, id: &ScheduleId) -> Result<ScheduleRecord, Fail
 }
 
 /// The configuration's own checks refuse what is wrong; what is right is shown with what it means.
-fn check(context: &Context, file: PathBuf) -> Result<(), Failure> {
-    let flags = Overrides { config: Some(file.clone()), ..context.global.overrides() };
-    let settings = context.settings_with(flags)?;
+fn check(context: &Context, file: &Path) -> Result<(), Failure> {
+    let flags = Overrides { config: Some(file.to_owned()), ..context.global.overrides() };
+    let settings = context.settings_with(&flags)?;
     let now = context.clock.wall();
     let output = &context.output;
     let schedules = &settings.config().schedules;
@@ -134,7 +135,7 @@ fn check(context: &Context, file: PathBuf) -> Result<(), Failure> {
     }
     match schedules.len() {
         0 => output.note(format_args!("{} has no schedules", file.display())),
-        n => output.note(format_args!("{n} schedules, nothing wrong")),
+        n => output.note(format_args!("{}, nothing wrong", counted(n as u64, "schedule"))),
     }
     Ok(())
 }

@@ -28,8 +28,13 @@ impl Signals {
     /// Cancels `stop` at the first signal, ends the process at the second.
     pub(crate) async fn watch(mut self, stop: CancellationToken, output: Output) {
         self.next().await;
-        output.note("\nfinishing what runs, then leaving; Ctrl-C again leaves at once");
-        tracing::info!("asked to stop: taking no more work, finishing what runs");
+        if output.is_interactive() {
+            output.note("\nfinishing what runs, then leaving; Ctrl-C again leaves at once");
+        } else {
+            tracing::info!(
+                "asked to stop: finishing what runs, then leaving; a second signal leaves at once"
+            );
+        }
         stop.cancel();
         let code = self.next().await;
         tracing::warn!("asked again: leaving at once; what ran is run again by another worker");

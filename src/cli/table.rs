@@ -1,5 +1,7 @@
 //! Aligned columns and labelled lines. Pure: gives text, prints nothing.
 
+use std::fmt::Display;
+
 use upbeat_shared::task::TaskState;
 
 /// How a cell looks on a terminal.
@@ -63,7 +65,7 @@ impl Cell {
     }
 
     /// A number, aligned at the right.
-    pub(crate) fn number(value: impl ToString) -> Self {
+    pub(crate) fn number(value: impl Display) -> Self {
         Self { right: true, ..Self::plain(value.to_string()) }
     }
 

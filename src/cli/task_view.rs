@@ -10,6 +10,7 @@ use upbeat_shared::verdict::RunError;
 use super::moment::{local, relative, rough};
 use super::output::Output;
 use super::table::{Cell, Details, Look};
+use super::words::counted;
 
 /// The columns of a listing.
 pub(crate) const HEADER: [&str; 7] = ["ID", "NAME", "QUEUE", "STATE", "TRIES", "WHEN", "DETAIL"];
@@ -57,7 +58,10 @@ fn detail(task: &TaskRecord) -> String {
         return note.clone();
     }
     match &task.result {
-        Some(result) => one_line(&result.to_json().to_string()),
+        Some(result) => match result.to_json() {
+            Value::String(text) => one_line(&text),
+            value => value.to_string(),
+        },
         None => String::new(),
     }
 }
@@ -107,7 +111,8 @@ pub(crate) fn details(now: Timestamp, task: &TaskRecord, output: &Output) -> Str
     }
     view.maybe("ran for", run_time(now, task));
     view.maybe("worker", task.worker.as_deref());
-    view.maybe("error", task.error.as_ref().map(|error| visible(&error_text(error))));
+    let error = if task.state == TaskState::Dead { "error" } else { "last error" };
+    view.maybe(error, task.error.as_ref().map(|error| visible(&error_text(error))));
     view.maybe("result", task.result.as_ref().map(pretty));
     view.line("args", pretty(&message.args));
     view.render().trim_end().to_owned()
@@ -121,14 +126,12 @@ fn state_line(task: &TaskRecord, output: &Output) -> String {
 fn attempts_line(task: &TaskRecord) -> String {
     let failures = match task.message.attempts {
         0 => "no failure".to_owned(),
-        1 => "1 failure".to_owned(),
-        n => format!("{n} failures"),
+        n => counted(u64::from(n), "failure"),
     };
     let allowed = task.message.retry.map(|retry| format!(" of {} allowed", retry.max_attempts));
     let crashes = match task.message.crashes {
         0 => String::new(),
-        1 => ", 1 worker lost while it ran".to_owned(),
-        n => format!(", {n} workers lost while it ran"),
+        n => format!(", {} lost while it ran", counted(u64::from(n), "worker")),
     };
     format!("{failures}{}{crashes}", allowed.unwrap_or_default())
 }
@@ -218,9 +221,9 @@ mod tests {
         let now = at("2026-05-01T12:00:00Z");
         let text = details(now, &failed_once(), &Output::new(true, false));
         assert!(text.starts_with("billing.invoice 0198a2f0-0000-7000-8000-000000000001\n"), "{text}");
-        assert!(text.contains("  attempts  1 failure\n"), "{text}");
-        assert!(text.contains("  error     failed: no connection\n            to the bank\n"), "{text}");
-        assert!(text.ends_with("  args      {\"customer\":7}"), "{text}");
+        assert!(text.contains("  attempts    1 failure\n"), "{text}");
+        assert!(text.contains("  last error  failed: no connection\n              to the bank\n"), "{text}");
+        assert!(text.ends_with("  args        {\"customer\":7}"), "{text}");
         assert!(!text.contains("finished"), "{text}");
     }
 }

@@ -12,6 +12,7 @@ use super::context::{Access, Context, Session};
 use super::failure::Failure;
 use super::moment::{Moment, parse_moment};
 use super::pages::Pages;
+use super::task_id::parse_id;
 use super::task_view;
 
 /// Look at tasks; cancel, retry and rerun them
@@ -33,7 +34,7 @@ enum TasksAction {
     #[command(after_help = "Example:\n  upbeat tasks show 0198a2f0-0000-7000-8000-000000000001")]
     Show {
         /// The task's id, as `upbeat publish` printed it
-        #[arg(value_name = "ID")]
+        #[arg(value_name = "ID", value_parser = parse_id)]
         id: TaskId,
     },
     /// Cancel unfinished tasks; ask running ones to stop
@@ -42,7 +43,7 @@ enum TasksAction {
     /// asked to stop; if it succeeds all the same, the success stands.
     Cancel {
         /// Ids of tasks
-        #[arg(value_name = "ID", required = true)]
+        #[arg(value_name = "ID", required = true, value_parser = parse_id)]
         ids: Vec<TaskId>,
         /// For the record
         #[arg(
@@ -58,7 +59,7 @@ enum TasksAction {
     /// The task keeps its id; its attempts and crashes are counted from zero.
     Retry {
         /// Ids of tasks
-        #[arg(value_name = "ID", required = true)]
+        #[arg(value_name = "ID", required = true, value_parser = parse_id)]
         ids: Vec<TaskId>,
     },
     /// Publish copies of tasks, each with a new id
@@ -66,7 +67,7 @@ enum TasksAction {
     /// Prints the new ids. Name, arguments, queue and settings are the task's; a dedup id is not copied.
     Rerun {
         /// Ids of tasks
-        #[arg(value_name = "ID", required = true)]
+        #[arg(value_name = "ID", required = true, value_parser = parse_id)]
         ids: Vec<TaskId>,
     },
 }

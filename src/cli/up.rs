@@ -39,7 +39,7 @@ pub(crate) struct UpCommand {
 impl UpCommand {
     pub(crate) async fn run(self, context: &Context) -> Result<(), Failure> {
         let flags = roles::overrides(context, self.listen, self.worker);
-        roles::run(context, Roles::Both, flags, |running| announce(context, running)).await
+        roles::run(context, Roles::Both, &flags, |running| announce(context, running)).await
     }
 }
 

@@ -29,7 +29,7 @@ pub(crate) struct WorkerCommand {
 impl WorkerCommand {
     pub(crate) async fn run(self, context: &Context) -> Result<(), Failure> {
         let flags = roles::overrides(context, self.listen, self.worker);
-        roles::run(context, Roles::Worker, flags, |running| {
+        roles::run(context, Roles::Worker, &flags, |running| {
             tracing::info!(
                 ledger = running.stack.store.schema.describe(),
                 broker = running.stack.transport.describe(),

@@ -24,10 +24,10 @@ impl Planner {
         now: Timestamp,
     ) -> Result<(), LedgerError> {
         let steps = self.steps(due, now);
-        failpoint!("beat.plan.computed");
         if steps.is_empty() {
             return Ok(());
         }
+        failpoint!("beat.plan.computed");
         let advances = steps.iter().map(|(advance, _)| advance.clone()).collect();
         match self.advance(advances, now, &steps).await {
             // What the ledger refuses may be one schedule's fault: each is asked alone, so that the others go on.

@@ -3,6 +3,8 @@
 
 mod patience;
 mod publish;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -50,14 +52,17 @@ async fn round(ctx: &Context, promoter: &mut Promoter, reachable: bool) -> Resul
     }
     let mut batch = lease(ctx).await?;
     while !batch.entries.is_empty() {
-        let full = batch.entries.len() >= ctx.options.batch && !ctx.stop.is_cancelled();
-        if !full {
-            promoter.promote(batch.entries, batch.now).await?;
+        let published = promoter.publish(batch.entries, batch.now).await?;
+        if !published.marks.is_empty() {
+            failpoint!("beat.promote.confirmed");
+        }
+        if ctx.stop.is_cancelled() {
+            promoter.record(published).await?;
             return Ok(batch.next);
         }
-        // There is more: the next batch is leased while this one is published.
-        let (published, following) = tokio::join!(promoter.promote(batch.entries, batch.now), lease(ctx));
-        published?;
+        // What came due meanwhile is leased while this batch is marked.
+        let (recorded, following) = tokio::join!(promoter.record(published), lease(ctx));
+        recorded?;
         batch = following?;
     }
     Ok(batch.next)
@@ -68,7 +73,9 @@ async fn lease(ctx: &Context) -> Result<DueBatch, LedgerError> {
     let due = ctx.store.agenda.due(ctx.options.batch, ctx.options.entry_lease);
     let batch = ctx.ledger("due", due).await?;
     ctx.clock.observe(sent, batch.now);
-    failpoint!("beat.promote.leased");
+    if !batch.entries.is_empty() {
+        failpoint!("beat.promote.leased");
+    }
     Ok(batch)
 }
 

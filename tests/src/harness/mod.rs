@@ -1,0 +1,15 @@
+//! Running the program: members in this process, processes of their own, and waiting for what they do.
+
+mod cluster;
+mod eventually;
+mod journal;
+mod process;
+mod runs;
+mod world;
+
+pub use cluster::{Cluster, Connections, LEASE, Member};
+pub use eventually::{eventually, eventually_some};
+pub use journal::Journal;
+pub use process::Process;
+pub use runs::{Run, Runs};
+pub use world::{Said, World, count, tasks};
