@@ -4,6 +4,7 @@ mod cluster;
 mod eventually;
 mod journal;
 mod process;
+mod queue;
 mod runs;
 mod world;
 
@@ -11,5 +12,6 @@ pub use cluster::{Cluster, Connections, LEASE, Member};
 pub use eventually::{eventually, eventually_some};
 pub use journal::Journal;
 pub use process::Process;
+pub use queue::Queue;
 pub use runs::{Run, Runs};
 pub use world::{Said, World, count, tasks};
