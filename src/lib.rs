@@ -55,3 +55,8 @@ pub mod prelude {
     pub use crate::retry::RetryPolicy;
     pub use crate::worker::{RunContext, TaskDefinition, TaskError};
 }
+
+/// The README's Rust compiles, as what users copy must.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -26,13 +26,6 @@ impl BeatCommand {
     pub(crate) async fn run(self, context: &Context) -> Result<(), Failure> {
         let flags = roles::overrides(context, self.listen, WorkerArgs::default());
         roles::run(context, Roles::Beat, &flags, |running| {
-            tracing::info!(
-                ledger = running.stack.store.schema.describe(),
-                broker = running.stack.transport.describe(),
-                schedules = running.settings.config().schedules.len(),
-                listen = running.listen.map(|address| address.to_string()),
-                "beat is ready"
-            );
             if context.output.is_json() { context.output.object(&up::ready(running)) } else { Ok(()) }
         })
         .await

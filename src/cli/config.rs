@@ -112,3 +112,29 @@ fn as_toml(entries: &[Entry]) -> String {
     }
     text.join("\n")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use upbeat_shared::config::{Overrides, Sources, load};
+
+    #[test]
+    fn what_is_printed_can_be_read_again() {
+        let text = "namespace = \"shop\"\n[worker]\nconcurrency = 3\n[tasks.a]\ncommand = [\"true\"]\n\
+                    [[schedule]]\nid = \"x\"\ntask = \"a\"\nevery = \"5s\"\n\
+                    [[schedule]]\nid = \"y\"\ntask = \"a\"\nevery = \"6s\"\n";
+        let read = |text: String| {
+            let flags = Overrides { config: Some("test.toml".into()), ..Overrides::default() };
+            let read = &|_: &std::path::Path| Ok(text.clone());
+            load(Sources { flags, env: &|_| None, read, known_names: &[] }).unwrap()
+        };
+        let first = read(text.to_owned());
+        let printed = as_toml(first.provenance.entries());
+        assert!(printed.contains("concurrency = 3"), "{printed}");
+        assert!(printed.contains("# test.toml:3"), "{printed}");
+        let again = read(printed.clone());
+        assert_eq!(again.config.schedules.len(), 2, "{printed}");
+        assert_eq!(again.config.worker, first.config.worker);
+        assert_eq!(again.config.namespace, first.config.namespace);
+    }
+}

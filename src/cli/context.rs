@@ -1,10 +1,11 @@
 //! What every command is given: flags, output, configuration, and the way to broker and ledger.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use upbeat_shared::clock::{Clock, SystemClock};
-use upbeat_shared::config::{self, BrokerUrl, Config, LedgerUrl, Loaded, Overrides, Sources};
+use upbeat_shared::config::{self, BrokerUrl, Config, LedgerUrl, Loaded, Origin, Overrides, Sources};
 use upbeat_shared::name::TaskName;
 
 use super::args::GlobalArgs;
@@ -35,6 +36,14 @@ pub(crate) struct Settings {
 impl Settings {
     pub(crate) fn config(&self) -> &Config {
         &self.loaded.config
+    }
+
+    /// Where health is served by a process that may not be the only one here: the quickstart's address belongs to
+    /// `up`, and a worker beside it must not want it, too.
+    pub(crate) fn own_listen(&self) -> Option<SocketAddr> {
+        let origin = self.loaded.provenance.get("http.listen").map(|entry| &entry.origin);
+        let chosen = matches!(origin, Some(Origin::Flag(_) | Origin::Environment(_)));
+        self.config().http.listen.filter(|_| chosen || !self.quickstart)
     }
 }
 
@@ -119,7 +128,7 @@ impl Context {
 /// Reads the configuration; where nobody wrote one and nothing but the embedded parts is asked for, the quickstart.
 fn load(flags: &Overrides, names: &[TaskName]) -> Result<Settings, Failure> {
     let sources = |flags| Sources { known_names: names, ..Sources::process(flags) };
-    let loaded = config::load(sources(flags.clone())).map_err(|errors| refused(&errors))?;
+    let loaded = config::load(sources(flags.clone())).map_err(|errors| Failure::from(&errors))?;
     // Where somebody chose a broker or a ledger, nobody wants to try the program out.
     let embedded =
         loaded.config.broker.url == BrokerUrl::Embedded && loaded.config.ledger.url == LedgerUrl::Embedded;
@@ -128,13 +137,8 @@ fn load(flags: &Overrides, names: &[TaskName]) -> Result<Settings, Failure> {
     }
     let flags = Overrides { config: Some(quickstart::PATH.into()), ..flags.clone() };
     let loaded = config::load(Sources { read: &quickstart::read, ..sources(flags) })
-        .map_err(|errors| refused(&errors))?;
+        .map_err(|errors| Failure::from(&errors))?;
     Ok(Settings { loaded, quickstart: true })
-}
-
-/// The configuration's errors bring their own headings and advice.
-pub(crate) fn refused(errors: &config::ConfigErrors) -> Failure {
-    Failure::usage(errors.to_string().trim_start_matches("error: ").trim_end())
 }
 
 pub(crate) fn unopened(error: &OpenError) -> Failure {

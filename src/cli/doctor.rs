@@ -162,9 +162,7 @@ impl Report<'_> {
     fn end(self) -> Result<(), Failure> {
         match self.worst {
             None => Ok(()),
-            Some(exit) => {
-                Err(Failure { exit, message: "something is broken, see above".to_owned(), advice: None })
-            }
+            Some(exit) => Err(Failure { exit, ..Failure::failed("something is broken, see above") }),
         }
     }
 }

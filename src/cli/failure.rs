@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use upbeat_broker::BeatError;
 use upbeat_shared::client::{PublishError, WaitError};
+use upbeat_shared::config::{ConfigError, ConfigErrors};
 use upbeat_shared::ledger::LedgerError;
 use upbeat_shared::name::NameError;
 use upbeat_shared::transport::TransportError;
@@ -38,11 +39,13 @@ pub(crate) struct Failure {
     pub(crate) message: String,
     /// What to do.
     pub(crate) advice: Option<String>,
+    /// Each mistake by itself, for programs, where there may be several.
+    pub(crate) mistakes: Vec<serde_json::Value>,
 }
 
 impl Failure {
     fn new(exit: Exit, message: impl Into<String>) -> Self {
-        Self { exit, message: message.into(), advice: None }
+        Self { exit, message: message.into(), advice: None, mistakes: Vec::new() }
     }
 
     /// It was tried, and it failed.
@@ -68,7 +71,12 @@ impl Failure {
 
     /// The object that `--json` prints on stderr.
     pub(crate) fn to_json(&self) -> serde_json::Value {
-        serde_json::json!({ "error": self.message, "advice": self.advice, "exit": self.exit as u8 })
+        let mut object =
+            serde_json::json!({ "error": self.message, "advice": self.advice, "exit": self.exit as u8 });
+        if !self.mistakes.is_empty() {
+            object["mistakes"] = self.mistakes.clone().into();
+        }
+        object
     }
 }
 
@@ -125,6 +133,24 @@ impl From<WaitError> for Failure {
             _ => Self::failed(error.to_string()),
         }
     }
+}
+
+/// The configuration's errors bring their own headings and advice.
+impl From<&ConfigErrors> for Failure {
+    fn from(errors: &ConfigErrors) -> Self {
+        let text = errors.to_string();
+        let mut failure = Self::usage(text.trim_start_matches("error: ").trim_end());
+        failure.mistakes = errors.iter().map(mistake).collect();
+        failure
+    }
+}
+
+fn mistake(error: &ConfigError) -> serde_json::Value {
+    serde_json::json!({
+        "message": error.message,
+        "place": error.place.to_string(),
+        "help": error.help,
+    })
 }
 
 impl From<BeatError> for Failure {

@@ -37,7 +37,7 @@ impl HealthcheckCommand {
         let flags = roles::overrides(context, self.listen, WorkerArgs::default());
         let settings = context.settings_with(&flags)?;
         logging::for_a_command(context.global.verbosity(), &settings.loaded, &context.clock);
-        if let Some(address) = settings.config().http.listen {
+        if let Some(address) = settings.own_listen() {
             return ask(context, reachable(address)).await;
         }
         let stack = context.open(&settings, Access::Existing).await?;
@@ -119,5 +119,29 @@ mod tests {
         let answer = "HTTP/1.1 503 Service Unavailable\r\ncontent-length: 15\r\n\r\n{\"ready\":false}";
         assert_eq!(parse(answer), Some((503, json!({ "ready": false }))));
         assert_eq!(parse("SSH-2.0-OpenSSH\r\n"), None);
+    }
+
+    #[tokio::test]
+    async fn a_role_that_cannot_work_is_told_with_its_reason() {
+        use crate::ops::{self, Endpoints, Readiness};
+        use tokio_util::sync::CancellationToken;
+
+        let dir = tempfile::tempdir().unwrap();
+        let config = upbeat_shared::config::Config { data: dir.path().to_owned(), ..Default::default() };
+        let clock = std::sync::Arc::new(upbeat_shared::clock::SystemClock::default());
+        let stack = crate::Stack::open(&config, clock).await.unwrap();
+        let mut readiness = Readiness::new(stack.store.clone(), stack.transport.clone());
+        readiness.role("worker", || vec!["stopping".to_owned()]);
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let endpoints = Endpoints { readiness, metrics: None, echo: false };
+        let stop = CancellationToken::new();
+        let serving = tokio::spawn(ops::serve(listener, endpoints, stop.clone()));
+
+        let answer = readyz(address).await.unwrap();
+        let why_not = json!({ "ready": false, "why_not": ["worker: stopping"] });
+        assert_eq!(parse(&answer), Some((503, why_not)));
+        stop.cancel();
+        serving.await.unwrap().unwrap();
     }
 }

@@ -75,6 +75,9 @@ impl Process {
 
     /// Serves health and metrics of the roles started before.
     pub(crate) fn serve(&mut self, listener: TcpListener, echo: bool) {
+        if let Ok(address) = listener.local_addr() {
+            tracing::info!(%address, "serving health and metrics");
+        }
         let metrics = match Metrics::install() {
             Ok(metrics) => Some(metrics),
             Err(error) => {

@@ -1,8 +1,9 @@
 //! How far long work has come: a bar on a terminal, a plain line now and then otherwise.
 
+use std::fmt;
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 
 use super::moment::rough;
 use super::output::Output;
@@ -79,10 +80,15 @@ impl Drop for Progress<'_> {
 
 fn bar(verb: &'static str, total: Option<u64>) -> ProgressBar {
     let template = match total {
-        Some(_) => "{prefix} {wide_bar:.cyan/dim} {human_pos} of {human_len}, {per_sec}, {eta} left",
-        None => "{prefix} {human_pos}, {per_sec}",
+        Some(_) => "{prefix} {wide_bar:.cyan/dim} {human_pos} of {human_len}, {rate} a second, {eta} left",
+        None => "{prefix} {human_pos}, {rate} a second",
     };
-    let style = ProgressStyle::with_template(template).expect("the template is a constant");
+    let rate = |state: &ProgressState, text: &mut dyn fmt::Write| {
+        // A bar that cannot be drawn is no reason to stop the work.
+        let _ = write!(text, "{:.0}", state.per_sec());
+    };
+    let style =
+        ProgressStyle::with_template(template).expect("the template is a constant").with_key("rate", rate);
     let bar = total.map_or_else(ProgressBar::no_length, ProgressBar::new).with_style(style).with_prefix(verb);
     bar.enable_steady_tick(Duration::from_millis(200));
     bar

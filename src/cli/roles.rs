@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 use tokio::net::TcpListener;
-use upbeat_shared::config::{Origin, Overrides};
+use upbeat_shared::config::Overrides;
 
 use super::context::{Access, Context, Settings};
 use super::failure::Failure;
@@ -36,11 +36,12 @@ impl Roles {
         matches!(self, Self::Worker | Self::Both)
     }
 
-    pub(crate) fn as_str(self) -> &'static str {
+    /// Their names.
+    pub(crate) fn names(self) -> &'static [&'static str] {
         match self {
-            Self::Beat => "beat",
-            Self::Worker => "worker",
-            Self::Both => "beat and worker",
+            Self::Beat => &["beat"],
+            Self::Worker => &["worker"],
+            Self::Both => &["beat", "worker"],
         }
     }
 }
@@ -110,6 +111,8 @@ pub(crate) async fn run(
     let listener = bind(config.http.listen).await?;
     let listen = listener.as_ref().and_then(|listener| listener.local_addr().ok());
     let stack = context.open(&settings, Access::Create).await?;
+    let (ledger, broker) = (stack.store.schema.describe(), stack.transport.describe());
+    tracing::info!(ledger, broker, namespace = %config.namespace, "opened ledger and broker");
 
     let mut process = Process::new(&stack, context.output.clone())?;
     if roles.beat() {
@@ -136,11 +139,8 @@ pub(crate) async fn run(
 fn settings(context: &Context, roles: Roles, flags: &Overrides) -> Result<Settings, Failure> {
     let mut settings = context.settings_with(flags)?;
     context.warn_about(&settings);
-    let listen = settings.loaded.provenance.get("http.listen").map(|entry| &entry.origin);
-    let chosen = matches!(listen, Some(Origin::Flag(_) | Origin::Environment(_)));
-    // The quickstart's address belongs to `up`; a worker beside it must not want it, too.
-    if settings.quickstart && roles != Roles::Both && !chosen {
-        settings.loaded.config.http.listen = None;
+    if roles != Roles::Both {
+        settings.loaded.config.http.listen = settings.own_listen();
     }
     if settings.quickstart {
         tracing::info!("no upbeat.toml here: the built-in quickstart is in force");
@@ -165,8 +165,9 @@ async fn apply(stack: &Stack, settings: &Settings) -> Result<(), Failure> {
     let put = async |source: &str, schedules| {
         upbeat_broker::apply(&stack.store, &stack.clock, namespace, source, schedules).await
     };
-    if !settings.quickstart {
-        // Who has written a configuration has seen enough of the quickstart.
+    // Who has written a configuration has seen enough of the quickstart.
+    let known = stack.store.catalog.snapshot().await?.schedules;
+    if !settings.quickstart && known.iter().any(|schedule| schedule.source == quickstart::PATH) {
         put(quickstart::PATH, Vec::new()).await?;
     }
     if let Some(file) = &settings.loaded.file {

@@ -89,7 +89,7 @@ fn definition_json(now: Timestamp, definition: &ScheduleDefinition) -> Value {
     json!({
         "rule": rule(definition),
         "timezone": timetable(definition).map(|timetable| timetable.zone_name().to_owned()),
-        "name": task.name.as_str(),
+        "task": task.name.as_str(),
         "queue": task.queue.as_str(),
         "args": task.args,
         "priority": task.priority,

@@ -54,7 +54,7 @@ pub(crate) fn ready(running: &Running<'_>) -> serde_json::Value {
     let config = running.settings.config();
     json!({
         "ready": true,
-        "roles": running.roles.as_str(),
+        "roles": running.roles.names(),
         "version": env!("CARGO_PKG_VERSION"),
         "pid": std::process::id(),
         "namespace": config.namespace.as_str(),
@@ -80,8 +80,7 @@ fn banner(running: &Running<'_>, upbeat: &str) -> String {
     line("schedules", named(&schedules(config)));
     lines.push(String::new());
     lines.push("In another terminal, in this directory:".to_owned());
-    let task = example(&running.tasks);
-    lines.extend(next(upbeat, task));
+    lines.extend(next(upbeat, &running.tasks));
     lines.push("Ctrl-C lets running tasks finish, then leaves.".to_owned());
     lines.join("\n")
 }
@@ -111,15 +110,11 @@ fn schedules(config: &Config) -> Vec<String> {
     config.schedules.iter().map(shown).collect()
 }
 
-/// A task that can be tried without arguments, as far as one can tell.
-fn example(tasks: &[String]) -> Option<&str> {
-    let hello = tasks.iter().find(|name| name.as_str() == "hello");
-    hello.or_else(|| tasks.first()).map(String::as_str)
-}
-
-fn next(upbeat: &str, task: Option<&str>) -> Vec<String> {
+/// Commands that can be typed as they are; the arguments of a task that is not the quickstart's are the user's to fill in.
+fn next(upbeat: &str, tasks: &[String]) -> Vec<String> {
     let mut commands = Vec::new();
-    if let Some(task) = task {
+    let hello = tasks.iter().any(|name| name == "hello").then(|| "hello".to_owned());
+    if let Some(task) = hello.or_else(|| tasks.first().map(|name| format!("{name} --args '{{}}'"))) {
         commands.push((format!("publish {task} --wait"), "run a task and see what it returned"));
         commands.push((format!("publish {task} --delay 10s"), "run it later"));
     }
@@ -135,12 +130,12 @@ mod tests {
 
     #[test]
     fn what_to_type_next_can_be_typed() {
-        let lines = next("cargo run --release --", Some("hello"));
+        let lines = next("cargo run --release --", &["flaky".to_owned(), "hello".to_owned()]);
         assert_eq!(
             lines[0],
             "  cargo run --release -- publish hello --wait        # run a task and see what it returned"
         );
-        assert!(next("upbeat", None).iter().all(|line| !line.contains("publish")));
+        assert!(next("upbeat", &[]).iter().all(|line| !line.contains("publish")));
     }
 
     #[test]

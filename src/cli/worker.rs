@@ -30,13 +30,6 @@ impl WorkerCommand {
     pub(crate) async fn run(self, context: &Context) -> Result<(), Failure> {
         let flags = roles::overrides(context, self.listen, self.worker);
         roles::run(context, Roles::Worker, &flags, |running| {
-            tracing::info!(
-                ledger = running.stack.store.schema.describe(),
-                broker = running.stack.transport.describe(),
-                tasks = running.tasks.join(","),
-                listen = running.listen.map(|address| address.to_string()),
-                "worker is ready"
-            );
             if context.output.is_json() { context.output.object(&up::ready(running)) } else { Ok(()) }
         })
         .await

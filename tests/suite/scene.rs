@@ -10,8 +10,8 @@ use upbeat_tests::harness::{Journal, Process, World};
 /// How long something may take that must happen.
 pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Tasks write a line with their id into the journal. `hold` writes one when it begins, runs until the file `hold` is
-/// gone, and writes another. `poison` kills its worker.
+/// Tasks write a line with their id into the journal. `hold` writes one when it begins, runs until its gate is opened, and
+/// writes another. `poison` kills its worker.
 const CONFIGURATION: &str = r#"
 data = "@/data"
 
@@ -27,9 +27,10 @@ command = ["sh", "-c", 'echo "note $UPBEAT_TASK_ID $UPBEAT_PLANNED_AT" >> @/jour
 
 [tasks.hold]
 command = ["sh", "-c", '''
-echo "begin $UPBEAT_TASK_ID $$" >> @/journal
-while [ -e @/hold ]; do sleep 0.05; done
-echo "end $UPBEAT_TASK_ID $$" >> @/journal
+echo > @/gate.$UPBEAT_FENCE
+echo "begin $UPBEAT_TASK_ID $UPBEAT_FENCE" >> @/journal
+while [ -e @/gate.$UPBEAT_FENCE ]; do sleep 0.05; done
+echo "end $UPBEAT_TASK_ID" >> @/journal
 ''']
 
 [tasks.poison]
@@ -58,9 +59,13 @@ impl Scene {
 
     /// With this at the end of its configuration.
     pub(super) fn with(more: &str) -> Self {
-        let world = World::new(env!("CARGO_BIN_EXE_upbeat"), &format!("{CONFIGURATION}{more}"));
+        let world = World::new(env!("CARGO_BIN_EXE_upbeat"), &Self::configuration(more));
         let journal = world.journal("journal");
         Self { world, journal }
+    }
+
+    pub(super) fn configuration(more: &str) -> String {
+        format!("{CONFIGURATION}{more}")
     }
 
     pub(super) fn beat(&self) -> Process {
@@ -71,15 +76,18 @@ impl Scene {
         self.world.start(&["worker"])
     }
 
-    /// Publishes `hold`, which will run until [`Scene::let_go`].
-    pub(super) async fn publish_hold(&self) -> TaskId {
-        self.world.write("hold", "");
-        self.world.publish(&["hold"]).await
+    /// Waits until the `number`-th run of `hold` has begun; answers the name of its gate.
+    pub(super) async fn held(&self, id: TaskId, number: usize) -> String {
+        self.journal.wait("begin", id, number, PATIENCE).await;
+        let id = id.to_string();
+        let begun = self.journal.lines().into_iter().filter(|line| line[..2] == ["begin", &id]);
+        let begun: Vec<_> = begun.collect();
+        format!("gate.{}", begun[number - 1][2])
     }
 
-    /// Lets every `hold` end.
-    pub(super) fn let_go(&self) {
-        self.world.remove("hold");
+    /// Lets a `hold` end.
+    pub(super) fn let_go(&self, gate: &str) {
+        self.world.remove(gate);
     }
 
     /// Waits until the task has succeeded.

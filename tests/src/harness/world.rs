@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use tempfile::TempDir;
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
@@ -136,6 +137,11 @@ impl World {
     /// Runs a command to its end.
     pub async fn run(&self, args: &[&str]) -> Said {
         self.run_command(self.command(args), "").await
+    }
+
+    /// Runs commands at the same time, each in a process of its own.
+    pub async fn run_all(&self, commands: &[&[&str]]) -> Vec<Said> {
+        join_all(commands.iter().map(|args| self.run(args))).await
     }
 
     /// Runs a command that was made for this world to its end, with this on its standard input.

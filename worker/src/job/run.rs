@@ -33,7 +33,8 @@ pub(crate) async fn run(ctx: &Context, job: &Job) -> Outcome {
     tokio::select! {
         // In this order: a run that is done is done, and most never wait.
         biased;
-        ended = &mut run => outcome(ended, None),
+        // A handler that obeys at once ends before the next line sees that it was told to stop.
+        ended = &mut run => outcome(ended, job.control.reason()),
         () = job.control.token().cancelled() => stop(ctx, job, run).await,
         () = tokio::time::sleep(timeout) => {
             job.control.stop(StopReason::TimedOut(timeout));

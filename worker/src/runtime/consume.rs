@@ -7,15 +7,13 @@ use std::time::Duration;
 use upbeat_shared::name::QueueName;
 use upbeat_shared::transport::{Acknowledge, Consumer, Delivery, TransportError};
 
-use super::{Context, backoff, in_time, receipt};
+use super::{Context, backoff, in_time, prefetch, receipt};
 use crate::queues::Slot;
 
 /// A delivery without a slot for longer than this goes back, so that another worker can have it.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// How often that is looked at.
 const LOOK: Duration = Duration::from_millis(500);
-/// A part of the slots, by which a prefetch grows with every look.
-const GROWTH: u32 = 8;
 /// How long a slot is kept for a consumer that was just made. The queue may be empty.
 const SEAT_WAIT: Duration = Duration::from_millis(200);
 
@@ -25,35 +23,44 @@ enum End {
     Closed,
     /// Its deliveries waited too long for a slot.
     Crowded,
-    /// It could take more than its prefetch allows.
-    Roomy,
+    /// It goes on with another prefetch.
+    Resized(u32),
     /// The broker.
     Failed(TransportError),
 }
 
 /// Takes from one line's queue until the worker stops.
 ///
-/// Alone in its worker, a queue has as many deliveries as there are slots, and each of them has one. Beside others it
-/// may have more than it gets slots for. Those go back after a while, and it comes back with half the prefetch, once it
-/// is its turn at a slot; the prefetch grows again while there is room.
+/// Deliveries that get no slot go back after a while. Then the consumer comes back with less, when it is its turn at a
+/// slot: a worker that is busy with something else keeps nobody's tasks waiting.
 pub(crate) async fn consume_forever(ctx: Arc<Context>, line: usize) {
     let queue = ctx.queues.names()[line].clone();
     let trouble = format!("queue {queue}");
-    let full = ctx.queues.slots();
-    let mut prefetch = full;
+    let slots = ctx.queues.slots();
+    let mut prefetch = slots;
     let mut failures = 0;
     let mut seat = None;
-    while ctx.gate.opened(&queue).await {
+    loop {
+        if !ctx.gate.is_open(&queue) {
+            // Nobody knows for how long: the slot is for others.
+            seat = None;
+            if !ctx.gate.opened(&queue).await {
+                return;
+            }
+        }
         let end = consume(&ctx, line, prefetch, seat.take(), &mut failures).await;
-        if !matches!(end, End::Roomy) {
+        if !matches!(end, End::Resized(_)) {
             // Whatever the reason: what has not been claimed is for others.
             give_back(&ctx, line).await;
         }
         match end {
             End::Closed => {}
-            End::Roomy => prefetch = (prefetch + full.div_ceil(GROWTH)).min(full),
+            End::Resized(size) => {
+                tracing::debug!(%queue, prefetch = size, "the consumer goes on with another prefetch");
+                prefetch = size;
+            }
             End::Crowded => {
-                prefetch = (prefetch / 2).max(1);
+                prefetch = prefetch::after_crowding(prefetch, slots);
                 tokio::select! {
                     () = ctx.gate.closed(&queue) => {}
                     slot = ctx.queues.ask(line) => seat = Some(slot),
@@ -79,7 +86,6 @@ async fn consume(ctx: &Context, line: usize, prefetch: u32, seat: Option<Slot>, 
         Ok(consumer) => consumer,
         Err(error) => return End::Failed(error),
     };
-    *failures = 0;
     ctx.health.well(&format!("queue {queue}"));
     let acknowledge = consumer.acknowledger();
     if let Some(seat) = seat {
@@ -89,22 +95,32 @@ async fn consume(ctx: &Context, line: usize, prefetch: u32, seat: Option<Slot>, 
             Err(_) => drop(seat),
         }
     }
+    let mut received = 0;
     let mut look = tokio::time::interval(LOOK);
+    look.reset();
     look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         // Each arm is cancel-safe: `next` promises it, the others only wait.
         tokio::select! {
             () = ctx.gate.closed(queue) => return End::Closed,
             deliveries = consumer.next(prefetch as usize) => match deliveries {
-                Ok(deliveries) => push(ctx, line, deliveries, &acknowledge, None),
+                Ok(deliveries) => {
+                    received += u32::try_from(deliveries.len()).expect("a prefetch is a u32");
+                    push(ctx, line, deliveries, &acknowledge, None);
+                }
                 Err(error) => return End::Failed(error),
             },
             _ = look.tick() => {
-                if ctx.queues.starved(line, ctx.monotonic().saturating_sub(PATIENCE)) {
+                // Made is not enough: a consumer may be made and lost again at once.
+                *failures = 0;
+                let queues = &ctx.queues;
+                if queues.starved(line, ctx.monotonic().saturating_sub(PATIENCE)) {
                     return End::Crowded;
                 }
-                if prefetch < ctx.queues.slots() && ctx.queues.has_room(line) {
-                    return End::Roomy;
+                let room = queues.has_room(line);
+                match prefetch::after_look(prefetch, queues.slots(), received, room) {
+                    same if same == prefetch => received = 0,
+                    other => return End::Resized(other),
                 }
             }
         }

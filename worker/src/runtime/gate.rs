@@ -70,6 +70,11 @@ impl Gate {
         self.state.borrow().paused.contains(queue)
     }
 
+    /// Whether work may be taken from a queue now.
+    pub(crate) fn is_open(&self, queue: &QueueName) -> bool {
+        self.state.borrow().open(queue)
+    }
+
     /// Waits until work may be taken from a queue; `false` if it never will again.
     pub(crate) async fn opened(&self, queue: &QueueName) -> bool {
         let mut watched = self.state.subscribe();

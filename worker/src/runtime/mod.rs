@@ -4,6 +4,7 @@ pub(crate) mod backoff;
 pub(crate) mod consume;
 pub(crate) mod gate;
 pub(crate) mod held;
+mod prefetch;
 pub(crate) mod receipt;
 pub(crate) mod sweep;
 

@@ -118,7 +118,7 @@ async fn more_than_one_batch_is_promoted_in_one_round() {
         add(&stage, "mail").await;
     }
     assert!(
-        round(&stage.ctx, &mut promoter, true).await.unwrap().is_some(),
+        round(&stage.ctx, &mut promoter, true).await.unwrap().next.is_some(),
         "unclaimed tasks are looked at later"
     );
     assert_eq!(stage.broker.count("mail"), 7);
@@ -153,4 +153,13 @@ async fn an_entry_that_moved_while_it_was_published_is_left_alone() {
     assert_eq!(published.marks.iter().map(|Mark { id, .. }| *id).collect::<Vec<_>>(), [id]);
     promoter.record(published).await.unwrap();
     assert_eq!(state(&stage, id).await, TaskState::Cancelled);
+}
+
+#[test]
+fn something_overdue_that_nobody_gives_out_is_no_reason_to_spin() {
+    let at = "2026-05-01T12:00:00Z".parse().unwrap();
+    assert!(Looked { at, next: Some(at) }.is_overdue());
+    assert!(!Looked { at, next: None }.is_overdue());
+    assert!(!Looked { at, next: Some(clock::later(at, Duration::from_micros(1))) }.is_overdue());
+    assert_eq!([0, 1, 2, 6, 7, 99].map(|looks| shortest_rest(looks).as_millis()), [1, 2, 4, 64, 100, 100]);
 }

@@ -146,11 +146,12 @@ async fn releasing_gives_back_exactly_what_is_named(world: &impl LedgerWorld) {
 
 async fn releasing_by_an_older_fence_or_another_token_does_nothing(world: &impl LedgerWorld) {
     let ledger = Probe::of(world);
-    let owner = OwnerId::random();
-    let old = ledger.acquire(owner, &message()).await;
+    let (owner, token) = (OwnerId::random(), Token::random());
+    let old = ledger.acquire_as(owner, &message(), token).await;
     ledger.fail(&old, Duration::ZERO).await;
     let again = ledger.promoted(old.claim.id).await;
-    let new = ledger.acquire(owner, &again).await;
+    // The same token: only the fence tells the two claims apart.
+    let new = ledger.acquire_as(owner, &again, token).await;
     let forged = OwnedClaim { token: Token::random(), ..new.claim };
 
     let claims = vec![old.claim, forged];

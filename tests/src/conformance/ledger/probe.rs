@@ -166,7 +166,11 @@ impl Probe {
 
     /// Claims what must be free.
     pub async fn acquire(&self, owner: OwnerId, message: &Message) -> Running {
-        let token = Token::random();
+        self.acquire_as(owner, message, Token::random()).await
+    }
+
+    /// Claims what must be free, with a token.
+    pub async fn acquire_as(&self, owner: OwnerId, message: &Message, token: Token) -> Running {
         let granted = granted(&self.claim_as(owner, message, token).await);
         Running { owner, claim: OwnedClaim { id: message.id, fence: granted.fence, token }, granted }
     }

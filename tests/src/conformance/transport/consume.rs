@@ -9,6 +9,7 @@ use upbeat_shared::transport::Consumer;
 use super::desk::{ids, ids_of, nothing, take};
 use super::{Desk, TransportWorld};
 use crate::conformance::suite;
+use crate::harness::eventually;
 use crate::message::message;
 
 suite! { $ consume_conformance, TransportWorld, transport::consume:
@@ -21,6 +22,7 @@ suite! { $ consume_conformance, TransportWorld, transport::consume:
     two_processes_share_a_queue,
     a_dropped_call_loses_nothing,
     a_dropped_consumer_leaves_the_rest_to_others,
+    consumers_dropped_at_once_hold_nothing,
 }
 
 fn with_priority(priority: u8) -> Message {
@@ -190,4 +192,19 @@ async fn a_dropped_consumer_leaves_the_rest_to_others(world: &impl TransportWorl
     let mut expected = ids_of(&messages);
     expected.sort();
     assert_eq!(seen, expected);
+}
+
+async fn consumers_dropped_at_once_hold_nothing(world: &impl TransportWorld) {
+    let desk = Desk::of(world).await;
+    desk.publish_new(50).await;
+
+    for round in 0..60 {
+        let consumer = desk.consume(50).await;
+        // Some are dropped before they have taken anything, some while messages are on their way to them.
+        tokio::time::sleep(Duration::from_micros(100 * (round % 20))).await;
+        drop(consumer);
+    }
+
+    eventually("every message is back", Duration::from_secs(20), async || desk.depth().await.ready == 50)
+        .await;
 }
