@@ -150,15 +150,16 @@ async fn a_beat_that_dies_right_after_it_judged_a_worker_lost_has_counted_one_cr
     failpoints_are_compiled_in();
     let scene = Scene::new();
     let mut lost = scene.worker();
-    let id = scene.publish_hold().await;
-    scene.journal.wait("begin", id, 1, PATIENCE).await;
+    let id = scene.world.publish(&["hold"]).await;
+    let orphan = scene.held(id, 1).await;
     lost.kill().await;
     let mut dying = scene.world.start_to_fail(&["beat"], "beat.reap.done");
     assert!(!dying.ended(DEATH).await.success());
     let (beat, worker) = (scene.beat(), scene.worker());
 
-    scene.journal.wait("begin", id, 2, PATIENCE).await;
-    scene.let_go();
+    let gate = scene.held(id, 2).await;
+    scene.let_go(&gate);
+    scene.let_go(&orphan);
     let store = scene.world.store().await;
     let record = scene.succeeded(&store, id).await;
     assert_eq!(record.message.crashes, 1);
@@ -170,8 +171,8 @@ async fn a_beat_that_dies_right_after_it_judged_a_worker_lost_has_counted_one_cr
 async fn the_message_of_a_lost_run_does_not_take_its_successor_with_it() {
     let scene = Scene::new();
     let mut lost = scene.worker();
-    let id = scene.publish_hold().await;
-    scene.journal.wait("begin", id, 1, PATIENCE).await;
+    let id = scene.world.publish(&["hold"]).await;
+    let orphan = scene.held(id, 1).await;
     lost.kill().await;
     let beat = scene.beat();
     let queue = Queue::open(&scene.world.store_path());
@@ -181,8 +182,9 @@ async fn the_message_of_a_lost_run_does_not_take_its_successor_with_it() {
     // It takes both together.
     let worker = scene.worker();
 
-    scene.journal.wait("begin", id, 2, PATIENCE).await;
-    scene.let_go();
+    let gate = scene.held(id, 2).await;
+    scene.let_go(&gate);
+    scene.let_go(&orphan);
     let store = scene.world.store().await;
     scene.succeeded(&store, id).await;
     worker.stop().await;
@@ -193,13 +195,15 @@ async fn the_message_of_a_lost_run_does_not_take_its_successor_with_it() {
 async fn what_was_interrupted_when_everything_was_killed_runs_when_it_is_started_again() {
     let scene = Scene::new();
     let mut up = scene.world.start(&["up"]);
-    let id = scene.publish_hold().await;
+    let id = scene.world.publish(&["hold"]).await;
     let later = scene.world.publish(&["note", "--delay", "1s"]).await;
-    scene.journal.wait("begin", id, 1, PATIENCE).await;
+    let orphan = scene.held(id, 1).await;
     up.kill().await;
-    scene.let_go();
+    scene.let_go(&orphan);
 
     let up = scene.world.start(&["up"]);
+    let gate = scene.held(id, 2).await;
+    scene.let_go(&gate);
 
     let store = scene.world.store().await;
     scene.succeeded(&store, id).await;
