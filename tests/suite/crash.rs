@@ -5,7 +5,7 @@ use std::time::Duration;
 use upbeat_shared::ledger::TaskFilter;
 use upbeat_shared::task::TaskState;
 use upbeat_shared::verdict::RunErrorKind;
-use upbeat_tests::harness::{eventually, tasks};
+use upbeat_tests::harness::{Queue, count, eventually, tasks};
 use upbeat_tests::message::task_name;
 
 use super::scene::{EVERY_SECOND, PATIENCE, Scene};
@@ -14,8 +14,12 @@ use super::scene::{EVERY_SECOND, PATIENCE, Scene};
 const DEATH: Duration = Duration::from_secs(30);
 
 /// Failpoints are compiled in on request only, so that no release can be made to die by its environment.
+#[cfg(feature = "failpoints")]
+fn failpoints_are_compiled_in() {}
+
+#[cfg(not(feature = "failpoints"))]
 fn failpoints_are_compiled_in() {
-    assert!(cfg!(feature = "failpoints"), "run this with --features failpoints, as tests/run does");
+    panic!("run this with --features failpoints, as tests/run does");
 }
 
 #[tokio::test]
@@ -120,6 +124,97 @@ async fn a_beat_that_dies_after_the_mark_leaves_one_run() {
     beat_dies_at("beat.promote.marked").await;
 }
 
+#[tokio::test]
+async fn what_two_beats_published_because_the_first_died_before_the_mark_runs_once() {
+    failpoints_are_compiled_in();
+    let scene = Scene::new();
+    let id = scene.world.publish(&["note", "--delay", "1ms"]).await;
+    let mut dying = scene.world.start_to_fail(&["beat"], "beat.promote.confirmed");
+    assert!(!dying.ended(DEATH).await.success());
+    let beat = scene.beat();
+    let queue = Queue::open(&scene.world.store_path());
+    eventually("both beats have published it", PATIENCE, async || queue.waiting() == 2).await;
+
+    let worker = scene.worker();
+
+    let store = scene.world.store().await;
+    scene.succeeded(&store, id).await;
+    eventually("nothing is left", PATIENCE, async || queue.messages() == 0).await;
+    worker.stop().await;
+    beat.stop().await;
+    assert_eq!(scene.journal.count(&["note"]), 1);
+}
+
+#[tokio::test]
+async fn a_beat_that_dies_right_after_it_judged_a_worker_lost_has_counted_one_crash() {
+    failpoints_are_compiled_in();
+    let scene = Scene::new();
+    let mut lost = scene.worker();
+    let id = scene.world.publish(&["hold"]).await;
+    let orphan = scene.held(id, 1).await;
+    lost.kill().await;
+    let mut dying = scene.world.start_to_fail(&["beat"], "beat.reap.done");
+    assert!(!dying.ended(DEATH).await.success());
+    let (beat, worker) = (scene.beat(), scene.worker());
+
+    let gate = scene.held(id, 2).await;
+    scene.let_go(&gate);
+    scene.let_go(&orphan);
+    let store = scene.world.store().await;
+    let record = scene.succeeded(&store, id).await;
+    assert_eq!(record.message.crashes, 1);
+    worker.stop().await;
+    beat.stop().await;
+}
+
+#[tokio::test]
+async fn the_message_of_a_lost_run_does_not_take_its_successor_with_it() {
+    let scene = Scene::new();
+    let mut lost = scene.worker();
+    let id = scene.world.publish(&["hold"]).await;
+    let orphan = scene.held(id, 1).await;
+    lost.kill().await;
+    let beat = scene.beat();
+    let queue = Queue::open(&scene.world.store_path());
+    // The first one comes back because its process has died, and is stale; the second was promoted for the next run.
+    eventually("both messages wait", PATIENCE, async || queue.waiting() == 2).await;
+
+    // It takes both together.
+    let worker = scene.worker();
+
+    let gate = scene.held(id, 2).await;
+    scene.let_go(&gate);
+    scene.let_go(&orphan);
+    let store = scene.world.store().await;
+    scene.succeeded(&store, id).await;
+    worker.stop().await;
+    beat.stop().await;
+}
+
+#[tokio::test]
+async fn what_was_interrupted_when_everything_was_killed_runs_when_it_is_started_again() {
+    let scene = Scene::new();
+    let mut up = scene.world.start(&["up"]);
+    let id = scene.world.publish(&["hold"]).await;
+    let later = scene.world.publish(&["note", "--delay", "1s"]).await;
+    let orphan = scene.held(id, 1).await;
+    up.kill().await;
+    scene.let_go(&orphan);
+
+    let up = scene.world.start(&["up"]);
+    let gate = scene.held(id, 2).await;
+    scene.let_go(&gate);
+
+    let store = scene.world.store().await;
+    scene.succeeded(&store, id).await;
+    scene.succeeded(&store, later).await;
+    assert_eq!(scene.journal.count(&["begin", &id.to_string()]), 2);
+    assert_eq!(scene.journal.count(&["note"]), 1);
+    let shown = scene.world.run(&["tasks", "show", &id.to_string()]).await.ok();
+    assert!(shown.out.contains("1 worker lost while it ran"), "{shown:#?}");
+    up.stop().await;
+}
+
 /// A client dies at a failpoint; what it had recorded runs once.
 async fn client_dies_at(failpoint: &str) {
     failpoints_are_compiled_in();
@@ -191,4 +286,29 @@ async fn a_worker_that_dies_between_settle_and_acknowledgement_ran_it_once() {
 #[tokio::test]
 async fn a_worker_that_dies_after_the_acknowledgement_ran_it_once() {
     worker_dies_at("worker.acknowledged", 1, 0).await;
+}
+
+#[tokio::test]
+async fn what_a_killed_worker_had_not_begun_is_soon_delivered_to_others() {
+    failpoints_are_compiled_in();
+    let scene = Scene::new();
+    let beat = scene.beat();
+    scene.world.run(&["publish", "note", "--count", "20"]).await.ok();
+    let mut dying = scene.world.start_to_fail(&["worker", "--concurrency", "4"], "worker.ran");
+    assert!(!dying.ended(DEATH).await.success());
+    let worker = scene.worker();
+
+    // Long before anybody asks what became of a queued task that nobody claims.
+    let store = scene.world.store().await;
+    let all = async || count(&store, TaskState::Succeeded).await == 20;
+    eventually("all of them have succeeded", Duration::from_secs(30), all).await;
+
+    worker.stop().await;
+    beat.stop().await;
+    let runs = scene.journal.by_task("note");
+    assert_eq!(runs.len(), 20);
+    let crashed =
+        tasks(&store, TaskFilter::default()).await.iter().filter(|it| it.message.crashes > 0).count();
+    let twice = runs.values().filter(|count| **count > 1).count();
+    assert!(runs.values().all(|count| *count <= 2) && twice <= crashed && crashed <= 4, "{runs:?}");
 }

@@ -1,6 +1,7 @@
 //! A disk that is soon full.
 
-use std::time::Duration;
+use std::process::Stdio;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 use tokio::process::Command;
@@ -18,7 +19,7 @@ pub(super) enum Disk {
     /// A file system in memory, unmounted when this is dropped.
     Mounted(String),
     /// A limit on the size of each file.
-    Limited(std::sync::atomic::AtomicU64),
+    Limited(AtomicU64),
 }
 
 impl Disk {
@@ -39,7 +40,7 @@ impl Disk {
                 assert!(mount(&["-o", &size, data]).await, "the disk cannot be made larger");
             }
             Self::Limited(limit) => {
-                limit.store(LARGE, std::sync::atomic::Ordering::SeqCst);
+                limit.store(LARGE, Ordering::SeqCst);
                 for process in processes {
                     let pid = Pid::from_raw(i32::try_from(process.id()).expect("a process id"));
                     let maximum = getrlimit(Resource::Fsize).maximum;
@@ -64,19 +65,8 @@ impl Disk {
         let command = world.command(args);
         match self {
             Self::Mounted(_) => command,
-            Self::Limited(limit) => limited(&command, limit.load(std::sync::atomic::Ordering::SeqCst)),
+            Self::Limited(limit) => limited(&command, limit.load(Ordering::SeqCst)),
         }
-    }
-
-    /// How long a process has used a processor so far.
-    #[expect(clippy::unused_self, reason = "it reads as what it is beside the disk's other questions")]
-    pub(super) fn busy(&self, process: &Process) -> Duration {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", process.id())).expect("it runs");
-        // After the name, which is in parentheses, user and system time are the 12th and 13th field: see proc(5).
-        let fields = stat.rsplit_once(')').expect("it has a name").1;
-        let ticks =
-            fields.split_whitespace().skip(11).take(2).map(|ticks| ticks.parse::<u64>().expect("a number"));
-        Duration::from_millis(ticks.sum::<u64>() * 1000 / rustix::param::clock_ticks_per_second())
     }
 }
 
@@ -91,7 +81,7 @@ impl Drop for Disk {
 }
 
 async fn mount(args: &[&str]) -> bool {
-    let mounted = Command::new("mount").args(args).stderr(std::process::Stdio::null()).status().await;
+    let mounted = Command::new("mount").args(args).stderr(Stdio::null()).status().await;
     mounted.is_ok_and(|status| status.success())
 }
 

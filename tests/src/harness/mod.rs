@@ -5,6 +5,7 @@ mod endpoint;
 mod eventually;
 mod journal;
 mod process;
+mod queue;
 mod runs;
 mod world;
 
@@ -13,5 +14,6 @@ pub use endpoint::Endpoint;
 pub use eventually::{eventually, eventually_some};
 pub use journal::Journal;
 pub use process::Process;
+pub use queue::Queue;
 pub use runs::{Run, Runs};
 pub use world::{Said, World, count, tasks};

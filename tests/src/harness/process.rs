@@ -77,6 +77,16 @@ impl Process {
         self.child.try_wait().expect("a child can be waited for").is_none()
     }
 
+    /// How long it has used a processor so far.
+    pub fn busy(&self) -> Duration {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.id())).expect("it runs");
+        // After the name, which is in parentheses, user and system time are the 12th and 13th field: see proc(5).
+        let fields = stat.rsplit_once(')').expect("it has a name").1;
+        let ticks =
+            fields.split_whitespace().skip(11).take(2).map(|ticks| ticks.parse::<u64>().expect("a number"));
+        Duration::from_millis(ticks.sum::<u64>() * 1000 / rustix::param::clock_ticks_per_second())
+    }
+
     /// What it has said so far.
     pub fn log(&self) -> String {
         read(&self.log)

@@ -250,10 +250,8 @@ async fn occurrences_are_listed_newest_first(world: &impl LedgerWorld) {
     let before = ledger.now().await;
     let [first, last] = [5, 20].map(|after| occurrence(&record, at(after)));
     let skipped = SkippedRange { from: at(10), until: at(15), count: 2, reason: SkipReason::Misfire };
-    let planned = Advance {
-        skipped: vec![skipped.clone()],
-        ..plan(&record, at(20), vec![first.clone(), last.clone()])
-    };
+    let planned =
+        Advance { skipped: vec![skipped], ..plan(&record, at(20), vec![first.clone(), last.clone()]) };
     assert_eq!(advance(&ledger, planned).await, AdvanceAnswer::Advanced(2));
 
     let listed = ledger.store.catalog.occurrences(record.id.clone(), 10).await.expect("the store lists");

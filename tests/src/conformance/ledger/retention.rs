@@ -47,7 +47,7 @@ async fn nothing_is_forgotten_before_its_time(world: &impl LedgerWorld) {
     let ledger = Probe::of(world);
     let message = done(&ledger).await;
     let record = ledger.record(message.id).await;
-    world.forward(Retention::default().details - SECOND);
+    world.forward(Retention::default().details.saturating_sub(SECOND));
 
     assert_eq!(purge(&ledger).await, PurgeReport::default());
 
@@ -68,8 +68,8 @@ async fn details_go_first_and_the_id_stays_known(world: &impl LedgerWorld) {
     assert_ne!(record.message.args, message.args, "the arguments are gone");
     let claim = ledger.claim(OwnerId::random(), &message).await;
     assert_eq!(claim, ClaimAnswer::Done(TaskState::Succeeded));
-    let late = Retention::default().ids - Retention::default().details - SECOND * 3;
-    world.forward(late);
+    let Retention { ids, details, .. } = Retention::default();
+    world.forward(ids.saturating_sub(details + SECOND * 3));
     assert_eq!(purge(&ledger).await, PurgeReport::default());
     let claim = ledger.claim(OwnerId::random(), &message).await;
     assert_eq!(claim, ClaimAnswer::Done(TaskState::Succeeded), "a repeat is recognised to the end");
@@ -160,7 +160,7 @@ async fn records_of_occurrences_go_last(world: &impl LedgerWorld) {
     let occurrences = async || {
         ledger.store.catalog.occurrences(record.id.clone(), 10).await.expect("the store lists").len()
     };
-    world.forward(Retention::default().occurrences - SECOND);
+    world.forward(Retention::default().occurrences.saturating_sub(SECOND));
     assert_eq!(purge(&ledger).await.occurrences, 0);
     assert_eq!(occurrences().await, 1);
 

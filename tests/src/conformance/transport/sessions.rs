@@ -62,8 +62,8 @@ async fn a_closed_transport_refuses_every_use(world: &impl TransportWorld) {
 
     let published = desk.transport.publish(vec![outgoing(&work(), &message())]).await;
     assert!(matches!(published, Err(TransportError::Closed)), "{published:?}");
-    let consumed = desk.transport.consume(&work(), 1).await.err();
-    assert!(matches!(consumed, Some(TransportError::Closed)), "{consumed:?}");
+    let refused = desk.transport.consume(&work(), 1).await.err();
+    assert!(matches!(refused, Some(TransportError::Closed)), "{refused:?}");
     assert!(matches!(desk.transport.ping().await, Err(TransportError::Closed)));
     let next = tokio::time::timeout(Duration::from_secs(10), consumer.next(1)).await;
     next.expect("it ends at once").expect_err("its consumers end");
