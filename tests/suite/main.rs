@@ -1,3 +1,10 @@
 //! The suite: every test that looks at the program from outside, in one binary, so that it links once.
 
+mod bad_input;
+mod clocks;
+mod crash;
+mod disk;
+mod embedded;
+mod once;
+mod scene;
 mod structure;

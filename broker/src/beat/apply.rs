@@ -210,3 +210,86 @@ async fn ledger<T>(
 ) -> Result<T, LedgerError> {
     within(TIMEOUT, call, answer).await
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::beat::testing::{Hand, Scripted, Stage, at, schedule};
+    use upbeat_shared::occurrence::OccurrenceRecord;
+
+    async fn stage() -> Stage {
+        Stage::new(Hand::at("2026-05-01T12:00:00Z"), Scripted::with_queues(&[])).await
+    }
+
+    fn new(id: &str, every: &str) -> NewSchedule {
+        let definition = schedule("every", every, "2026-05-01T12:00:00Z").definition;
+        NewSchedule { id: ScheduleId::new(id).unwrap(), definition, source: String::new() }
+    }
+
+    async fn apply_as(stage: &Stage, source: &str, schedules: Vec<NewSchedule>) -> ApplyReport {
+        let ctx = &stage.ctx;
+        apply(&ctx.store, &ctx.clock, &ctx.options.namespace, source, schedules).await.unwrap()
+    }
+
+    fn ids(ids: &[ScheduleId]) -> Vec<&str> {
+        ids.iter().map(ScheduleId::as_str).collect()
+    }
+
+    #[tokio::test]
+    async fn a_file_says_what_there_is_and_nothing_is_done_twice() {
+        let stage = stage().await;
+        let report = apply_as(&stage, "a.toml", vec![new("one", "10s"), new("two", "10s")]).await;
+        assert_eq!(ids(&report.added), ["one", "two"]);
+        let version = stage.ctx.store.catalog.version().await.unwrap();
+        let report = apply_as(&stage, "a.toml", vec![new("one", "10s"), new("two", "10s")]).await;
+        assert_eq!(ids(&report.unchanged), ["one", "two"]);
+        assert_eq!(stage.ctx.store.catalog.version().await.unwrap(), version);
+        let report = apply_as(&stage, "a.toml", vec![new("two", "20s"), new("three", "10s")]).await;
+        assert_eq!((ids(&report.added), ids(&report.changed)), (vec!["three"], vec!["two"]));
+        assert_eq!((ids(&report.removed), report.overridden), (vec!["one"], vec![]));
+    }
+
+    #[tokio::test]
+    async fn another_files_schedules_stay_unless_this_one_names_them() {
+        let stage = stage().await;
+        apply_as(&stage, "a.toml", vec![new("one", "10s"), new("two", "10s")]).await;
+        let report = apply_as(&stage, "b.toml", vec![new("two", "20s")]).await;
+        assert_eq!(ids(&report.changed), ["two"]);
+        let overridden = Overridden { id: ScheduleId::new("two").unwrap(), source: "a.toml".into() };
+        assert_eq!((report.overridden, report.removed), (vec![overridden], vec![]));
+        let report = apply_as(&stage, "b.toml", vec![]).await;
+        assert_eq!(ids(&report.removed), ["two"]);
+    }
+
+    #[tokio::test]
+    async fn a_changed_rule_is_planned_up_to_now_by_the_old_one() {
+        let stage = stage().await;
+        apply_as(&stage, "a.toml", vec![new("one", "10s")]).await;
+        stage.hand.forward(Duration::from_secs(25));
+        apply_as(&stage, "a.toml", vec![new("one", "1h")]).await;
+        let id = ScheduleId::new("one").unwrap();
+        let record = stage.ctx.store.catalog.get(vec![id.clone()]).await.unwrap().remove(0);
+        assert_eq!(record.cursor, at("2026-05-01T12:00:25Z"));
+        let fired = stage.ctx.store.catalog.occurrences(id, 10).await.unwrap();
+        let fired: Vec<_> = fired
+            .iter()
+            .map(|record| match record {
+                OccurrenceRecord::Fired { planned_at, .. } => *planned_at,
+                OccurrenceRecord::Skipped(range) => range.from,
+            })
+            .collect();
+        assert_eq!(fired, ["2026-05-01T12:00:20Z", "2026-05-01T12:00:10Z"].map(at));
+    }
+
+    #[tokio::test]
+    async fn a_file_with_a_mistake_changes_nothing() {
+        let stage = stage().await;
+        let ctx = &stage.ctx;
+        let mistake = |schedules| apply(&ctx.store, &ctx.clock, &ctx.options.namespace, "a.toml", schedules);
+        let bad = mistake(vec![new("one", "10s"), new("two", "soon")]).await.unwrap_err();
+        assert!(bad.to_string().starts_with("the schedule two: every:"), "{bad}");
+        let twice = mistake(vec![new("one", "10s"), new("one", "20s")]).await.unwrap_err();
+        assert!(matches!(twice, BeatError::Twice(_)));
+        assert_eq!(ctx.store.catalog.snapshot().await.unwrap().schedules, []);
+    }
+}

@@ -25,6 +25,17 @@ pub(super) struct Held {
 }
 
 impl Held {
+    #[cfg(test)]
+    pub(super) fn all(shards: u32) -> Self {
+        Self { shards: (0..shards).collect(), until: Duration::MAX }
+    }
+
+    #[cfg(test)]
+    pub(super) fn without(mut self, shard: u32) -> Self {
+        self.shards.remove(&shard);
+        self
+    }
+
     /// Those that are held at this instant.
     pub(super) fn at(&self, now: Duration) -> BTreeSet<u32> {
         if now < self.until { self.shards.clone() } else { BTreeSet::new() }

@@ -20,6 +20,8 @@ mod plan;
 mod promote;
 mod purge;
 mod reap;
+#[cfg(test)]
+mod testing;
 mod undeliverable;
 mod wake;
 
@@ -114,6 +116,8 @@ impl Beat {
             "the beat runs"
         );
         let early = tokio::select! {
+            // Told to stop, parts end one by one; only what ends before that is a defect.
+            biased;
             () = ctx.stop.cancelled() => None,
             ended = parts.join_next() => ended,
         };
@@ -171,5 +175,33 @@ async fn goodbye(ctx: &Context, alive: &watch::Receiver<Option<reap::Alive>>) {
         Ok(Ok(())) => tracing::info!(name = ctx.options.name, "the beat has stopped"),
         Ok(Err(error)) => tracing::warn!(%error, "the beat has stopped; its heartbeat runs out by itself"),
         Err(_) => tracing::warn!("the beat has stopped; its heartbeat runs out by itself"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::testing::{Hand, Scripted, Stage};
+    use super::*;
+
+    #[tokio::test]
+    async fn a_beat_becomes_ready_and_leaves_in_good_order_when_it_is_stopped() {
+        let stage = Stage::new(Hand::at("2026-05-01T12:00:00Z"), Scripted::with_queues(&[])).await;
+        let ctx = &stage.ctx;
+        let store = ctx.store.clone();
+        let beat = Beat::new(ctx.transport.clone(), store.clone(), ctx.clock.clone(), ctx.options.clone());
+        let (health, stop) = (beat.health(), CancellationToken::new());
+        assert!(!health.ready());
+        let running = tokio::spawn(beat.run(stop.clone()));
+        let ready = async {
+            while !health.ready() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), ready).await.unwrap();
+        assert_eq!(store.inspect.members().await.unwrap().len(), 1);
+        stop.cancel();
+        running.await.unwrap().unwrap();
+        assert_eq!(health.why_not().unwrap(), "it was stopped");
+        assert_eq!(store.inspect.members().await.unwrap(), []);
     }
 }

@@ -63,8 +63,8 @@ pub trait Ledger: Send + Sync + fmt::Debug {
     /// The store's time.
     async fn now(&self) -> Result<Timestamp, LedgerError>;
 
-    /// Claims the right to run each message for `owner`. A batch holds an id once; its twins are Busy. A retired owner
-    /// gets [`ClaimAnswer::Retired`] for all of them.
+    /// Claims the right to run each message for `owner`. A batch holds an id once; its twins are Busy, but for those that
+    /// follow a stale one: they are judged by themselves. A retired owner gets [`ClaimAnswer::Retired`] for all of them.
     async fn claim(&self, owner: OwnerId, batch: Vec<ClaimRequest>) -> Result<Vec<ClaimAnswer>, LedgerError>;
 
     /// Writes verdicts, each with its new agenda entries and freed holders in the same transaction.

@@ -211,7 +211,7 @@ fn span(job: &Job) -> tracing::Span {
     tracing::info_span!(
         "run",
         id = %message.id,
-        name = %message.name,
+        task = %message.name,
         queue = %message.queue,
         attempt = job.claim.attempts.saturating_add(1),
         fence = job.claim.fence.0,

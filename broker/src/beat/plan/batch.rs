@@ -24,10 +24,10 @@ impl Planner {
         now: Timestamp,
     ) -> Result<(), LedgerError> {
         let steps = self.steps(due, now);
-        failpoint!("beat.plan.computed");
         if steps.is_empty() {
             return Ok(());
         }
+        failpoint!("beat.plan.computed");
         let advances = steps.iter().map(|(advance, _)| advance.clone()).collect();
         match self.advance(advances, now, &steps).await {
             // What the ledger refuses may be one schedule's fault: each is asked alone, so that the others go on.
@@ -138,7 +138,14 @@ impl Planner {
             return Ok(());
         }
         tracing::debug!(schedules = ids.len(), "schedules were planned or changed by somebody else");
-        let records = self.ctx.ledger("get", self.ctx.store.catalog.get(ids.clone())).await?;
+        let records = match self.ctx.ledger("get", self.ctx.store.catalog.get(ids.clone())).await {
+            // One of them cannot be read any more; the whole catalog can, without it.
+            Err(LedgerError::Invalid(_)) => {
+                self.version = None;
+                return Ok(());
+            }
+            records => records?,
+        };
         for id in &ids {
             if !records.iter().any(|record| record.id == *id) {
                 self.book.remove(id);

@@ -173,8 +173,8 @@ fn setback(setbacks: u32) -> Duration {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{at, schedule};
     use super::*;
+    use crate::beat::testing::{at, schedule};
 
     const NOON: &str = "2026-05-01T12:00:00Z";
 

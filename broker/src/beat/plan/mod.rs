@@ -7,7 +7,7 @@ mod occurrence;
 pub(super) mod past;
 mod step;
 #[cfg(test)]
-pub(super) mod testing;
+mod tests;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -89,8 +89,8 @@ fn next(
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{at, schedule};
     use super::*;
+    use crate::beat::testing::{at, schedule};
 
     fn next_of(record: &ScheduleRecord, now: &str) -> Option<(Advance, bool)> {
         next(&Namespace::default(), record, &record.definition.timing.compile().unwrap(), at(now))

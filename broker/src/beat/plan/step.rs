@@ -88,8 +88,8 @@ fn skip_all(schedule: &ScheduleRecord, timetable: &Timetable, now: Timestamp, ma
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{at, schedule};
     use super::*;
+    use crate::beat::testing::{at, schedule};
     use std::time::Duration;
     use upbeat_shared::id::TaskId;
     use upbeat_shared::ledger::Due;

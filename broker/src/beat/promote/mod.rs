@@ -3,6 +3,8 @@
 
 mod patience;
 mod publish;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,40 +29,60 @@ const SHORTEST_LOOK: Duration = Duration::from_millis(5);
 /// Promotes what is due, until the beat is stopped.
 pub(super) async fn run(ctx: Arc<Context>) {
     let mut promoter = Promoter { ctx: ctx.clone(), patience: Patience::default() };
-    let mut failures = 0;
+    let (mut failures, mut overdue) = (0, 0);
     let mut reachable = true;
     while !ctx.stop.is_cancelled() {
         // Listen before looking: what comes in between wakes this round.
         let wake = Wake::listen(&ctx.store.agenda, LOOK).await;
         let outcome = round(&ctx, &mut promoter, reachable).await;
         reachable = !matches!(outcome, Err(Fault::Broker(_)));
-        let next = outcome.as_ref().ok().copied();
+        let looked = outcome.as_ref().ok().copied();
         ctx.conclude(Part::Promote, outcome.map(drop), &mut failures).await;
-        if let Some(next) = next {
-            rest(&ctx, wake, next).await;
+        if let Some(looked) = looked {
+            overdue = if looked.is_overdue() { overdue + 1 } else { 0 };
+            rest(&ctx, wake, looked.next, overdue).await;
         }
     }
 }
 
-/// Promotes everything that is due now; answers when the next look is worth it.
-async fn round(ctx: &Context, promoter: &mut Promoter, reachable: bool) -> Result<Option<Timestamp>, Fault> {
+/// The end of a round.
+#[derive(Clone, Copy, Debug)]
+struct Looked {
+    /// The store's time of the last look.
+    at: Timestamp,
+    /// When the next one is worth it.
+    next: Option<Timestamp>,
+}
+
+impl Looked {
+    /// The ledger says that something is due, and does not give it out: another look at once would hardly help.
+    fn is_overdue(self) -> bool {
+        self.next.is_some_and(|next| next <= self.at)
+    }
+}
+
+/// Promotes everything that is due now.
+async fn round(ctx: &Context, promoter: &mut Promoter, reachable: bool) -> Result<Looked, Fault> {
     if !reachable {
         // Leases nothing that could not be published anyway.
         ctx.broker(ctx.transport.ping()).await?;
     }
     let mut batch = lease(ctx).await?;
     while !batch.entries.is_empty() {
-        let full = batch.entries.len() >= ctx.options.batch && !ctx.stop.is_cancelled();
-        if !full {
-            promoter.promote(batch.entries, batch.now).await?;
-            return Ok(batch.next);
+        let published = promoter.publish(batch.entries, batch.now).await?;
+        if !published.marks.is_empty() {
+            failpoint!("beat.promote.confirmed");
         }
-        // There is more: the next batch is leased while this one is published.
-        let (published, following) = tokio::join!(promoter.promote(batch.entries, batch.now), lease(ctx));
-        published?;
+        if ctx.stop.is_cancelled() {
+            promoter.record(published).await?;
+            break;
+        }
+        // What came due meanwhile is leased while this batch is marked.
+        let (recorded, following) = tokio::join!(promoter.record(published), lease(ctx));
+        recorded?;
         batch = following?;
     }
-    Ok(batch.next)
+    Ok(Looked { at: batch.now, next: batch.next })
 }
 
 async fn lease(ctx: &Context) -> Result<DueBatch, LedgerError> {
@@ -68,12 +90,14 @@ async fn lease(ctx: &Context) -> Result<DueBatch, LedgerError> {
     let due = ctx.store.agenda.due(ctx.options.batch, ctx.options.entry_lease);
     let batch = ctx.ledger("due", due).await?;
     ctx.clock.observe(sent, batch.now);
-    failpoint!("beat.promote.leased");
+    if !batch.entries.is_empty() {
+        failpoint!("beat.promote.leased");
+    }
     Ok(batch)
 }
 
 /// Waits until the next entry is due, something comes onto the agenda, or the beat is stopped.
-async fn rest(ctx: &Context, wake: Wake, next: Option<Timestamp>) {
+async fn rest(ctx: &Context, wake: Wake, next: Option<Timestamp>, overdue: u32) {
     let until_next = match (next, ctx.clock.now()) {
         (Some(next), Some(now)) => clock::until(now, next).min(LOOK),
         _ => LOOK,
@@ -84,8 +108,12 @@ async fn rest(ctx: &Context, wake: Wake, next: Option<Timestamp>) {
     };
     tokio::select! {
         () = ctx.stop.cancelled() => {}
-        // Due already and yet not in the batch: another beat has it, or it comes with the next look.
-        () = tokio::time::sleep(until_next.max(Duration::from_millis(1))) => {}
+        () = tokio::time::sleep(until_next.max(shortest_rest(overdue))) => {}
         () = woken => {}
     }
+}
+
+/// From a millisecond, which is no spinning, up to a tenth of a second, when something is overdue look after look.
+fn shortest_rest(overdue: u32) -> Duration {
+    Duration::from_millis(1 << overdue.min(7)).min(Duration::from_millis(100))
 }

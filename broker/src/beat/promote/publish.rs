@@ -36,16 +36,25 @@ struct Sorted {
     postpone: Vec<Postpone>,
 }
 
+/// What the broker did with a batch, for the ledger to know.
+#[derive(Debug, Default)]
+pub(super) struct Published {
+    pub(super) marks: Vec<Mark>,
+    postpone: Vec<Postpone>,
+}
+
 impl Promoter {
-    /// Publishes these, marks what the broker confirmed, and puts off the rest.
-    pub(super) async fn promote(&mut self, entries: Vec<DueEntry>, now: Timestamp) -> Result<(), Fault> {
+    /// Publishes these, but for what is to be left alone. Answers what the ledger has to be told.
+    pub(super) async fn publish(
+        &mut self,
+        entries: Vec<DueEntry>,
+        now: Timestamp,
+    ) -> Result<Published, Fault> {
         let Sorted { publish, mut postpone } = self.sort(entries).await?;
-        let published = self.publish(&publish).await;
-        let answers = match published {
+        let answers = match self.send_declared(&publish).await {
             Ok(answers) => answers,
-            Err(error) => return self.come_back_soon(publish, postpone, error).await,
+            Err(error) => return Err(self.come_back_soon(publish, postpone, error).await),
         };
-        failpoint!("beat.promote.confirmed");
         let mut marks = Vec::with_capacity(publish.len());
         for (entry, answer) in publish.iter().zip(answers) {
             match answer {
@@ -60,10 +69,16 @@ impl Promoter {
             }
         }
         count(marks.len(), postpone.len());
-        self.mark(marks).await?;
-        failpoint!("beat.promote.marked");
-        self.postpone(postpone).await?;
-        Ok(())
+        Ok(Published { marks, postpone })
+    }
+
+    /// Marks what the broker confirmed, and puts off the rest.
+    pub(super) async fn record(&self, published: Published) -> Result<(), LedgerError> {
+        if !published.marks.is_empty() {
+            self.mark(published.marks).await?;
+            failpoint!("beat.promote.marked");
+        }
+        self.postpone(published.postpone).await
     }
 
     /// Leaves alone what a queue would refuse again, and what was published before and still waits for a worker.
@@ -104,7 +119,7 @@ impl Promoter {
     }
 
     /// Publishes, and answers for each. Queues that turn out to be missing are declared, and tried once more.
-    async fn publish(&self, entries: &[DueEntry]) -> Result<Vec<PublishAnswer>, TransportError> {
+    async fn send_declared(&self, entries: &[DueEntry]) -> Result<Vec<PublishAnswer>, TransportError> {
         let mut answers = match self.send(entries.iter()).await {
             // The fault of one queue must not keep the others waiting.
             Err(TransportError::Refused(_)) => self.send_by_queue(entries).await?,
@@ -208,9 +223,6 @@ impl Promoter {
 
     /// Marks what was confirmed. Tries again while the entries' lease lasts, since what is not marked is published again.
     async fn mark(&self, marks: Vec<Mark>) -> Result<(), LedgerError> {
-        if marks.is_empty() {
-            return Ok(());
-        }
         let mut tries = 1;
         loop {
             match self.ctx.ledger("mark", self.ctx.store.agenda.mark(marks.clone())).await {
@@ -238,13 +250,13 @@ impl Promoter {
         entries: Vec<DueEntry>,
         mut postponed: Vec<Postpone>,
         error: TransportError,
-    ) -> Result<(), Fault> {
+    ) -> Fault {
         let due = entries.iter().filter(|entry| entry.reason == DueReason::Due);
         postponed.extend(due.map(|entry| put_off(entry, spread(AWAY, fastrand::f64()))));
         if let Err(error) = self.postpone(postponed).await {
             tracing::debug!(%error, "entries come back when their lease ends");
         }
-        Err(error.into())
+        error.into()
     }
 }
 

@@ -29,8 +29,17 @@ pub(super) fn claim(
     let mut answers = Vec::with_capacity(batch.len());
     let claimant = Claimant { write, owner, stale_after };
     for request in batch {
-        let twin = !met.insert(request.message.id);
-        answers.push(if twin { ClaimAnswer::Busy } else { claimant.claim(&mut tally, request)? });
+        let id = request.message.id;
+        if met.contains(&id) {
+            answers.push(ClaimAnswer::Busy);
+            continue;
+        }
+        let answer = claimant.claim(&mut tally, request)?;
+        // A stale message may come in one batch with the one that was promoted after it, which must not be lost.
+        if answer != ClaimAnswer::Stale {
+            met.insert(id);
+        }
+        answers.push(answer);
     }
     tally.write(write)?;
     Ok(answers)

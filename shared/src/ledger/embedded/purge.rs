@@ -62,7 +62,8 @@ fn purge_details(write: &Write<'_>, before: i64, limit: i64) -> Result<u64, Sqli
         .query_row([], |row| row.get(0))
         .optional()?;
     let mut select = write.prepare_cached(
-        "SELECT row, finished_at, state FROM task WHERE finished_at >= ?1 AND finished_at < ?2
+        "SELECT row, finished_at FROM task WHERE finished_at >= ?1 AND finished_at < ?2 AND state != 5
+            AND EXISTS (SELECT 1 FROM detail WHERE detail.task = task.row)
          ORDER BY finished_at LIMIT ?3",
     )?;
     let mut rows = select.query((from.unwrap_or(i64::MIN), before, limit))?;
@@ -70,17 +71,11 @@ fn purge_details(write: &Write<'_>, before: i64, limit: i64) -> Result<u64, Sqli
     let mut reached = None;
     let mut delete = write.prepare_cached("DELETE FROM detail WHERE task = ?1")?;
     while let Some(row) = rows.next()? {
-        let dead = row.get::<_, i64>(2)? == 5;
-        if !dead {
-            purged += delete.execute([row.get::<_, i64>(0)?])?;
-        }
-        reached = Some(row.get::<_, i64>(1)?);
+        purged += delete.execute([row.get::<_, i64>(0)?])?;
+        reached = Some(row.get(1)?);
     }
-    // Others may have ended in the same microsecond: look at it again, until a look finds nothing new.
-    let next = match reached {
-        Some(reached) if purged == 0 => Some(reached + 1),
-        other => other,
-    };
+    // Others may have ended in the instant that was reached: only a look that found less than it might is past it.
+    let next = if purged as u64 >= limit.unsigned_abs() { reached } else { Some(before) };
     if let Some(next) = next {
         write
             .prepare_cached(

@@ -33,7 +33,7 @@ fn settle_one(
     if row.state != TaskState::Running {
         return Ok(SettleAnswer::AlreadySettled);
     }
-    let state = apply(write, tally, &row, &settlement.verdict)?;
+    let state = apply(&Ending { write, row: &row, keep_token: true }, tally, &settlement.verdict)?;
     if !settlement.then.is_empty() {
         agenda::add(write, tally, &settlement.then)?;
     }
@@ -41,13 +41,8 @@ fn settle_one(
 }
 
 /// Writes a verdict on a running row; answers the row's state then.
-fn apply(
-    write: &Write<'_>,
-    tally: &mut Tally,
-    row: &Brief,
-    verdict: &Verdict,
-) -> Result<TaskState, SqliteError> {
-    let ending = Ending { write, row };
+fn apply(ending: &Ending<'_>, tally: &mut Tally, verdict: &Verdict) -> Result<TaskState, SqliteError> {
+    let (write, row) = (ending.write, ending.row);
     match verdict {
         Verdict::Succeeded { result } => {
             let end = End { result: result.as_ref(), ..ending.end(TaskState::Succeeded) };
@@ -91,6 +86,8 @@ fn apply(
 struct Ending<'a> {
     write: &'a Write<'a>,
     row: &'a Brief,
+    /// Whether it is the claim's own settle, which must be recognised when it is repeated.
+    keep_token: bool,
 }
 
 impl<'a> Ending<'a> {
@@ -102,7 +99,7 @@ impl<'a> Ending<'a> {
             error: None,
             result: None,
             note: None,
-            keep_token: true,
+            keep_token: self.keep_token,
         }
     }
 
@@ -114,7 +111,7 @@ impl<'a> Ending<'a> {
             due_at: self.write.now().saturating_add(delay),
             error: None,
             note: None,
-            keep_token: true,
+            keep_token: self.keep_token,
         }
     }
 
@@ -143,7 +140,8 @@ pub(super) fn release(write: &Write<'_>, owner: OwnerId, claims: &[OwnedClaim]) 
             && row.fence == Some(claim.fence.0)
             && row.token == Some(claim.token.0);
         if held {
-            apply(write, &mut tally, &row, &verdict)?;
+            // A settle of this claim that still comes would be no repetition: it must be told that it is stale.
+            apply(&Ending { write, row: &row, keep_token: false }, &mut tally, &verdict)?;
             released += 1;
         }
     }

@@ -22,6 +22,7 @@ pub(super) struct Session {
     pub(super) closed: CancellationToken,
     /// Locked while the process lives; the kernel lets go when it dies.
     _lock: File,
+    lock_path: PathBuf,
 }
 
 impl Session {
@@ -36,8 +37,13 @@ impl Session {
             Ok(write.last_insert_rowid())
         });
         let number = registered.await?;
-        let session =
-            Arc::new(Self { file: file.clone(), number, closed: CancellationToken::new(), _lock: lock });
+        let session = Arc::new(Self {
+            file: file.clone(),
+            number,
+            closed: CancellationToken::new(),
+            _lock: lock,
+            lock_path: path,
+        });
         rescue(&file, number).await?;
         tokio::spawn(rescue_until_closed(file, number, session.closed.clone()));
         Ok(session)
@@ -55,7 +61,8 @@ impl Session {
             tracing::warn!(%error, "could not give deliveries back; another process will, once this one has ended");
             return;
         }
-        remove_orphans(&self.file, number).await;
+        // Its row is gone, so nobody else looks for it.
+        remove_file(&self.lock_path);
     }
 }
 
@@ -139,19 +146,6 @@ fn end(write: &Write<'_>, number: i64) -> Result<(), SqliteError> {
     write.execute("DELETE FROM session WHERE number = ?1", [number])?;
     write.touch(Topic::Queue);
     Ok(())
-}
-
-/// The closed session's own lock file: its row is gone, so nobody else will remove it.
-async fn remove_orphans(file: &Arc<SqliteFile>, own: i64) {
-    let known = file.read(move |read| others(read, own)).await.unwrap_or_default();
-    let Some(folder) = lock_path(file.path(), "x").parent().map(Path::to_owned) else { return };
-    let Ok(entries) = std::fs::read_dir(folder) else { return };
-    for entry in entries.flatten() {
-        let name = entry.file_name().to_string_lossy().into_owned();
-        if known.iter().all(|(_, lock)| *lock != name) && is_free(&entry.path()) {
-            remove_file(&entry.path());
-        }
-    }
 }
 
 fn remove_file(path: &Path) {

@@ -1,0 +1,241 @@
+//! The configuration in its typed form: checked, complete, with every default filled in.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::secret::Secret;
+use super::url::{BrokerUrl, LedgerUrl, ServiceUrl};
+use crate::client::Record;
+use crate::ledger::{NewSchedule, Retention};
+use crate::member::LEASE;
+use crate::message::Limits;
+use crate::name::{Namespace, QueueName, TaskName};
+use crate::retry::RetryPolicy;
+
+/// Everything that a role of Upbeat can be told.
+///
+/// [`Config::default`] is what [`load`](super::load) answers without a file, an environment and flags.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// Whose world it is: a prefix of every exchange, queue, key and row.
+    pub namespace: Namespace,
+    /// Where the embedded broker and ledger keep their file.
+    pub data: PathBuf,
+    /// Where tasks travel.
+    pub broker: BrokerConfig,
+    /// Where tasks are remembered.
+    pub ledger: LedgerConfig,
+    /// How tasks are run.
+    pub worker: WorkerConfig,
+    /// How time becomes tasks.
+    pub beat: BeatConfig,
+    /// The endpoint for health and metrics.
+    pub http: HttpConfig,
+    /// What is logged, and how.
+    pub log: LogConfig,
+    /// How long what is kept.
+    pub retention: Retention,
+    /// What a message may cost.
+    pub limits: Limits,
+    /// Queues with settings of their own.
+    pub queues: BTreeMap<QueueName, QueueConfig>,
+    /// Tasks that this process can run.
+    pub tasks: BTreeMap<TaskName, TaskConfig>,
+    /// Schedules of the file, in its order.
+    pub schedules: Vec<NewSchedule>,
+}
+
+/// `[broker]`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct BrokerConfig {
+    /// Which broker. A kind that this program was built without is refused when it is opened, not here.
+    pub url: BrokerUrl,
+}
+
+/// `[ledger]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LedgerConfig {
+    /// Which store. A kind that this program was built without is refused when it is opened, not here.
+    pub url: LedgerUrl,
+    /// How long a member's heartbeat may stand still before a beat declares it lost.
+    pub lease: Duration,
+}
+
+/// `[worker]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct WorkerConfig {
+    /// Its name in listings; `host:pid` where there is none.
+    pub name: Option<String>,
+    /// The queues it takes work from, by name, with their weights (at least 1). Never empty.
+    pub queues: Vec<(QueueName, u32)>,
+    /// How many tasks it runs at once, at least 1.
+    pub concurrency: u32,
+    /// How long running tasks may go on after the worker was asked to stop.
+    pub grace: Duration,
+    /// How long one run may take, for tasks that say nothing.
+    pub timeout: Duration,
+    /// When failed tasks run again, for tasks that say nothing.
+    pub retry: RetryPolicy,
+}
+
+/// `[beat]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct BeatConfig {
+    /// A task during whose runs so many workers were lost is dead.
+    pub max_crashes: u32,
+}
+
+/// `[http]`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct HttpConfig {
+    /// Where health and metrics are served; nowhere if `None`.
+    pub listen: Option<SocketAddr>,
+    /// Answer `POST /echo` with its own body, for trying out tasks with `http`.
+    pub echo: bool,
+}
+
+/// `[log]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LogConfig {
+    /// A level, or a list of `target=level`, as in `RUST_LOG`.
+    pub level: String,
+    /// How lines look.
+    pub format: LogFormat,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogFormat {
+    /// Human on a terminal, JSON elsewhere.
+    #[default]
+    Auto,
+    /// For reading.
+    Human,
+    /// One JSON object a line.
+    Json,
+}
+
+/// `[queues.NAME]`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct QueueConfig {
+    /// When a row is made for a task that is published now; the broker's default if `None`.
+    pub record: Option<Record>,
+    /// Its weight among a worker's queues, where the worker names none.
+    pub weight: Option<u32>,
+}
+
+/// `[tasks.NAME]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TaskConfig {
+    /// The queue of tasks that are published without one.
+    pub queue: QueueName,
+    /// How long one run may take.
+    pub timeout: Duration,
+    /// When a failed task runs again.
+    pub retry: RetryPolicy,
+    /// What runs it.
+    pub executor: ExecutorConfig,
+    /// The line of the file on which it is described; 0 if nothing is.
+    pub line: usize,
+}
+
+/// What runs a task.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ExecutorConfig {
+    /// A program, started without a shell; the arguments arrive as JSON on its standard input.
+    Command {
+        /// The program, looked up in `PATH`.
+        program: String,
+        /// Its arguments.
+        args: Vec<String>,
+        /// Environment variables beyond those of the worker.
+        env: BTreeMap<String, Secret>,
+        /// Where it runs; the worker's own directory if `None`.
+        cwd: Option<PathBuf>,
+        /// How many bytes of each output stream are kept.
+        output_limit: usize,
+    },
+    /// A POST request with the arguments as its JSON body.
+    Http {
+        /// Where to.
+        url: ServiceUrl,
+        /// Further headers.
+        headers: BTreeMap<String, Secret>,
+        /// Signs each request with an HMAC, if given.
+        secret: Option<Secret>,
+    },
+    /// A handler of this very program.
+    Native,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            namespace: Namespace::default(),
+            data: PathBuf::from(".upbeat"),
+            broker: BrokerConfig::default(),
+            ledger: LedgerConfig::default(),
+            worker: WorkerConfig::default(),
+            beat: BeatConfig::default(),
+            http: HttpConfig::default(),
+            log: LogConfig::default(),
+            retention: Retention::default(),
+            limits: Limits::default(),
+            queues: BTreeMap::new(),
+            tasks: BTreeMap::new(),
+            schedules: Vec::new(),
+        }
+    }
+}
+
+impl Default for LedgerConfig {
+    fn default() -> Self {
+        Self { url: LedgerUrl::default(), lease: LEASE }
+    }
+}
+
+impl Default for WorkerConfig {
+    fn default() -> Self {
+        Self {
+            name: None,
+            queues: vec![(QueueName::default_queue(), 1)],
+            concurrency: 64,
+            grace: Duration::from_secs(25),
+            timeout: Duration::from_secs(3600),
+            retry: RetryPolicy::default(),
+        }
+    }
+}
+
+impl Default for BeatConfig {
+    fn default() -> Self {
+        Self { max_crashes: 3 }
+    }
+}
+
+impl Default for LogConfig {
+    fn default() -> Self {
+        Self { level: "info".into(), format: LogFormat::Auto }
+    }
+}
+
+impl LogFormat {
+    /// As in the file.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Human => "human",
+            Self::Json => "json",
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! Where configuration comes from: flags, environment, file. Nothing else reads any of them.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::name::TaskName;
+
+/// The places that a configuration is read from; earlier ones win: flags, environment, file.
+pub struct Sources<'a> {
+    /// What the command line says.
+    pub flags: Overrides,
+    /// Looks up an environment variable.
+    pub env: &'a dyn Fn(&str) -> Option<String>,
+    /// Reads a file: the configuration, and those that `*_file` keys name.
+    pub read: &'a dyn Fn(&Path) -> io::Result<String>,
+    /// Tasks that are handlers of this very program: they need no executor, and schedules may name them.
+    pub known_names: &'a [TaskName],
+}
+
+/// What the command line says; each names its flag.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Overrides {
+    /// `--config`: the file. Without it `UPBEAT_CONFIG`, or else `upbeat.toml` in the working directory if there is one.
+    pub config: Option<PathBuf>,
+    /// `--data`.
+    pub data: Option<PathBuf>,
+    /// `--broker`: a URL.
+    pub broker: Option<String>,
+    /// `--ledger`: a URL.
+    pub ledger: Option<String>,
+    /// `--namespace`.
+    pub namespace: Option<String>,
+    /// `--queues`: such as `critical=6,default=3,low`.
+    pub queues: Option<String>,
+    /// `--concurrency`.
+    pub concurrency: Option<u32>,
+    /// `--worker-name`.
+    pub worker_name: Option<String>,
+    /// `--grace`: a duration.
+    pub grace: Option<String>,
+    /// `--listen`: an address and a port.
+    pub listen: Option<String>,
+    /// `--log`: a level, or a list of `target=level`.
+    pub log: Option<String>,
+    /// `--log-format`.
+    pub log_format: Option<String>,
+}
+
+impl Sources<'static> {
+    /// This process's environment and files, and these flags.
+    pub fn process(flags: Overrides) -> Self {
+        Self {
+            flags,
+            env: &|name| std::env::var(name).ok(),
+            read: &|path| std::fs::read_to_string(path),
+            known_names: &[],
+        }
+    }
+}
+
+impl Overrides {
+    /// By flag, as texts; all but the file.
+    pub(super) fn texts(&self) -> BTreeMap<&'static str, String> {
+        let flags = [
+            ("--data", self.data.as_ref().map(|data| data.display().to_string())),
+            ("--broker", self.broker.clone()),
+            ("--ledger", self.ledger.clone()),
+            ("--namespace", self.namespace.clone()),
+            ("--queues", self.queues.clone()),
+            ("--concurrency", self.concurrency.map(|concurrency| concurrency.to_string())),
+            ("--worker-name", self.worker_name.clone()),
+            ("--grace", self.grace.clone()),
+            ("--listen", self.listen.clone()),
+            ("--log", self.log.clone()),
+            ("--log-format", self.log_format.clone()),
+        ];
+        flags.into_iter().filter_map(|(flag, text)| Some((flag, text?))).collect()
+    }
+}
+
+impl fmt::Debug for Overrides {
+    /// Which flags are given; a URL among them may hold a password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.config.as_ref().map(|_| "--config")).entries(self.texts().keys()).finish()
+    }
+}
+
+impl fmt::Debug for Sources<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sources")
+            .field("flags", &self.flags)
+            .field("known_names", &self.known_names)
+            .finish_non_exhaustive()
+    }
+}

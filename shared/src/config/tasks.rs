@@ -1,0 +1,195 @@
+//! `[tasks.NAME]`: what runs a task, where it waits, how long it may take.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use super::keys;
+use super::secret::Secret;
+use super::section::Section;
+use super::settings::{ExecutorConfig, TaskConfig, WorkerConfig};
+use super::show::{Bytes, bare_or_quoted};
+use super::tables::{MAX_TIMEOUT, MIN_TIMEOUT, misnamed, queue, retry, url_fault};
+use super::tree::Value;
+use super::url::ServiceUrl;
+use super::value::{At, Fault, Found, Spot};
+use crate::name::{QueueName, TaskName};
+
+/// How much of a program's output is kept, if nothing else is said.
+const OUTPUT_LIMIT: usize = 64 * 1024;
+const MAX_OUTPUT_LIMIT: u64 = 16 << 20;
+const COMMAND_KEYS: [&str; 3] = ["env", "cwd", "output_limit"];
+const HTTP_KEYS: [&str; 3] = ["headers", "secret", "secret_file"];
+
+/// The tasks of the file.
+#[derive(Debug, Default)]
+pub(super) struct Tasks {
+    /// Those without a mistake.
+    pub(super) configs: BTreeMap<TaskName, TaskConfig>,
+    /// Every name that is mentioned or built in: a schedule of a task with a mistake is no second mistake.
+    pub(super) names: BTreeSet<TaskName>,
+    /// The queues that tasks and schedules send to, and where that is said.
+    pub(super) queues: Vec<(QueueName, Option<At>)>,
+}
+
+/// Reads every `[tasks.NAME]`.
+pub(super) fn read(top: &mut Section<'_, '_>, worker: &WorkerConfig) -> Tasks {
+    let native = top.cx.known_names();
+    let mut tasks = Tasks { names: native.iter().cloned().collect(), ..Tasks::default() };
+    for field in top.named("tasks") {
+        let name = match TaskName::new(&field.name) {
+            Ok(name) => name,
+            Err(error) => {
+                top.cx.fault(Some(At::Text(field.at)), misnamed(&error));
+                continue;
+            }
+        };
+        tasks.names.insert(name.clone());
+        let line = top.cx.line(field.at.start);
+        let table = format!("tasks.{}", bare_or_quoted(name.as_str()));
+        let mut section = Section::new(top.cx, &keys::TASK, table, Some(field.node));
+        let executor = executor(&mut section, &name, native.contains(&name));
+        let queue = section.get("queue", QueueName::default_queue(), queue);
+        tasks.queues.push((queue.clone(), section.place("queue")));
+        let mut section = section.inherits("worker");
+        let timeout =
+            section.get("timeout", worker.timeout, |found| found.duration(MIN_TIMEOUT..=MAX_TIMEOUT));
+        let retry = retry(section.child("retry", &keys::RETRY).inherits("worker"), worker.retry);
+        section.finish();
+        if let Some(executor) = executor {
+            tasks.configs.insert(name, TaskConfig { queue, timeout, retry, executor, line });
+        }
+    }
+    tasks
+}
+
+fn executor(section: &mut Section<'_, '_>, name: &TaskName, native: bool) -> Option<ExecutorConfig> {
+    let (command_key, http_key) = (section.has("command"), section.has("http"));
+    if native {
+        let handler = format!("`{name}` is a handler of this program");
+        for key in ["command", "http"].into_iter().chain(COMMAND_KEYS).chain(HTTP_KEYS) {
+            section.refuse(key, &handler, "remove this key; `queue`, `timeout` and `retry` may stay");
+        }
+        return Some(ExecutorConfig::Native);
+    }
+    match (command_key, http_key) {
+        (true, false) => command(section),
+        (false, true) => http(section),
+        (true, true) => {
+            let message = format!("the task `{name}` has two executors");
+            section.refuse("http", &message, "keep `command` or `http`; one task is run by one thing");
+            section.forget(&[&["command"], &COMMAND_KEYS, &HTTP_KEYS]);
+            None
+        }
+        (false, false) => {
+            if !section.has_stray_table() {
+                let help = "set `command = [\"program\", \"argument\"]` or `http = \"http://…\"`";
+                section.fault("", Fault::new(format!("the task `{name}` has no executor")).help(help));
+            }
+            section.forget(&[&COMMAND_KEYS, &HTTP_KEYS]);
+            None
+        }
+    }
+}
+
+fn command(section: &mut Section<'_, '_>) -> Option<ExecutorConfig> {
+    for key in HTTP_KEYS {
+        section.refuse(key, &format!("a command has no `{key}`"), "this key belongs to tasks with `http`");
+    }
+    let argv = section.find("command", argv);
+    let env = section.find("env", |found| table_of_secrets(found, variable)).unwrap_or_default();
+    let cwd = section.find("cwd", |found| found.filled().map(PathBuf::from));
+    let cwd = cwd.map(|cwd| section.cx.resolve(&cwd.to_string_lossy()));
+    let limit =
+        section.get("output_limit", Bytes(OUTPUT_LIMIT), |found| found.size(0..=MAX_OUTPUT_LIMIT).map(Bytes));
+    let mut argv = argv?.into_iter();
+    let program = argv.next()?;
+    Some(ExecutorConfig::Command { program, args: argv.collect(), env, cwd, output_limit: limit.0 })
+}
+
+fn argv(found: &Found) -> Result<Vec<String>, Fault> {
+    if let Value::Text(_) = found.value {
+        let help = "a command is started without a shell: write [\"program\", \"argument\"], or [\"sh\", \"-c\", \"…\"]";
+        return Err(Fault::new("this should be a list of texts, and is a text").help(help));
+    }
+    let argv = found.texts()?;
+    match argv.first() {
+        None => Err(Fault::new("this command is empty").help("write [\"program\", \"argument\"]")),
+        Some(program) if program.is_empty() => Err(Fault::new("this command names no program")),
+        Some(_) if argv.iter().any(|arg| arg.contains('\0')) => Err(Fault::new("no argument can hold a NUL")),
+        Some(_) => Ok(argv),
+    }
+}
+
+fn http(section: &mut Section<'_, '_>) -> Option<ExecutorConfig> {
+    for key in COMMAND_KEYS {
+        section.refuse(key, &format!("a request has no `{key}`"), "this key belongs to tasks with `command`");
+    }
+    if !section.is_table("http") {
+        return target(section, "http");
+    }
+    for key in HTTP_KEYS {
+        section.refuse(
+            key,
+            &format!("`{key}` stands beside the table `http`"),
+            "write it inside of the table",
+        );
+    }
+    let mut table = section.child("http", &keys::TARGET);
+    let executor = target(&mut table, "url");
+    if executor.is_none() && !table.took("url") {
+        table.fault("url", Fault::new("this request has no `url`").help("set `url = \"http://…\"`"));
+    }
+    table.finish();
+    executor
+}
+
+fn target(section: &mut Section<'_, '_>, url: &'static str) -> Option<ExecutorConfig> {
+    let url =
+        section.find(url, |found| ServiceUrl::parse(found.text()?, &["http", "https"]).map_err(url_fault));
+    let headers = section.find("headers", |found| table_of_secrets(found, header)).unwrap_or_default();
+    let secret = section.find("secret", |found| found.filled().map(Secret::new));
+    Some(ExecutorConfig::Http { url: url?, headers, secret })
+}
+
+/// A table of texts that are not shown.
+fn table_of_secrets(
+    found: &Found,
+    check: impl Fn(&str, &str) -> Result<(), Fault>,
+) -> Result<BTreeMap<String, Secret>, Fault> {
+    let Value::Table(fields) = &found.value else {
+        return Err(found.unlike("a table of texts").help("write { NAME = \"text\" }"));
+    };
+    let mut secrets = BTreeMap::new();
+    for field in fields {
+        let value = found.inside(&field.node);
+        let text = value.text().map_err(|fault| value.placed(fault))?;
+        check(&field.name, text).map_err(|fault| Found::within(field.at.clone(), fault))?;
+        secrets.insert(field.name.clone(), Secret::new(text));
+    }
+    Ok(secrets)
+}
+
+fn variable(name: &str, value: &str) -> Result<(), Fault> {
+    if name.is_empty() || name.contains(['=', '\0']) || value.contains('\0') {
+        return Err(
+            Fault::new("this is no environment variable").help("names hold no `=`, and nothing holds a NUL")
+        );
+    }
+    if name.starts_with("UPBEAT_") {
+        return Err(Fault::new("names that begin with `UPBEAT_` are reserved")
+            .help("the worker sets them for each run"));
+    }
+    Ok(())
+}
+
+fn header(name: &str, value: &str) -> Result<(), Fault> {
+    // The characters of a token in RFC 9110.
+    let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
+    if name.is_empty() || !name.bytes().all(token) {
+        return Err(Fault::new("this is no name of a header").help("names hold letters, digits and `-`"));
+    }
+    if value.chars().any(|c| c.is_control() && c != '\t') {
+        return Err(Fault::new("the value of this header holds a control character").at(Spot::Whole));
+    }
+    Ok(())
+}

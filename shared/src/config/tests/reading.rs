@@ -1,0 +1,175 @@
+//! What a file means.
+
+use std::time::Duration;
+
+use super::*;
+use crate::client::Record;
+use crate::config::{ExecutorConfig, TaskConfig};
+use crate::name::QueueName;
+use crate::occurrence::ScheduleDefinition;
+use crate::retry::{Backoff, RetryPolicy};
+use upbeat_schedule::{CatchUp, Gap};
+
+fn task(world: &World, name: &str) -> TaskConfig {
+    world.config().tasks.remove(&TaskName::new(name).unwrap()).unwrap()
+}
+
+fn schedule(more: &str) -> ScheduleDefinition {
+    let text =
+        format!("[tasks.t]\ncommand = ['x']\nqueue = 'slow'\n[[schedule]]\nid = 'i'\ntask = 't'\n{more}");
+    World::with(&text).config().schedules.remove(0).definition
+}
+
+fn queues(world: &World) -> Vec<(String, u32)> {
+    world.config().worker.queues.iter().map(|(queue, weight)| (queue.to_string(), *weight)).collect()
+}
+
+fn named(queues: &[(&str, u32)]) -> Vec<(String, u32)> {
+    queues.iter().map(|(queue, weight)| ((*queue).to_owned(), *weight)).collect()
+}
+
+#[test]
+fn nothing_at_all_is_the_default() {
+    assert_eq!(World::default().config(), Config::default());
+    assert_eq!(World::with("").config(), Config::default());
+}
+
+#[test]
+fn a_command_is_an_argv() {
+    let text = "[tasks.x]\ncommand = ['sh', '-c', 'exit 1']\nenv = { A = 'b' }\ncwd = 'sub'\noutput_limit = '1KiB'\ntimeout = '30s'\n";
+    let world = World::default().file("/etc/upbeat.toml", text).env("UPBEAT_CONFIG", "/etc/upbeat.toml");
+    let task = task(&world, "x");
+    assert_eq!((task.line, task.timeout), (1, Duration::from_secs(30)));
+    let ExecutorConfig::Command { program, args, env, cwd, output_limit } = task.executor else {
+        panic!("no command")
+    };
+    assert_eq!((program.as_str(), args), ("sh", vec!["-c".to_owned(), "exit 1".into()]));
+    assert_eq!(env["A"].expose(), "b");
+    assert_eq!((cwd, output_limit), (Some("/etc/sub".into()), 1024));
+}
+
+#[test]
+fn a_request_is_a_url_or_a_table() {
+    let text = "[tasks.a]\nhttp = 'http://h/a'\nsecret = 's'\nheaders = { A = 'b' }\n\
+                [tasks.b]\nhttp = { url = 'http://h/a', secret = 's', headers = { A = 'b' } }\n";
+    let world = World::with(text);
+    assert_eq!(task(&world, "a").executor, task(&world, "b").executor);
+}
+
+#[test]
+fn a_task_inherits_what_it_does_not_say_from_the_worker() {
+    let text = "[worker]\ntimeout = '2m'\nretry = { max_attempts = 4, backoff = 'linear' }\n\
+                [tasks.a]\ncommand = ['x']\n[tasks.b]\ncommand = ['x']\nretry = { max_attempts = 2 }\n";
+    let world = World::with(text);
+    let inherited = RetryPolicy { max_attempts: 4, backoff: Backoff::Linear, ..RetryPolicy::default() };
+    assert_eq!(task(&world, "a").timeout, Duration::from_secs(120));
+    assert_eq!(task(&world, "a").retry, inherited);
+    assert_eq!(task(&world, "b").retry, RetryPolicy { max_attempts: 2, ..inherited });
+}
+
+#[test]
+fn native_tasks_need_no_executor_and_no_description() {
+    let text = "[tasks.a]\nqueue = 'q'\n[[schedule]]\nid = 's'\ntask = 'b'\nevery = '1m'\n";
+    let world = World::with(text).native("a").native("b");
+    assert_eq!(task(&world, "a").executor, ExecutorConfig::Native);
+    assert_eq!(world.config().schedules.len(), 1);
+}
+
+#[test]
+fn a_worker_takes_from_every_queue_that_is_named_unless_it_names_its_own() {
+    let text = "[queues.a]\nweight = 5\n[tasks.t]\ncommand = ['x']\nqueue = 'b'\n\
+                [[schedule]]\nid = 's'\ntask = 't'\nevery = '1m'\nqueue = 'c'\n";
+    let world = World::with(text);
+    assert_eq!(queues(&world), named(&[("a", 5), ("b", 1), ("c", 1), ("default", 1)]));
+    let listed = World::with(&format!("[worker]\nqueues = ['b', 'a']\n{text}"));
+    assert_eq!(queues(&listed), named(&[("b", 1), ("a", 5)]));
+    let weighted = listed.env("UPBEAT_QUEUES", "z=6, a");
+    assert_eq!(queues(&weighted), named(&[("z", 6), ("a", 5)]));
+}
+
+#[test]
+fn a_queue_that_the_worker_leaves_out_is_worth_a_warning() {
+    let text = "[worker]\nqueues = { a = 2 }\n[tasks.t]\ncommand = ['x']\nqueue = 'b'\n";
+    let warnings = World::with(text).load().unwrap().warnings;
+    assert_eq!(warnings.len(), 1);
+    assert_eq!(
+        warnings[0].to_string(),
+        "warning: the worker described here takes nothing from `b`\n --> upbeat.toml:5:9\n  |\n5 | queue = 'b'\n  |         ^^^"
+    );
+}
+
+#[test]
+fn workers_that_share_a_file_are_not_warned() {
+    let world = World::with("[tasks.t]\ncommand = ['x']\n").env("UPBEAT_QUEUES", "a");
+    assert_eq!(world.load().unwrap().warnings, []);
+}
+
+#[test]
+fn queues_have_settings_of_their_own() {
+    let config = World::with("[queues.'a.b']\nrecord = 'claim'\n").config();
+    let queue = config.queues[&QueueName::new("a.b").unwrap()];
+    assert_eq!((queue.record, queue.weight), (Some(Record::Claim), None));
+}
+
+#[test]
+fn a_schedule_says_when_and_what() {
+    let definition = schedule(
+        "cron = '30 2 * * *'\ntimezone = 'Europe/Berlin'\ngap = 'skip'\nargs = { n = 1, when = 2026-01-31, deep = [true, 1.5] }\n\
+         priority = 9\ntimeout = '1m'\ntags = ['a']\nexpires_after = '1h'\ncatch_up = { mode = 'all', within = '6h' }\n\
+         grace = '0s'\npaused = true\nretry = { max_attempts = 3 }\n",
+    );
+    assert_eq!(definition.timing.gap, Some(Gap::Skip));
+    assert_eq!(definition.task.queue.as_str(), "slow");
+    assert_eq!(
+        definition.task.args,
+        serde_json::json!({ "n": 1, "when": "2026-01-31", "deep": [true, 1.5] })
+    );
+    assert_eq!(definition.task.priority, Some(9));
+    assert_eq!(definition.task.retry.map(|retry| retry.max_attempts), Some(3));
+    assert_eq!(definition.catch_up.mode, CatchUp::All);
+    assert_eq!(definition.catch_up.within.map(|within| within.as_secs()), Some(6 * 3600));
+    assert!(definition.paused && definition.grace.is_zero());
+}
+
+#[test]
+fn an_instant_may_be_written_as_toml_writes_it() {
+    assert_eq!(schedule("at = 2030-01-01T00:00:00Z\n").timing.at.as_deref(), Some("2030-01-01T00:00:00Z"));
+    assert_eq!(schedule("every = '1h'\nstarts = 2030-01-01\n").timing.starts.as_deref(), Some("2030-01-01"));
+}
+
+#[test]
+fn a_schedule_names_the_file_as_its_source() {
+    let text = "[[schedule]]\nid = 'i'\ntask = 't'\nevery = '1m'\n";
+    let world = World::default().file("/etc/u.toml", text).env("UPBEAT_CONFIG", "/etc/u.toml").native("t");
+    assert_eq!(world.config().schedules[0].source, "/etc/u.toml");
+}
+
+#[test]
+fn texts_of_the_environment_stand_for_any_kind_of_value() {
+    let text = "[worker]\nconcurrency = '${N}'\n[http]\nlisten = '127.0.0.1:1'\necho = '${ECHO:-true}'\n";
+    let config = World::with(text).env("N", "7").config();
+    assert_eq!((config.worker.concurrency, config.http.echo), (7, true));
+    assert!(World::with("[worker]\nconcurrency = '7'\n").load().is_err());
+}
+
+#[test]
+fn paths_of_the_file_are_relative_to_it_and_others_to_the_working_directory() {
+    let world = || {
+        World::default().file("/etc/u/upbeat.toml", "data = 'd'").env("UPBEAT_CONFIG", "/etc/u/upbeat.toml")
+    };
+    assert_eq!(world().config().data, Path::new("/etc/u/d"));
+    assert_eq!(world().env("UPBEAT_DATA", "d").config().data, Path::new("d"));
+}
+
+#[test]
+fn a_variable_spares_the_file_that_it_outdoes() {
+    let world = World::with("[broker]\nurl_file = 'gone'\n").env("UPBEAT_BROKER", "amqp://mq");
+    assert_eq!(world.config().broker.url.to_string(), "amqp://mq");
+}
+
+#[test]
+fn bounds_that_nobody_wrote_give_way_to_those_that_somebody_did() {
+    let config = World::with("[worker]\nretry.delay = '1h'\n[retention]\nids = '1h'\n").config();
+    assert_eq!(config.worker.retry.max_delay, Duration::from_secs(3600));
+    assert_eq!(config.retention.details, Duration::from_secs(3600));
+}

@@ -1,0 +1,255 @@
+//! Each kind of mistake in tasks and schedules, as it is shown.
+
+use super::refusals::refuses;
+
+#[test]
+fn an_unknown_key_is_refused_with_the_one_that_was_meant() {
+    refuses(
+        "\
+[[schedule]]
+id = 'n'
+task = 't'
+cron = '@daily'
+timezon = 'Europe/Berlin'
+[tasks.t]
+command = ['x']
+",
+        "\
+error: unknown key `timezon`
+ --> upbeat.toml:5:1
+  |
+5 | timezon = 'Europe/Berlin'
+  | ^^^^^^^
+  = did you mean `timezone`?
+",
+    );
+}
+
+#[test]
+fn an_unknown_zone_is_refused() {
+    refuses(
+        "\
+[tasks.t]
+command = ['x']
+[[schedule]]
+id = 'n'
+task = 't'
+cron = '@daily'
+timezone = 'Europe/Berln'
+",
+        "\
+error: `Europe/Berln` is not a time zone
+ --> upbeat.toml:7:13
+  |
+7 | timezone = 'Europe/Berln'
+  |             ^^^^^^^^^^^^
+  = did you mean `Europe/Berlin`?
+",
+    );
+}
+
+#[test]
+fn a_field_of_an_expression_is_underlined() {
+    refuses(
+        "[tasks.t]\ncommand = ['x']\n[[schedule]]\nid = 'n'\ntask = 't'\ncron = '0 25 * * *'\n",
+        "\
+error: 25 is not an hour
+ --> upbeat.toml:6:11
+  |
+6 | cron = '0 25 * * *'
+  |           ^^
+  = hours go from 0 to 23
+",
+    );
+}
+
+#[test]
+fn an_expression_that_never_fires_is_refused() {
+    refuses(
+        "[tasks.t]\ncommand = ['x']\n[[schedule]]\nid = 'n'\ntask = 't'\ncron = \"0 0 30 2 *\"\n",
+        "\
+error: this never fires: February has at most 29 days
+ --> upbeat.toml:6:13
+  |
+6 | cron = \"0 0 30 2 *\"
+  |             ^^
+  = the last day of a month is `L`
+",
+    );
+}
+
+#[test]
+fn a_schedule_needs_one_rule() {
+    refuses(
+        "[tasks.t]\ncommand = ['x']\n[[schedule]]\nid = 'n'\ntask = 't'\n",
+        "\
+error: the schedule says nothing about when it fires
+ --> upbeat.toml:3:1
+  |
+3 | [[schedule]]
+  | ^^^^^^^^^^^^
+  = set one of `cron`, `every` and `at`
+",
+    );
+}
+
+#[test]
+fn a_schedule_of_a_task_that_is_not_described_is_refused() {
+    refuses(
+        "\
+[tasks.'report.load']
+command = ['x']
+[[schedule]]
+id = 'n'
+task = 'report.laod'
+every = '1m'
+",
+        "\
+error: there is no task `report.laod`
+ --> upbeat.toml:5:8
+  |
+5 | task = 'report.laod'
+  |        ^^^^^^^^^^^^^
+  = did you mean `report.load`?
+",
+    );
+}
+
+#[test]
+fn two_schedules_with_one_id_are_refused() {
+    refuses(
+        "\
+[tasks.t]
+command = ['x']
+[[schedule]]
+id = 'n'
+task = 't'
+every = '1m'
+[[schedule]]
+id = 'n'
+task = 't'
+every = '2m'
+",
+        "\
+error: there are two schedules with this id
+ --> upbeat.toml:8:6
+  |
+8 | id = 'n'
+  |      ^^^
+  = the other one is on line 3; ids tell schedules apart
+",
+    );
+}
+
+#[test]
+fn a_task_that_is_described_twice_is_refused() {
+    refuses(
+        "[tasks.t]\ncommand = ['x']\n[tasks.t]\ncommand = ['y']\n",
+        "\
+error: the table [tasks.t] is written twice
+ --> upbeat.toml:3:8
+  |
+3 | [tasks.t]
+  |        ^
+  = join the two, or rename one
+",
+    );
+}
+
+#[test]
+fn a_task_without_an_executor_is_refused() {
+    refuses(
+        "[tasks.t]\nqueue = 'q'\n",
+        "\
+error: the task `t` has no executor
+ --> upbeat.toml:1:1
+  |
+1 | [tasks.t]
+  | ^^^^^^^^^
+  = set `command = [\"program\", \"argument\"]` or `http = \"http://…\"`
+",
+    );
+}
+
+#[test]
+fn a_task_with_two_executors_is_refused() {
+    refuses(
+        "[tasks.t]\ncommand = ['x']\nhttp = 'http://h'\n",
+        "\
+error: the task `t` has two executors
+ --> upbeat.toml:3:1
+  |
+3 | http = 'http://h'
+  | ^^^^
+  = keep `command` or `http`; one task is run by one thing
+",
+    );
+}
+
+#[test]
+fn a_command_as_a_text_is_refused() {
+    refuses(
+        "[tasks.t]\ncommand = 'echo hi'\n",
+        "\
+error: this should be a list of texts, and is a text
+ --> upbeat.toml:2:11
+  |
+2 | command = 'echo hi'
+  |           ^^^^^^^^^
+  = a command is started without a shell: write [\"program\", \"argument\"], or [\"sh\", \"-c\", \"…\"]
+",
+    );
+}
+
+#[test]
+fn a_key_of_the_other_executor_is_refused() {
+    refuses(
+        "[tasks.t]\nhttp = 'http://h'\ncwd = '/tmp'\n",
+        "\
+error: a request has no `cwd`
+ --> upbeat.toml:3:1
+  |
+3 | cwd = '/tmp'
+  | ^^^
+  = this key belongs to tasks with `command`
+",
+    );
+}
+
+#[test]
+fn a_dot_in_a_bare_task_name_is_explained() {
+    refuses(
+        "[tasks.report.load]\ncommand = ['x']\n",
+        "\
+error: a task has no table `load`
+ --> upbeat.toml:1:15
+  |
+1 | [tasks.report.load]
+  |               ^^^^
+  = a name with a dot is written in quotes: [tasks.\"report.load\"]
+",
+    );
+}
+
+#[test]
+fn an_argument_that_json_lacks_is_refused() {
+    refuses(
+        "\
+[tasks.t]
+command = ['x']
+[[schedule]]
+id = 'n'
+task = 't'
+every = '1m'
+args = { x = [1, nan] }
+",
+        "\
+error: JSON has no such number
+ --> upbeat.toml:7:18
+  |
+7 | args = { x = [1, nan] }
+  |                  ^^^
+  = arguments are sent as JSON, which has no `inf` and `nan`
+",
+    );
+}

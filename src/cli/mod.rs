@@ -1,0 +1,137 @@
+//! The command line: one file a subcommand. Branches here, works there.
+
+mod acts;
+mod args;
+mod beat;
+mod completions;
+mod config;
+mod context;
+mod data_dir;
+mod dead;
+mod doctor;
+mod examination;
+mod failure;
+mod healthcheck;
+mod init;
+mod migrate;
+mod moment;
+mod nearest;
+mod options;
+mod output;
+mod pages;
+mod payload;
+mod process;
+mod progress;
+mod publish;
+mod queues;
+mod quickstart;
+mod roles;
+mod schedule_view;
+mod schedules;
+mod signals;
+mod states;
+mod table;
+mod task_id;
+mod task_view;
+mod tasks;
+mod up;
+mod wait;
+mod words;
+mod worker;
+mod workers;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{CommandFactory, FromArgMatches};
+
+use crate::app::App;
+use args::{Cli, Command};
+use context::Context;
+use failure::{Exit, Failure};
+use output::Output;
+
+/// How long threads may take to end after everything else has.
+const LAST_WAIT: Duration = Duration::from_secs(1);
+
+/// Understands the arguments, runs what they ask for, reports how it ended.
+pub(crate) fn run(app: App, args: &[OsString]) -> ExitCode {
+    let cli = match parse(&app, args) {
+        Ok(cli) => cli,
+        Err(error) => return refuse(&error, args),
+    };
+    let output = Output::new(cli.global.json, cli.global.quiet > 0);
+    let context = Context::new(app, cli.global, output.clone());
+    let ended = runtime().and_then(|runtime| {
+        let ended = runtime.block_on(dispatch(&context, cli.command));
+        // A handler that never comes back must not keep the process: its task runs again elsewhere.
+        runtime.shutdown_timeout(LAST_WAIT);
+        ended
+    });
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            output.failure(&failure);
+            failure.exit.into()
+        }
+    }
+}
+
+async fn dispatch(context: &Context, command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Up(command) => command.run(context).await,
+        Command::Beat(command) => command.run(context).await,
+        Command::Worker(command) => command.run(context).await,
+        Command::Publish(command) => command.run(context).await,
+        Command::Tasks(command) => command.run(context).await,
+        Command::Dead(command) => command.run(context).await,
+        Command::Schedules(command) => command.run(context).await,
+        Command::Queues(command) => command.run(context).await,
+        Command::Workers(command) => command.run(context).await,
+        Command::Config(command) => command.run(context),
+        Command::Migrate(command) => command.run(context).await,
+        Command::Doctor(command) => command.run(context).await,
+        Command::Healthcheck(command) => command.run(context).await,
+        Command::Init(command) => command.run(context),
+        Command::Completions(command) => command.run(context),
+    }
+}
+
+/// The command under the name that the user's binary has.
+fn command(app: &App) -> clap::Command {
+    let mut command = Cli::command();
+    if let Some(name) = app.name() {
+        command = command.name(name.to_owned()).bin_name(name.to_owned());
+    }
+    command
+}
+
+fn parse(app: &App, args: &[OsString]) -> Result<Cli, clap::Error> {
+    let mut matches = command(app).try_get_matches_from(args)?;
+    Cli::from_arg_matches_mut(&mut matches)
+}
+
+/// What clap has to say: help and version are answers, everything else is a mistake.
+fn refuse(error: &clap::Error, args: &[OsString]) -> ExitCode {
+    let json = args.iter().any(|arg| arg == "--json");
+    if json && error.use_stderr() {
+        let text = error.render().to_string();
+        let mut lines = text.trim().lines();
+        let first = lines.next().unwrap_or_default();
+        let rest: Vec<&str> = lines.map(str::trim).filter(|line| !line.is_empty()).collect();
+        let failure = Failure::usage(first.trim_start_matches("error: ")).advice(rest.join("; "));
+        Output::new(true, false).failure(&failure);
+        return Exit::Usage.into();
+    }
+    // Nothing is left to do if the terminal is gone.
+    let _ = error.print();
+    if error.use_stderr() { Exit::Usage.into() } else { ExitCode::SUCCESS }
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::failed(format!("cannot start the runtime's threads: {error}")))
+}

@@ -1,0 +1,204 @@
+//! `upbeat publish`: hands a task over, and waits for it if asked to.
+
+use std::time::Duration;
+
+use clap::{ArgGroup, Args};
+use jiff::Timestamp;
+use upbeat_shared::client::{NewTask, Published};
+use upbeat_shared::id::TaskId;
+use upbeat_shared::ledger::Due;
+use upbeat_shared::message::{Payload, Priority};
+use upbeat_shared::name::{QueueName, TaskName};
+use upbeat_shared::task::TaskState;
+
+use super::context::{Access, Context, Session};
+use super::failure::Failure;
+use super::moment::{parse_duration, parse_instant};
+use super::nearest::nearest;
+use super::payload::ArgsSource;
+use super::progress::Progress;
+use super::wait;
+use super::words::counted;
+
+const EXAMPLES: &str = r#"Examples:
+  upbeat publish hello
+  upbeat publish hello --args '{"name": "world"}' --wait
+  upbeat publish billing.invoice --args @order.json --dedup-id order-17
+  generate-args | upbeat publish report.load --args -
+  upbeat publish mail.reminder --delay 5m --priority 9
+  upbeat publish mail.reminder --at 2026-05-01T09:00[Europe/Berlin]
+  upbeat publish noop --count 100000"#;
+
+/// Tasks handed over in one call; the client divides it further.
+const BATCH: usize = 500;
+
+/// The ids of more tasks than this are counted, not listed, unless --json asks for each.
+const LISTED: u64 = 1000;
+
+/// Publish a task, now or later.
+///
+/// Prints the task's id. Once it is printed, the task is kept: it will run and succeed, or be dead, cancelled or expired.
+/// With a dedup id it runs once, however often it is published.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES, group = ArgGroup::new("due").args(["delay", "at"]))]
+pub(crate) struct PublishCommand {
+    /// The task's name, which chooses what runs it
+    #[arg(value_name = "NAME", value_parser = clap::value_parser!(TaskName))]
+    name: TaskName,
+    /// The arguments: JSON, a file, or - for standard input
+    #[arg(
+        long,
+        value_name = "JSON|@FILE|-",
+        default_value = "null",
+        hide_default_value = true,
+        allow_hyphen_values = true
+    )]
+    args: ArgsSource,
+    /// The queue; the task's own from the configuration, or `default`
+    #[arg(long, value_name = "QUEUE")]
+    queue: Option<QueueName>,
+    /// Run it after this long: 90s, 5m, 1h 30m
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    delay: Option<Duration>,
+    /// Run it at this instant: RFC 3339, or a time of this machine's zone
+    #[arg(long, value_name = "TIME", value_parser = parse_instant)]
+    at: Option<Timestamp>,
+    /// Every task of this name with this id is the same task, and runs once
+    #[arg(long, value_name = "ID")]
+    dedup_id: Option<String>,
+    /// From 0 (last) to 9 (first); 4 unless told
+    #[arg(long, value_name = "0-9", value_parser = clap::value_parser!(u8).range(0..=i64::from(Priority::MAX)))]
+    priority: Option<u8>,
+    /// A label to find it by; may be given several times
+    #[arg(long = "tag", value_name = "TAG")]
+    tags: Vec<String>,
+    /// After this long it must not start any more
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    expires: Option<Duration>,
+    /// Publish it so many times
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
+    count: u64,
+    /// Wait until it has ended and print it; exit with 1 unless it succeeded
+    #[arg(long)]
+    wait: bool,
+    /// Wait no longer than this
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration, requires = "wait")]
+    timeout: Option<Duration>,
+}
+
+impl PublishCommand {
+    pub(crate) async fn run(self, context: &Context) -> Result<(), Failure> {
+        let settings = context.settings()?;
+        let args = self.args.read(settings.config().limits.body_bytes)?;
+        let session = context.session_with(settings, Access::Create).await?;
+        self.warn_if_unknown(context, &session);
+        let task = self.task(&session, args);
+        let published = self.publish(context, &session, task).await?;
+        if self.wait {
+            let ids: Vec<TaskId> = published.iter().map(|one| one.id).collect();
+            return wait::until_ended(context, &session, &ids, self.timeout).await;
+        }
+        Ok(())
+    }
+
+    fn task(&self, session: &Session, args: Payload) -> NewTask {
+        let configured = session.config().tasks.get(&self.name);
+        let queue = self.queue.clone().or_else(|| configured.map(|task| task.queue.clone()));
+        let mut task = NewTask::new(self.name.clone(), args);
+        task.queue = queue.unwrap_or_else(QueueName::default_queue);
+        task.due = self.delay.map(Due::In).or(self.at.map(Due::At));
+        task.dedup_id.clone_from(&self.dedup_id);
+        task.priority = self.priority.and_then(Priority::new).unwrap_or_default();
+        task.expires = self.expires.map(Due::In);
+        task.tags.clone_from(&self.tags);
+        task
+    }
+
+    /// A worker with handlers of its own may know a name that no configuration mentions.
+    fn warn_if_unknown(&self, context: &Context, session: &Session) {
+        let configured = &session.config().tasks;
+        let natives = || context.app.tasks().iter().map(|task| &task.name);
+        if configured.contains_key(&self.name) || natives().any(|name| *name == self.name) {
+            return;
+        }
+        let names = configured.keys().chain(natives()).map(TaskName::as_str);
+        let nearest = nearest(self.name.as_str(), names);
+        let meant = nearest.map(|name| format!(" Did you mean {name}?")).unwrap_or_default();
+        context.output.warn(format_args!(
+            "no task named {} is configured here; published all the same, since a worker elsewhere may know it.{meant}",
+            self.name
+        ));
+    }
+
+    /// Publishes all of them; answers the tasks to wait for.
+    async fn publish(
+        &self,
+        context: &Context,
+        session: &Session,
+        task: NewTask,
+    ) -> Result<Vec<Published>, Failure> {
+        let output = &context.output;
+        let listed = output.is_json() || self.count <= LISTED;
+        let silent = self.wait && output.is_json();
+        let mut progress = Progress::new(context, "published", Some(self.count));
+        let mut kept = Vec::new();
+        let mut duplicates = 0_u64;
+        while progress.done() < self.count {
+            let size = usize::try_from(self.count - progress.done()).unwrap_or(BATCH).min(BATCH);
+            let published = session.stack.client.publish_many(vec![task.clone(); size]).await;
+            let published = published.map_err(|error| after(progress.done(), error.into()))?;
+            duplicates += published.iter().filter(|one| one.duplicate_of.is_some()).count() as u64;
+            let fresh = self.fresh(&published, progress.done() == 0);
+            progress.advance(size);
+            for one in fresh.iter().filter(|_| listed && !silent) {
+                output.result(|| one.id.to_string(), || published_json(one))?;
+            }
+            if self.wait {
+                kept.extend(fresh);
+            }
+        }
+        let pace = progress.pace();
+        drop(progress);
+        self.sum_up(context, listed, duplicates, &pace)?;
+        Ok(kept)
+    }
+
+    /// With a dedup id all of them are one task, named once.
+    fn fresh(&self, published: &[Published], first: bool) -> Vec<Published> {
+        match (&self.dedup_id, first) {
+            (None, _) => published.to_vec(),
+            (Some(_), true) => published[..1].to_vec(),
+            (Some(_), false) => Vec::new(),
+        }
+    }
+
+    fn sum_up(&self, context: &Context, listed: bool, duplicates: u64, pace: &str) -> Result<(), Failure> {
+        let output = &context.output;
+        if !listed {
+            output.line(format_args!("published {} tasks named {} {pace}", self.count, self.name))?;
+        }
+        match duplicates {
+            0 => {}
+            1 if self.count == 1 => output.note("it was published before: nothing new was made"),
+            n => output.note(format_args!(
+                "{n} of {} were published before: nothing new was made of them",
+                self.count
+            )),
+        }
+        Ok(())
+    }
+}
+
+fn after(done: u64, failure: Failure) -> Failure {
+    if done == 0 {
+        return failure;
+    }
+    failure.advice(format!("{} accepted before that", counted(done, "task")))
+}
+
+fn published_json(published: &Published) -> serde_json::Value {
+    serde_json::json!({
+        "id": published.id.to_string(),
+        "duplicate_of": published.duplicate_of.map(TaskState::as_str),
+    })
+}

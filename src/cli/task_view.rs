@@ -1,0 +1,229 @@
+//! A task as a person reads it. Pure: gives text, prints nothing.
+
+use jiff::Timestamp;
+use serde_json::Value;
+use upbeat_shared::clock;
+use upbeat_shared::message::Payload;
+use upbeat_shared::task::{TaskRecord, TaskState};
+use upbeat_shared::verdict::RunError;
+
+use super::moment::{local, relative, rough};
+use super::output::Output;
+use super::table::{Cell, Details, Look};
+use super::words::counted;
+
+/// The columns of a listing.
+pub(crate) const HEADER: [&str; 7] = ["ID", "NAME", "QUEUE", "STATE", "TRIES", "WHEN", "DETAIL"];
+
+/// A row of a listing.
+pub(crate) fn cells(now: Timestamp, task: &TaskRecord) -> Vec<Cell> {
+    let message = &task.message;
+    vec![
+        Cell::plain(task.id().to_string()),
+        Cell::plain(message.name.as_str()),
+        Cell::plain(message.queue.as_str()),
+        Cell::state(task.state),
+        Cell::number(tries(task)),
+        Cell::plain(when(now, task)),
+        Cell::faint(detail(task)).cut(60),
+    ]
+}
+
+/// Runs that were counted, this one included: failures, and the success.
+fn tries(task: &TaskRecord) -> u32 {
+    let current = matches!(task.state, TaskState::Running | TaskState::Succeeded);
+    task.message.attempts + u32::from(current)
+}
+
+/// The time that matters in its state.
+fn when(now: Timestamp, task: &TaskRecord) -> String {
+    let (word, at) = match task.state {
+        TaskState::Scheduled | TaskState::Held => ("due ", task.due_at),
+        TaskState::Queued => ("queued ", task.enqueued_at),
+        TaskState::Running => ("started ", task.started_at),
+        TaskState::Succeeded | TaskState::Dead | TaskState::Cancelled | TaskState::Expired => {
+            ("", task.finished_at)
+        }
+    };
+    at.map(|at| format!("{word}{}", relative(now, at))).unwrap_or_default()
+}
+
+/// Why it is where it is: the error, the note, or what came out.
+fn detail(task: &TaskRecord) -> String {
+    let failed = task.error.as_ref().filter(|_| task.state != TaskState::Succeeded);
+    if let Some(error) = failed {
+        return one_line(&error_text(error));
+    }
+    if let Some(note) = &task.note {
+        return note.clone();
+    }
+    match &task.result {
+        Some(result) => match result.to_json() {
+            Value::String(text) => one_line(&text),
+            value => value.to_string(),
+        },
+        None => String::new(),
+    }
+}
+
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+fn error_text(error: &RunError) -> String {
+    format!("{}: {}", error.kind.as_str(), error.message)
+}
+
+/// State and why, in a few words: `scheduled, due in 3s: no worker knows it`.
+pub(crate) fn standing(now: Timestamp, task: &TaskRecord) -> String {
+    let time = when(now, task);
+    let time = if time.is_empty() { time } else { format!(", {time}") };
+    let note = task.note.as_ref().map(|note| format!(": {note}")).unwrap_or_default();
+    format!("{}{time}{note}", task.state)
+}
+
+/// Everything that is known of a task.
+pub(crate) fn details(now: Timestamp, task: &TaskRecord, output: &Output) -> String {
+    let message = &task.message;
+    let mut view =
+        Details::new(output.paint(&Cell::new(format!("{} {}", message.name, task.id()), Look::Strong)));
+    view.line("state", state_line(task, output));
+    view.maybe("note", task.note.as_deref());
+    view.line("queue", format!("{}, priority {}", message.queue, message.priority.get()));
+    view.line("attempts", attempts_line(task));
+    if let Some(planned) = &message.occurrence {
+        view.line(
+            "schedule",
+            format!("{}, planned for {}", planned.schedule_id, local(now, planned.planned_at)),
+        );
+    }
+    view.maybe("dedup id", message.dedup_id.as_deref());
+    view.maybe("tags", (!message.tags.is_empty()).then(|| message.tags.join(", ")));
+    for (label, at) in [
+        ("published", message.first_published),
+        ("due", task.due_at),
+        ("queued", task.enqueued_at),
+        ("started", task.started_at),
+        ("finished", task.finished_at),
+        ("expires", message.expires_at),
+    ] {
+        view.maybe(label, at.map(|at| local(now, at)));
+    }
+    view.maybe("ran for", run_time(now, task));
+    view.maybe("worker", task.worker.as_deref());
+    let error = if task.state == TaskState::Dead { "error" } else { "last error" };
+    view.maybe(error, task.error.as_ref().map(|error| visible(&error_text(error))));
+    view.maybe("result", task.result.as_ref().map(pretty));
+    view.line("args", pretty(&message.args));
+    view.render().trim_end().to_owned()
+}
+
+fn state_line(task: &TaskRecord, output: &Output) -> String {
+    let state = output.paint(&Cell::state(task.state));
+    if task.cancel_requested && !task.state.is_terminal() { format!("{state}, asked to stop") } else { state }
+}
+
+fn attempts_line(task: &TaskRecord) -> String {
+    let failures = match task.message.attempts {
+        0 => "no failure".to_owned(),
+        n => counted(u64::from(n), "failure"),
+    };
+    let allowed = task.message.retry.map(|retry| format!(" of {} allowed", retry.max_attempts));
+    let crashes = match task.message.crashes {
+        0 => String::new(),
+        n => format!(", {} lost while it ran", counted(u64::from(n), "worker")),
+    };
+    format!("{failures}{}{crashes}", allowed.unwrap_or_default())
+}
+
+fn run_time(now: Timestamp, task: &TaskRecord) -> Option<String> {
+    let started = task.started_at?;
+    let ended = match task.state {
+        TaskState::Running => now,
+        _ => task.finished_at.filter(|finished| *finished >= started)?,
+    };
+    Some(rough(clock::until(started, ended)))
+}
+
+/// Short values on a line, longer ones as a block; a text is shown as it reads.
+fn pretty(payload: &Payload) -> String {
+    let value = payload.to_json();
+    if let Value::String(text) = &value
+        && text.contains('\n')
+    {
+        return visible(text);
+    }
+    let line = value.to_string();
+    let text = if line.len() <= 80 { line } else { format!("{value:#}") };
+    visible(&text)
+}
+
+/// Line ends stay; other control characters must not drive the terminal.
+fn visible(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() && c != '\n' { ' ' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use upbeat_shared::id::TaskId;
+    use upbeat_shared::message::Message;
+    use upbeat_shared::name::{QueueName, TaskName};
+    use upbeat_shared::verdict::RunErrorKind;
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    fn failed_once() -> TaskRecord {
+        let id: TaskId = "0198a2f0-0000-7000-8000-000000000001".parse().unwrap();
+        let args = Payload::json(&serde_json::json!({ "customer": 7 })).unwrap();
+        let mut message =
+            Message::new(id, TaskName::new("billing.invoice").unwrap(), QueueName::default_queue(), args);
+        message.attempts = 1;
+        message.tags = vec!["night".into()];
+        TaskRecord {
+            message,
+            state: TaskState::Scheduled,
+            fence: None,
+            owner: None,
+            worker: Some("host:7".into()),
+            due_at: Some(at("2026-05-01T12:00:30Z")),
+            enqueued_at: None,
+            started_at: None,
+            finished_at: None,
+            error: Some(RunError::new(RunErrorKind::Failed, "no connection\nto the bank")),
+            result: None,
+            cancel_requested: false,
+            note: None,
+        }
+    }
+
+    #[test]
+    fn a_row_says_when_it_is_due_and_why() {
+        let now = at("2026-05-01T12:00:00Z");
+        let row: Vec<String> = cells(now, &failed_once()).iter().map(|cell| cell.paint(false)).collect();
+        assert_eq!(
+            row[1..],
+            [
+                "billing.invoice",
+                "default",
+                "scheduled",
+                "1",
+                "due in 30s",
+                "failed: no connection to the bank"
+            ]
+        );
+    }
+
+    #[test]
+    fn details_leave_out_what_is_unknown() {
+        let now = at("2026-05-01T12:00:00Z");
+        let text = details(now, &failed_once(), &Output::new(true, false));
+        assert!(text.starts_with("billing.invoice 0198a2f0-0000-7000-8000-000000000001\n"), "{text}");
+        assert!(text.contains("  attempts    1 failure\n"), "{text}");
+        assert!(text.contains("  last error  failed: no connection\n              to the bank\n"), "{text}");
+        assert!(text.ends_with("  args        {\"customer\":7}"), "{text}");
+        assert!(!text.contains("finished"), "{text}");
+    }
+}

@@ -1,0 +1,163 @@
+//! Tasks as the configuration describes them, as a worker takes them.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use upbeat_shared::config::{Config, ExecutorConfig, Secret, ServiceUrl, TaskConfig};
+use upbeat_shared::name::TaskName;
+use upbeat_worker::{Executor, Registry, TaskDefinition};
+
+/// Why a worker cannot be given its tasks.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RegistryError {
+    /// Two tasks of one name.
+    #[error("there are two tasks named {0}: one of them must get another name")]
+    Duplicate(TaskName),
+    /// This program has no handler for it.
+    #[error("the task {0} is to be run by a handler of this program, which has none of that name")]
+    NoHandler(TaskName),
+    /// It cannot be run as it is described, or this build cannot run it.
+    #[error("the task {name}: {reason}")]
+    Executor {
+        /// Which.
+        name: TaskName,
+        /// What is wrong.
+        reason: String,
+    },
+}
+
+/// The configuration's tasks and the program's own. What the configuration says of a program's own task wins.
+pub fn registry(config: &Config, natives: &[TaskDefinition]) -> Result<Registry, RegistryError> {
+    let mut handlers = BTreeMap::new();
+    for task in natives {
+        if handlers.insert(task.name.clone(), task.clone()).is_some() {
+            return Err(RegistryError::Duplicate(task.name.clone()));
+        }
+    }
+    let mut registry = Registry::new();
+    for (name, task) in &config.tasks {
+        let definition = match (&task.executor, handlers.remove(name)) {
+            (ExecutorConfig::Native, Some(native)) => settings(native, task),
+            (ExecutorConfig::Native, None) => return Err(RegistryError::NoHandler(name.clone())),
+            (_, Some(_)) => return Err(RegistryError::Duplicate(name.clone())),
+            (_, None) => settings(described(name, task)?, task),
+        };
+        add(&mut registry, definition)?;
+    }
+    for native in handlers.into_values() {
+        add(&mut registry, native)?;
+    }
+    Ok(registry)
+}
+
+fn add(registry: &mut Registry, task: TaskDefinition) -> Result<(), RegistryError> {
+    registry.add(task).map(|_| ()).map_err(|error| RegistryError::Duplicate(error.0))
+}
+
+fn settings(definition: TaskDefinition, task: &TaskConfig) -> TaskDefinition {
+    definition.queue(task.queue.clone()).timeout(task.timeout).retry(task.retry)
+}
+
+fn described(name: &TaskName, task: &TaskConfig) -> Result<TaskDefinition, RegistryError> {
+    let executor = match &task.executor {
+        ExecutorConfig::Command { program, args, env, cwd, output_limit } => {
+            command(program, args, env, cwd.as_ref(), *output_limit)
+        }
+        ExecutorConfig::Http { url, headers, secret } => http(url, headers, secret.as_ref(), task.timeout),
+        ExecutorConfig::Native => return Err(RegistryError::NoHandler(name.clone())),
+    };
+    let executor = executor.map_err(|reason| RegistryError::Executor { name: name.clone(), reason })?;
+    Ok(TaskDefinition::new(name.clone(), executor))
+}
+
+#[cfg(feature = "executor-command")]
+#[allow(clippy::unnecessary_wraps, reason = "a build without this executor refuses")]
+fn command(
+    program: &str,
+    args: &[String],
+    env: &BTreeMap<String, Secret>,
+    cwd: Option<&PathBuf>,
+    output_limit: usize,
+) -> Result<Arc<dyn Executor>, String> {
+    let mut command = upbeat_worker::executor::command::CommandTask::new(program);
+    command.args = args.to_vec();
+    command.env = env.iter().map(|(name, value)| (name.clone(), value.expose().to_owned())).collect();
+    command.cwd = cwd.cloned();
+    command.output_limit = output_limit;
+    Ok(Arc::new(command))
+}
+
+#[cfg(not(feature = "executor-command"))]
+fn command(
+    _program: &str,
+    _args: &[String],
+    _env: &BTreeMap<String, Secret>,
+    _cwd: Option<&PathBuf>,
+    _output_limit: usize,
+) -> Result<Arc<dyn Executor>, String> {
+    Err("this build runs no commands (feature executor-command)".to_owned())
+}
+
+#[cfg(feature = "executor-http")]
+fn http(
+    url: &ServiceUrl,
+    headers: &BTreeMap<String, Secret>,
+    secret: Option<&Secret>,
+    timeout: Duration,
+) -> Result<Arc<dyn Executor>, String> {
+    let text = |error: upbeat_worker::executor::http::HttpTaskError| error.to_string();
+    let mut http = upbeat_worker::executor::http::HttpTask::new(url.expose(), timeout).map_err(text)?;
+    for (name, value) in headers {
+        http = http.header(name, value.expose()).map_err(text)?;
+    }
+    if let Some(secret) = secret {
+        http = http.secret(secret.expose());
+    }
+    Ok(Arc::new(http))
+}
+
+#[cfg(not(feature = "executor-http"))]
+fn http(
+    _url: &ServiceUrl,
+    _headers: &BTreeMap<String, Secret>,
+    _secret: Option<&Secret>,
+    _timeout: Duration,
+) -> Result<Arc<dyn Executor>, String> {
+    Err("this build sends no requests (feature executor-http)".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::native;
+
+    fn config(text: &str, natives: &[TaskDefinition]) -> Config {
+        use upbeat_shared::config::{Overrides, Sources, load};
+        let names: Vec<TaskName> = natives.iter().map(|task| task.name.clone()).collect();
+        let flags = Overrides { config: Some("test.toml".into()), ..Overrides::default() };
+        let sources = Sources { flags, env: &|_| None, read: &|_| Ok(text.to_owned()), known_names: &names };
+        load(sources).unwrap().config
+    }
+
+    fn hello() -> TaskDefinition {
+        native("hello", |(): (), _| async { Ok(()) })
+    }
+
+    #[test]
+    fn a_file_and_the_program_bring_tasks_together() {
+        let config = config("[tasks.report]\ncommand = [\"true\"]\n", &[hello()]);
+        let names = registry(&config, &[hello()]).unwrap().names();
+        assert_eq!(names.iter().map(TaskName::as_str).collect::<Vec<_>>(), ["hello", "report"]);
+    }
+
+    #[test]
+    fn two_tasks_of_one_name_are_refused() {
+        let error = registry(&Config::default(), &[hello(), hello()]).unwrap_err();
+        assert!(matches!(error, RegistryError::Duplicate(name) if name.as_str() == "hello"));
+        let config = config("[tasks.hello]\ncommand = [\"true\"]\n", &[]);
+        assert!(matches!(registry(&config, &[hello()]), Err(RegistryError::Duplicate(_))));
+    }
+}

@@ -1,0 +1,19 @@
+//! Running the program: members in this process, processes of their own, and waiting for what they do.
+
+mod cluster;
+mod endpoint;
+mod eventually;
+mod journal;
+mod process;
+mod queue;
+mod runs;
+mod world;
+
+pub use cluster::{Cluster, Connections, LEASE, Member};
+pub use endpoint::Endpoint;
+pub use eventually::{eventually, eventually_some};
+pub use journal::Journal;
+pub use process::Process;
+pub use queue::Queue;
+pub use runs::{Run, Runs};
+pub use world::{Said, World, count, tasks};

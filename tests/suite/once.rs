@@ -1,0 +1,199 @@
+//! One task runs once, however often it is published, planned, delivered or claimed.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags};
+use upbeat_shared::ledger::TaskFilter;
+use upbeat_shared::member::MemberRecord;
+use upbeat_shared::task::TaskState;
+use upbeat_tests::harness::{Endpoint, count, eventually, tasks};
+
+use super::scene::{EVERY_SECOND, PATIENCE, Scene};
+
+#[tokio::test]
+async fn the_same_dedup_id_published_1000_times_by_8_processes_runs_once() {
+    let scene = Scene::new();
+    let (beat, worker) = (scene.beat(), scene.worker());
+    let publish = ["publish", "note", "--dedup-id", "order-17", "--count", "125"];
+
+    let said = scene.world.run_all(&[publish.as_slice(); 8]).await;
+
+    let ids: Vec<_> = said.into_iter().map(|said| said.ok().id()).collect();
+    assert!(ids.iter().all(|id| *id == ids[0]), "{ids:?}");
+    let store = scene.world.store().await;
+    scene.succeeded(&store, ids[0]).await;
+    // Once more, now that it has ended.
+    let again = scene.world.run(&publish).await.ok();
+    assert_eq!(again.id(), ids[0]);
+    let after = scene.world.publish(&["note"]).await;
+    scene.succeeded(&store, after).await;
+    worker.stop().await;
+    beat.stop().await;
+    assert_eq!(tasks(&store, TaskFilter::default()).await.len(), 2);
+    assert_eq!(scene.journal.by_task("note").into_values().collect::<Vec<_>>(), [1, 1]);
+}
+
+#[tokio::test]
+async fn the_same_occurrence_planned_by_two_beats_runs_once() {
+    let scene = Scene::with(EVERY_SECOND);
+    let (one, other) = (scene.beat(), scene.beat());
+    let workers = [scene.worker(), scene.worker()];
+
+    eventually("the schedule fires", PATIENCE, async || scene.instants().len() >= 3).await;
+    // The other beat takes over its share; whatever both have planned meanwhile is the same.
+    one.stop().await;
+    let so_far = scene.instants().len();
+    eventually("it fires on", PATIENCE, async || scene.instants().len() >= so_far + 3).await;
+
+    other.stop().await;
+    for worker in workers {
+        worker.stop().await;
+    }
+    scene.everything_ran_once();
+}
+
+#[tokio::test]
+async fn a_worker_frozen_past_its_lease_cannot_settle_and_the_task_counts_once() {
+    let scene = Scene::new();
+    let beat = scene.beat();
+    let frozen = scene.worker();
+    let id = scene.world.publish(&["hold"]).await;
+    let first = scene.held(id, 1).await;
+
+    frozen.freeze();
+    let other = scene.worker();
+    let second = scene.held(id, 2).await;
+    let store = scene.world.store().await;
+    let [running] = tasks(&store, TaskFilter::default()).await.try_into().expect("there is one task");
+    // Its program ends well while it is frozen: it wakes with a success in its hands.
+    scene.let_go(&first);
+    scene.journal.wait("end", id, 1, PATIENCE).await;
+    frozen.thaw();
+
+    // It comes back as somebody new, while the other still runs the task.
+    eventually("the frozen worker is back", PATIENCE, async || {
+        let members = store.inspect.members().await.expect("the store lists");
+        let of_it = |member: &&MemberRecord| member.info.name.ends_with(&format!(":{}", frozen.id()));
+        members.iter().filter(of_it).any(|member| !member.retired)
+    })
+    .await;
+    let [still] = tasks(&store, TaskFilter::default()).await.try_into().expect("there is one task");
+    assert_eq!(still, running, "the late verdict changed nothing");
+    scene.let_go(&second);
+    let record = scene.succeeded(&store, id).await;
+    assert_eq!((record.message.crashes, record.message.attempts), (1, 0));
+    assert_eq!((record.owner, record.fence), (running.owner, running.fence));
+
+    // And it works again.
+    other.stop().await;
+    let after = scene.world.publish(&["note"]).await;
+    scene.succeeded(&store, after).await;
+    frozen.stop().await;
+    beat.stop().await;
+    assert_eq!(scene.succeeded(&store, id).await, record);
+    assert_eq!(count(&store, TaskState::Succeeded).await, 2);
+    assert_eq!(scene.journal.count(&["begin"]), 2);
+}
+
+/// The deliveries that each process holds, as the broker's file has them.
+fn held(file: &Connection) -> Vec<usize> {
+    let sql = "SELECT count(*) FROM message WHERE session IS NOT NULL GROUP BY session";
+    let mut select = file.prepare(sql).expect("the broker's tables are known");
+    let counts = select.query_map([], |row| row.get::<_, i64>(0)).expect("it can be read");
+    counts.map(|count| usize::try_from(count.expect("a number")).expect("a count")).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn four_workers_share_20_000_tasks_and_each_runs_once() {
+    const TASKS: usize = 20_000;
+    const SLOTS: usize = 50;
+    // For tasks as short as these, a consumer takes up to four times its slots; and while it is replaced by one of another
+    // size, the last deliveries of the old one are still on their way.
+    const BOUND: usize = SLOTS * 4 * 2;
+    let endpoint = Endpoint::serve().await;
+    let address = endpoint.address();
+    let scene = Scene::new();
+    let beat = scene.beat();
+    let mut workers = Vec::new();
+    for number in 1..=4 {
+        let configuration = format!(
+            "data = \"@/data\"\nworker = {{ concurrency = {SLOTS} }}\n\
+             [tasks.count]\nhttp = \"{address}\"\nheaders = {{ x-worker = \"{number}\" }}\n"
+        );
+        let name = format!("worker-{number}.toml");
+        scene.world.configure(&name, &configuration);
+        let args = ["worker", "--config", &name];
+        workers.push(scene.world.start(&args));
+    }
+    let said = scene.world.run(&["publish", "count", "--count", &TASKS.to_string(), "--quiet"]).await;
+    said.ok();
+
+    let file = Connection::open_with_flags(scene.world.store_path(), OpenFlags::SQLITE_OPEN_READ_ONLY);
+    let file = file.expect("the store's file is there");
+    let mut most = Vec::new();
+    eventually("every task has run", Duration::from_secs(180), async || {
+        most.push(held(&file).into_iter().max().unwrap_or(0));
+        endpoint.tasks() == TASKS
+    })
+    .await;
+
+    let store = scene.world.store().await;
+    eventually("every run is settled", PATIENCE, async || {
+        count(&store, TaskState::Succeeded).await == TASKS as u64
+    })
+    .await;
+    for worker in workers {
+        worker.stop().await;
+    }
+    beat.stop().await;
+    let runs = endpoint.runs();
+    let twice: Vec<_> = runs.iter().filter(|(_, workers)| workers.len() != 1).collect();
+    assert!(twice.is_empty(), "{twice:?}");
+    let mut shares: HashMap<&str, usize> = HashMap::new();
+    for worker in runs.values().flatten() {
+        *shares.entry(worker).or_default() += 1;
+    }
+    assert!(shares.len() == 4 && shares.values().all(|share| *share > TASKS / 50), "{shares:?}");
+    let most = most.into_iter().max().expect("it was looked at");
+    assert!(most > 0 && most <= BOUND, "a process held {most} deliveries, and may hold {BOUND}");
+    assert_eq!(count(&store, TaskState::Succeeded).await, TASKS as u64);
+}
+
+/// Tasks that run until the file `go` is there, or the world is gone; each worker has three slots.
+const WAITING: &str = r#"
+[tasks.wait]
+command = ["sh", "-c", '''
+echo "wait $UPBEAT_TASK_ID" >> @/journal
+while [ -d @ ] && [ ! -e @/go ]; do sleep 0.05; done
+''']
+"#;
+
+#[tokio::test]
+async fn workers_that_are_busy_hold_no_more_than_they_have_slots_for() {
+    const SLOTS: usize = 3;
+    let scene = Scene::with(WAITING);
+    let beat = scene.beat();
+    let args = ["worker", "--concurrency", "3"];
+    let mut workers = vec![scene.world.start(&args), scene.world.start(&args)];
+    scene.world.run(&["publish", "wait", "--count", "20"]).await.ok();
+    eventually("two are busy", PATIENCE, async || scene.journal.count(&["wait"]) == SLOTS * 2).await;
+
+    let file = Connection::open_with_flags(scene.world.store_path(), OpenFlags::SQLITE_OPEN_READ_ONLY);
+    let file = file.expect("the store's file is there");
+    assert_eq!(held(&file), [SLOTS; 2]);
+    // What they have no slots for is for whoever comes.
+    workers.push(scene.world.start(&args));
+    eventually("three are busy", PATIENCE, async || scene.journal.count(&["wait"]) == SLOTS * 3).await;
+    assert_eq!(held(&file), [SLOTS; 3]);
+
+    scene.world.write("go", "");
+    let store = scene.world.store().await;
+    eventually("all are done", PATIENCE, async || count(&store, TaskState::Succeeded).await == 20).await;
+    for worker in workers {
+        worker.stop().await;
+    }
+    beat.stop().await;
+    let runs = scene.journal.by_task("wait");
+    assert!(runs.len() == 20 && runs.values().all(|count| *count == 1), "{runs:?}");
+}
