@@ -5,6 +5,7 @@ mod clocks;
 mod crash;
 mod disk;
 mod embedded;
+mod members;
 mod once;
 mod scene;
 mod structure;
