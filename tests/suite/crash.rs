@@ -5,7 +5,7 @@ use std::time::Duration;
 use upbeat_shared::ledger::TaskFilter;
 use upbeat_shared::task::TaskState;
 use upbeat_shared::verdict::RunErrorKind;
-use upbeat_tests::harness::{Queue, eventually, tasks};
+use upbeat_tests::harness::{Queue, count, eventually, tasks};
 use upbeat_tests::message::task_name;
 
 use super::scene::{EVERY_SECOND, PATIENCE, Scene};
@@ -286,4 +286,29 @@ async fn a_worker_that_dies_between_settle_and_acknowledgement_ran_it_once() {
 #[tokio::test]
 async fn a_worker_that_dies_after_the_acknowledgement_ran_it_once() {
     worker_dies_at("worker.acknowledged", 1, 0).await;
+}
+
+#[tokio::test]
+async fn what_a_killed_worker_had_not_begun_is_soon_delivered_to_others() {
+    failpoints_are_compiled_in();
+    let scene = Scene::new();
+    let beat = scene.beat();
+    scene.world.run(&["publish", "note", "--count", "20"]).await.ok();
+    let mut dying = scene.world.start_to_fail(&["worker", "--concurrency", "4"], "worker.ran");
+    assert!(!dying.ended(DEATH).await.success());
+    let worker = scene.worker();
+
+    // Long before anybody asks what became of a queued task that nobody claims.
+    let store = scene.world.store().await;
+    let all = async || count(&store, TaskState::Succeeded).await == 20;
+    eventually("all of them have succeeded", Duration::from_secs(30), all).await;
+
+    worker.stop().await;
+    beat.stop().await;
+    let runs = scene.journal.by_task("note");
+    assert_eq!(runs.len(), 20);
+    let crashed =
+        tasks(&store, TaskFilter::default()).await.iter().filter(|it| it.message.crashes > 0).count();
+    let twice = runs.values().filter(|count| **count > 1).count();
+    assert!(runs.values().all(|count| *count <= 2) && twice <= crashed && crashed <= 4, "{runs:?}");
 }

@@ -5,6 +5,7 @@
 
 #![allow(clippy::print_stdout, reason = "a benchmark prints its numbers")]
 #![allow(clippy::disallowed_methods, reason = "a benchmark reads the clock")]
+#![allow(clippy::cast_precision_loss, reason = "rates are printed with few digits")]
 
 mod footprint;
 mod raw;
@@ -26,7 +27,7 @@ impl Options {
         while let Some(arg) = args.next() {
             match arg.as_str() {
                 "--tasks" => {
-                    options.tasks = args.next().and_then(|n| n.parse().ok()).unwrap_or(options.tasks)
+                    options.tasks = args.next().and_then(|n| n.parse().ok()).unwrap_or(options.tasks);
                 }
                 // Cargo says it to every benchmark.
                 "--bench" => {}
