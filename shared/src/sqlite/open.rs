@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::SqliteError;
 
@@ -29,7 +29,7 @@ pub(super) fn writer(path: &Path) -> Result<Connection, SqliteError> {
 
 fn configure_writer(connection: &mut Connection) -> Result<(), SqliteError> {
     connection.busy_handler(Some(wait_a_little))?;
-    connection.pragma_update(None, "journal_mode", "wal")?;
+    write_ahead(connection)?;
     // Every commit reaches the disk before it is answered: accepted means kept.
     connection.pragma_update(None, "synchronous", "full")?;
     connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
@@ -38,6 +38,22 @@ fn configure_writer(connection: &mut Connection) -> Result<(), SqliteError> {
     connection.pragma_update(None, "temp_store", "memory")?;
     connection.set_prepared_statement_cache_capacity(256);
     Ok(())
+}
+
+/// The change to a write-ahead log takes the whole file. Of two processes that make it at once (a beat and a worker, on
+/// a new file), SQLite refuses one without asking its busy handler.
+fn write_ahead(connection: &Connection) -> rusqlite::Result<()> {
+    let mut tries = 0;
+    loop {
+        match connection.pragma_update(None, "journal_mode", "wal") {
+            Err(error) if is_busy(&error) && wait_a_little(tries) => tries += 1,
+            changed => return changed,
+        }
+    }
+}
+
+fn is_busy(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
 }
 
 pub(super) fn reader(path: &Path) -> Result<Connection, SqliteError> {
@@ -62,5 +78,31 @@ fn place(path: &Path, error: SqliteError) -> SqliteError {
         SqliteError::Unavailable(reason) => SqliteError::Unavailable(format!("{}: {reason}", path.display())),
         SqliteError::Invalid(reason) => SqliteError::Invalid(format!("{}: {reason}", path.display())),
         newer @ SqliteError::Newer { .. } => newer,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Barrier;
+
+    #[test]
+    fn a_new_file_can_be_opened_by_many_at_once() {
+        const OPENERS: usize = 8;
+        for _ in 0..20 {
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join("new.sqlite3");
+            let start = Barrier::new(OPENERS);
+            std::thread::scope(|scope| {
+                let open = || {
+                    start.wait();
+                    writer(&path).map(drop)
+                };
+                let openers: Vec<_> = (0..OPENERS).map(|_| scope.spawn(open)).collect();
+                for opener in openers {
+                    opener.join().unwrap().unwrap();
+                }
+            });
+        }
     }
 }
