@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
 
+use rusqlite::Connection;
 use upbeat_shared::id::TaskId;
 use upbeat_shared::ledger::Store;
 use upbeat_shared::message::Limits;
@@ -168,6 +169,52 @@ async fn a_data_directory_that_is_read_only_is_an_error_until_it_is_not() {
     let store = world.store().await;
     let record = store.inspect.get(vec![said.id()]).await.expect("the store shows").remove(0);
     assert!(record.is_some(), "it is accepted");
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_database_is_refused_and_left_as_it_is() {
+    let scene = Scene::new();
+    let text = "not a database: ".repeat(100);
+    std::fs::create_dir(scene.world.path("data")).expect("a folder can be made");
+    scene.world.write("data/default.sqlite3", &text);
+    for args in [&["publish", "note"][..], &["worker"], &["beat"], &["up"], &["tasks", "list"]] {
+        let refused = scene.world.run(args).await.failed(UNREACHABLE);
+        refused.mentions("default.sqlite3").mentions("not a database");
+    }
+    let kept = std::fs::read_to_string(scene.world.store_path()).expect("it is still there");
+    assert_eq!(kept, text);
+
+    scene.world.remove("data/default.sqlite3");
+    it_goes_on(&scene).await;
+}
+
+#[tokio::test]
+async fn a_ledger_that_a_newer_program_wrote_is_refused_until_a_newer_program_opens_it() {
+    let scene = Scene::new();
+    let accepted = scene.world.publish(&["note"]).await;
+    let written_by = |version: u32| {
+        let file = Connection::open(scene.world.store_path()).expect("the file is there");
+        let sql = "UPDATE component SET version = ?1 WHERE name = 'ledger'";
+        assert_eq!(file.execute(sql, [version]).expect("it can be written"), 1);
+    };
+    let known = {
+        let file = Connection::open(scene.world.store_path()).expect("the file is there");
+        let sql = "SELECT version FROM component WHERE name = 'ledger'";
+        file.query_row(sql, [], |row| row.get(0)).expect("it can be read")
+    };
+
+    written_by(known + 1);
+    for args in [&["publish", "note"][..], &["worker"], &["beat"], &["up"], &["tasks", "list"]] {
+        scene.world.run(args).await.failed(UNREACHABLE).mentions("newer");
+    }
+
+    written_by(known);
+    let (beat, worker) = (scene.beat(), scene.worker());
+    let store = scene.world.store().await;
+    scene.succeeded(&store, accepted).await;
+    worker.stop().await;
+    beat.stop().await;
+    assert_eq!(scene.journal.count(&["note"]), 1);
 }
 
 /// Publishes large tasks until the disk is full; answers those that were accepted.

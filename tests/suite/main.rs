@@ -1,10 +1,13 @@
 //! The suite: every test that looks at the program from outside, in one binary, so that it links once.
 
 mod bad_input;
+mod cli;
 mod clocks;
 mod crash;
 mod disk;
 mod embedded;
+mod members;
 mod once;
+mod readme;
 mod scene;
 mod structure;

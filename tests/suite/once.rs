@@ -3,11 +3,12 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags};
-use upbeat_shared::ledger::TaskFilter;
+use upbeat_shared::ledger::{Store, TaskFilter};
 use upbeat_shared::member::MemberRecord;
+use upbeat_shared::occurrence::OccurrenceRecord;
 use upbeat_shared::task::TaskState;
-use upbeat_tests::harness::{Endpoint, count, eventually, tasks};
+use upbeat_tests::harness::{Endpoint, Queue, count, eventually, tasks};
+use upbeat_tests::message::schedule_id;
 
 use super::scene::{EVERY_SECOND, PATIENCE, Scene};
 
@@ -53,6 +54,79 @@ async fn the_same_occurrence_planned_by_two_beats_runs_once() {
     scene.everything_ran_once();
 }
 
+/// How many instants were fired; none may be left out.
+async fn fired(store: &Store) -> usize {
+    let id = schedule_id("every-second");
+    let occurrences = store.catalog.occurrences(id, 1000).await.expect("the store shows");
+    let second = |occurrence| match occurrence {
+        OccurrenceRecord::Fired { planned_at, .. } => planned_at.as_second(),
+        OccurrenceRecord::Skipped(range) => panic!("nothing was to be skipped: {range:?}"),
+    };
+    let seconds: Vec<i64> = occurrences.into_iter().map(second).collect();
+    assert!(seconds.windows(2).all(|pair| pair[0] == pair[1] + 1), "{seconds:?}");
+    seconds.len()
+}
+
+#[tokio::test]
+async fn what_a_beat_planned_before_it_stood_still_is_not_fired_again() {
+    let scene = Scene::with(EVERY_SECOND);
+    let worker = scene.worker();
+    // This one takes two seconds between working out what is due and telling the ledger.
+    let args = ["beat", "-v"];
+    let mut command = scene.world.command(&args);
+    command.env("FAILPOINTS", "beat.plan.computed=sleep(2000)");
+    let slow = scene.world.start_command(&args, command);
+    let store = scene.world.store().await;
+    eventually("the slow beat fires", PATIENCE, async || fired(&store).await > 0).await;
+    Queue::open(&scene.world.store_path()).freeze(&slow).await;
+    let quick = scene.beat();
+    // Among them those that the slow one has in hand.
+    let before = fired(&store).await;
+    eventually("the quick beat fires", PATIENCE, async || fired(&store).await >= before + 3).await;
+
+    slow.thaw();
+
+    slow.says("schedules were planned or changed by somebody else", PATIENCE).await;
+    let so_far = fired(&store).await;
+    eventually("it goes on", PATIENCE, async || fired(&store).await >= so_far + 2).await;
+    slow.stop().await;
+    let at_least = fired(&store).await;
+    eventually("all of them ran", PATIENCE, async || scene.instants().len() >= at_least).await;
+    quick.stop().await;
+    worker.stop().await;
+    scene.everything_ran_once();
+}
+
+/// What a worker says whose verdict comes too late.
+const REFUSED: &str = "this run's verdict was refused";
+
+#[tokio::test]
+async fn a_worker_frozen_past_its_lease_cannot_settle_what_another_has_finished() {
+    let scene = Scene::new();
+    let beat = scene.beat();
+    let frozen = scene.worker();
+    let id = scene.world.publish(&["hold"]).await;
+    let first = scene.held(id, 1).await;
+    Queue::open(&scene.world.store_path()).freeze(&frozen).await;
+    let other = scene.worker();
+    let second = scene.held(id, 2).await;
+    scene.let_go(&second);
+    let store = scene.world.store().await;
+    let before = scene.succeeded(&store, id).await;
+
+    scene.let_go(&first);
+    frozen.thaw();
+    frozen.says(REFUSED, PATIENCE).await;
+
+    assert_eq!(scene.succeeded(&store, id).await, before, "its record is as it was");
+    assert_eq!(before.message.crashes, 1);
+    assert_eq!(count(&store, TaskState::Succeeded).await, 1, "it is counted once");
+    frozen.stop().await;
+    other.stop().await;
+    beat.stop().await;
+    assert_eq!(scene.journal.count(&["begin"]), 2);
+}
+
 #[tokio::test]
 async fn a_worker_frozen_past_its_lease_cannot_settle_and_the_task_counts_once() {
     let scene = Scene::new();
@@ -61,7 +135,7 @@ async fn a_worker_frozen_past_its_lease_cannot_settle_and_the_task_counts_once()
     let id = scene.world.publish(&["hold"]).await;
     let first = scene.held(id, 1).await;
 
-    frozen.freeze();
+    Queue::open(&scene.world.store_path()).freeze(&frozen).await;
     let other = scene.worker();
     let second = scene.held(id, 2).await;
     let store = scene.world.store().await;
@@ -78,6 +152,7 @@ async fn a_worker_frozen_past_its_lease_cannot_settle_and_the_task_counts_once()
         members.iter().filter(of_it).any(|member| !member.retired)
     })
     .await;
+    frozen.says(REFUSED, PATIENCE).await;
     let [still] = tasks(&store, TaskFilter::default()).await.try_into().expect("there is one task");
     assert_eq!(still, running, "the late verdict changed nothing");
     scene.let_go(&second);
@@ -96,20 +171,12 @@ async fn a_worker_frozen_past_its_lease_cannot_settle_and_the_task_counts_once()
     assert_eq!(scene.journal.count(&["begin"]), 2);
 }
 
-/// The deliveries that each process holds, as the broker's file has them.
-fn held(file: &Connection) -> Vec<usize> {
-    let sql = "SELECT count(*) FROM message WHERE session IS NOT NULL GROUP BY session";
-    let mut select = file.prepare(sql).expect("the broker's tables are known");
-    let counts = select.query_map([], |row| row.get::<_, i64>(0)).expect("it can be read");
-    counts.map(|count| usize::try_from(count.expect("a number")).expect("a count")).collect()
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn four_workers_share_20_000_tasks_and_each_runs_once() {
     const TASKS: usize = 20_000;
-    const SLOTS: usize = 50;
+    const SLOTS: u32 = 50;
     // The largest prefetch: for tasks as short as these, a consumer takes up to four times its slots.
-    const BOUND: usize = SLOTS * 4;
+    const BOUND: u32 = SLOTS * 4;
     let endpoint = Endpoint::serve().await;
     let address = endpoint.address();
     let scene = Scene::new();
@@ -128,11 +195,10 @@ async fn four_workers_share_20_000_tasks_and_each_runs_once() {
     let said = scene.world.run(&["publish", "count", "--count", &TASKS.to_string(), "--quiet"]).await;
     said.ok();
 
-    let file = Connection::open_with_flags(scene.world.store_path(), OpenFlags::SQLITE_OPEN_READ_ONLY);
-    let file = file.expect("the store's file is there");
+    let queue = Queue::open(&scene.world.store_path());
     let mut most = Vec::new();
     eventually("every task has run", Duration::from_secs(180), async || {
-        most.push(held(&file).into_iter().max().unwrap_or(0));
+        most.push(queue.held().into_iter().max().unwrap_or(0));
         endpoint.tasks() == TASKS
     })
     .await;
@@ -170,21 +236,21 @@ while [ -d @ ] && [ ! -e @/go ]; do sleep 0.05; done
 
 #[tokio::test]
 async fn workers_that_are_busy_hold_no_more_than_they_have_slots_for() {
-    const SLOTS: usize = 3;
+    const SLOTS: u32 = 3;
     let scene = Scene::with(WAITING);
     let beat = scene.beat();
     let args = ["worker", "--concurrency", "3"];
     let mut workers = vec![scene.world.start(&args), scene.world.start(&args)];
     scene.world.run(&["publish", "wait", "--count", "20"]).await.ok();
-    eventually("two are busy", PATIENCE, async || scene.journal.count(&["wait"]) == SLOTS * 2).await;
+    eventually("two are busy", PATIENCE, async || scene.journal.count(&["wait"]) == 2 * SLOTS as usize).await;
 
-    let file = Connection::open_with_flags(scene.world.store_path(), OpenFlags::SQLITE_OPEN_READ_ONLY);
-    let file = file.expect("the store's file is there");
-    assert_eq!(held(&file), [SLOTS; 2]);
+    let queue = Queue::open(&scene.world.store_path());
+    assert_eq!(queue.held(), [SLOTS; 2]);
     // What they have no slots for is for whoever comes.
     workers.push(scene.world.start(&args));
-    eventually("three are busy", PATIENCE, async || scene.journal.count(&["wait"]) == SLOTS * 3).await;
-    assert_eq!(held(&file), [SLOTS; 3]);
+    eventually("three are busy", PATIENCE, async || scene.journal.count(&["wait"]) == 3 * SLOTS as usize)
+        .await;
+    assert_eq!(queue.held(), [SLOTS; 3]);
 
     scene.world.write("go", "");
     let store = scene.world.store().await;

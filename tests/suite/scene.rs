@@ -27,9 +27,9 @@ command = ["sh", "-c", 'echo "note $UPBEAT_TASK_ID $UPBEAT_PLANNED_AT" >> @/jour
 
 [tasks.hold]
 command = ["sh", "-c", '''
-echo > @/gate.$UPBEAT_FENCE
+echo > @/gate.$UPBEAT_TASK_ID.$UPBEAT_FENCE
 echo "begin $UPBEAT_TASK_ID $UPBEAT_FENCE" >> @/journal
-while [ -e @/gate.$UPBEAT_FENCE ]; do sleep 0.05; done
+while [ -e @/gate.$UPBEAT_TASK_ID.$UPBEAT_FENCE ]; do sleep 0.05; done
 echo "end $UPBEAT_TASK_ID" >> @/journal
 ''']
 
@@ -82,7 +82,8 @@ impl Scene {
         let id = id.to_string();
         let begun = self.journal.lines().into_iter().filter(|line| line[..2] == ["begin", &id]);
         let begun: Vec<_> = begun.collect();
-        format!("gate.{}", begun[number - 1][2])
+        // A fence is a number of its task: others may have the same.
+        format!("gate.{id}.{}", begun[number - 1][2])
     }
 
     /// Lets a `hold` end.

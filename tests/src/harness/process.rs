@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 use tokio::process::{Child, Command};
+
+use super::eventually;
 
 /// A process that runs until it is told to end. Dropped, it is killed.
 #[derive(Debug)]
@@ -42,9 +44,12 @@ impl Process {
         self.ended(Duration::from_secs(10)).await;
     }
 
-    /// Freezes it: it lives, and does nothing.
+    /// Freezes it: it lives, and does nothing. Every thread of it stands still when this returns.
+    ///
+    /// It may hold the lock of an embedded file now: [`super::Queue::freeze`] sees to that.
     pub fn freeze(&self) {
         self.signal(Signal::STOP);
+        waitpid(Some(self.pid()), WaitOptions::UNTRACED).expect("a child's stop can be waited for");
     }
 
     /// Lets it go on.
@@ -92,10 +97,20 @@ impl Process {
         read(&self.log)
     }
 
-    fn signal(&self, signal: Signal) {
+    /// Waits until it has said this.
+    pub async fn says(&self, text: &str, within: Duration) {
+        let what = format!("{} says {text:?}", self.name);
+        eventually(&what, within, async || self.log().contains(text)).await;
+    }
+
+    fn pid(&self) -> Pid {
         let id = i32::try_from(self.id()).expect("a process id");
-        let pid = Pid::from_raw(id).expect("a process id is not 0");
-        kill_process(pid, signal).unwrap_or_else(|error| panic!("cannot signal {}: {error}", self.name));
+        Pid::from_raw(id).expect("a process id is not 0")
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill_process(self.pid(), signal)
+            .unwrap_or_else(|error| panic!("cannot signal {}: {error}", self.name));
     }
 }
 

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
 
+use super::{Process, eventually};
+
 /// A look at the file's messages.
 #[derive(Debug)]
 pub struct Queue {
@@ -36,6 +38,20 @@ impl Queue {
         let mut select = self.connection.prepare_cached(sql).expect("the broker's tables are there");
         let rows = select.query_map([], |row| row.get(0)).expect("the file can be read");
         rows.collect::<Result<_, _>>().expect("the file can be read")
+    }
+
+    /// Stops a process where it stands, but not in the middle of a write: then it would keep the file's lock, and nothing
+    /// in its world could go on.
+    pub async fn freeze(&self, process: &Process) {
+        eventually("the process can be stopped outside of a write", Duration::from_secs(60), async || {
+            process.freeze();
+            let outside = self.can_be_written();
+            if !outside {
+                process.thaw();
+            }
+            outside
+        })
+        .await;
     }
 
     /// Whether nobody stands still with the file's write lock in its hands.
