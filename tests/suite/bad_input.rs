@@ -68,6 +68,16 @@ async fn a_body_over_the_limit_is_refused_and_one_at_the_limit_runs() {
 }
 
 #[tokio::test]
+async fn a_body_over_a_limit_of_the_users_own_is_refused() {
+    let scene = Scene::with("[limits]\nbody = \"1KiB\"\n");
+    let args = format!("\"{}\"", "x".repeat(1023));
+    let refused = scene.world.run(&["publish", "note", "--args", &args]).await.failed(USAGE);
+    refused.mentions("limit of 1024");
+
+    it_goes_on(&scene).await;
+}
+
+#[tokio::test]
 async fn a_task_with_an_unknown_name_waits_for_a_worker_that_knows_it() {
     let scene = Scene::new();
     let (beat, worker) = (scene.beat(), scene.worker());
