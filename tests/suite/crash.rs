@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use upbeat_shared::ledger::TaskFilter;
+use upbeat_shared::id::TaskId;
+use upbeat_shared::ledger::{Store, TaskFilter};
 use upbeat_shared::task::TaskState;
 use upbeat_shared::verdict::RunErrorKind;
 use upbeat_tests::harness::{Queue, count, eventually, tasks};
@@ -75,14 +76,17 @@ async fn a_task_that_kills_its_workers_is_dead_after_three() {
 async fn beat_dies_at(failpoint: &str) {
     failpoints_are_compiled_in();
     let scene = Scene::with(EVERY_SECOND);
-    let worker = scene.worker();
     let delayed = scene.world.publish(&["note", "--delay", "500ms"]).await;
 
     let mut dying = scene.world.start_to_fail(&["beat"], failpoint);
     assert!(!dying.ended(DEATH).await.success());
     let beat = scene.beat();
-
     let store = scene.world.store().await;
+    // Nobody takes it before the other beat has come to it: what was published twice by then is there twice.
+    let queued = async || is_queued(&store, delayed).await;
+    eventually("the delayed task is queued", PATIENCE, queued).await;
+    let worker = scene.worker();
+
     scene.succeeded(&store, delayed).await;
     eventually("the schedule fires", PATIENCE, async || scene.instants().len() >= 3).await;
     beat.stop().await;
@@ -93,6 +97,11 @@ async fn beat_dies_at(failpoint: &str) {
     for record in tasks(&store, TaskFilter::default()).await {
         assert_eq!((record.message.crashes, record.message.attempts), (0, 0), "{record:#?}");
     }
+}
+
+async fn is_queued(store: &Store, id: TaskId) -> bool {
+    let record = store.inspect.get(vec![id]).await.expect("the store shows").remove(0);
+    record.is_some_and(|record| record.state == TaskState::Queued)
 }
 
 fn second(instant: &str) -> i64 {
