@@ -291,7 +291,7 @@ async fn a_worker_that_dies_after_the_acknowledgement_ran_it_once() {
 }
 
 #[tokio::test]
-async fn what_a_killed_worker_had_not_begun_is_soon_delivered_to_others() {
+async fn a_batch_that_a_killed_worker_had_in_hand_runs_elsewhere() {
     failpoints_are_compiled_in();
     let scene = Scene::new();
     let beat = scene.beat();

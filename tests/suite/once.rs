@@ -175,9 +175,8 @@ async fn a_worker_frozen_past_its_lease_cannot_settle_and_the_task_counts_once()
 async fn four_workers_share_20_000_tasks_and_each_runs_once() {
     const TASKS: usize = 20_000;
     const SLOTS: u32 = 50;
-    // For tasks as short as these, a consumer takes up to four times its slots; and while it is replaced by one of another
-    // size, the last deliveries of the old one are still on their way.
-    const BOUND: u32 = SLOTS * 4 * 2;
+    // The largest prefetch: for tasks as short as these, a consumer takes up to four times its slots.
+    const BOUND: u32 = SLOTS * 4;
     let endpoint = Endpoint::serve().await;
     let address = endpoint.address();
     let scene = Scene::new();

@@ -176,19 +176,24 @@ fn info(ctx: &Context) -> MemberInfo {
     }
 }
 
-/// Sends heartbeats until told otherwise; faster while the ledger is away.
+/// Sends heartbeats until told otherwise; sooner while the ledger is away.
 pub(crate) async fn renew_forever(ctx: Arc<Context>, done: CancellationToken) {
     let beat = ctx.options.lease / BEATS;
+    let mut next = ctx.monotonic() + beat;
     loop {
-        let wait = match renew(&ctx).await {
-            Ok(()) => beat,
-            Err(_) => ctx.ledger_backoff().min(beat),
-        };
         tokio::select! {
             () = done.cancelled() => return,
-            () = tokio::time::sleep(wait) => {}
-            () = ctx.member.nudge.notified() => tokio::time::sleep(ctx.ledger_backoff().min(beat)).await,
+            () = ctx.member.nudge.notified() => {
+                // However often it is nudged, the next heartbeat only comes nearer.
+                next = next.min(ctx.monotonic() + ctx.ledger_backoff());
+                continue;
+            }
+            () = tokio::time::sleep(next.saturating_sub(ctx.monotonic())) => {}
         }
+        // A heartbeat that is cut off here was the last.
+        let Some(renewed) = done.run_until_cancelled(renew(&ctx)).await else { return };
+        let wait = if renewed.is_ok() { beat } else { ctx.ledger_backoff().min(beat) };
+        next = ctx.monotonic() + wait;
     }
 }
 

@@ -32,9 +32,9 @@ const MAX_ACKS: usize = 64;
 const STOP_WAIT: Duration = Duration::from_secs(2);
 /// How long runs that are dropped may take to be gone.
 const DROP_WAIT: Duration = Duration::from_secs(1);
-/// How long the last verdicts may take to be settled when the worker stops. They are not lost if that is too short:
-/// their rows are given to another worker.
-const SETTLE_WAIT: Duration = Duration::from_secs(10);
+/// How long the last verdicts may take to be settled when the worker stops, and how long leaving may take. They are not
+/// lost if that is too short: their rows are given to another worker.
+const SETTLE_WAIT: Duration = Duration::from_secs(2);
 
 /// Why a worker ended that was not told to, or could not start.
 #[derive(Debug, thiserror::Error)]
@@ -284,8 +284,9 @@ async fn leave(ctx: &Context, report: &WorkerReport) {
     if report.abandoned > 0 {
         return;
     }
-    if let Err(error) = ctx.ledger("leave", ctx.store.ledger.leave(ctx.member.owner())).await {
-        tracing::warn!(%error, "could not leave in good order; a beat will notice that this worker is gone");
+    let left = ctx.ledger("leave", ctx.store.ledger.leave(ctx.member.owner()));
+    if !matches!(tokio::time::timeout(SETTLE_WAIT, left).await, Ok(Ok(()))) {
+        tracing::warn!("could not leave in good order; a beat will notice that this worker is gone");
     }
 }
 

@@ -49,6 +49,8 @@ pub struct Claim {
     pub attempts: u32,
     /// Workers lost while it ran so far, by the row.
     pub crashes: u32,
+    /// When the row was due; `None` where this claim made it.
+    pub due_at: Option<Timestamp>,
     /// The store's time of the claim.
     pub at: Timestamp,
     /// Somebody asked to stop it while it ran; set when a claim is answered again.

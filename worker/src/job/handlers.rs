@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use metrics::{Counter, Histogram};
+use metrics::{Counter, Gauge, Histogram};
 use upbeat_shared::name::TaskName;
 use upbeat_shared::telemetry;
 
@@ -12,7 +12,10 @@ use super::verdict::LABELS;
 use crate::registry::{Registry, TaskDefinition};
 
 /// The registered tasks, by name.
-pub(crate) struct Handlers(HashMap<TaskName, Arc<Handler>>);
+pub(crate) struct Handlers {
+    tasks: HashMap<TaskName, Arc<Handler>>,
+    running: Gauge,
+}
 
 /// A registered task and what is counted of it.
 pub(crate) struct Handler {
@@ -25,11 +28,17 @@ impl Handlers {
     /// Call it where the recorder of metrics is in place.
     pub(crate) fn new(registry: &Registry) -> Self {
         let handler = |task: &Arc<TaskDefinition>| (task.name.clone(), Arc::new(Handler::new(task.clone())));
-        Self(registry.tasks().map(handler).collect())
+        let tasks = registry.tasks().map(handler).collect();
+        Self { tasks, running: metrics::gauge!(telemetry::IN_FLIGHT) }
     }
 
     pub(crate) fn get(&self, name: &TaskName) -> Option<&Arc<Handler>> {
-        self.0.get(name)
+        self.tasks.get(name)
+    }
+
+    /// How many tasks run now.
+    pub(crate) fn running(&self) -> &Gauge {
+        &self.running
     }
 }
 

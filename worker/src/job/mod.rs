@@ -17,6 +17,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
+use upbeat_shared::clock;
 use upbeat_shared::id::{OwnerId, Token};
 use upbeat_shared::ledger::{Claim, ClaimAnswer, OwnedClaim, Settlement};
 use upbeat_shared::message::Message;
@@ -118,22 +119,7 @@ async fn follow(
             ClaimAnswer::Retired => lost.push(candidate),
         }
     }
-    ctx.held.acquired(jobs.iter().map(|(job, _)| (job.token, job.control.clone())));
-    // Looked at after the controls are known, so that whoever loses the lease from here on stops them.
-    let holds = ctx.member.holds(owner);
-    let mut done: Vec<_> = Vec::new();
-    for (mut job, slot) in jobs {
-        if !holds {
-            job.control.stop(StopReason::LeaseLost);
-        } else if job.claim.cancel_requested {
-            job.control.stop(StopReason::Cancelled);
-        }
-        if job.handler.task.ack_when_claimed {
-            done.extend(job.receipt.take());
-        }
-        let span = span(&job);
-        stages.runs.spawn(process(ctx.clone(), job, slot, stages.finished.clone()).instrument(span));
-    }
+    let mut done = launch(ctx, stages, owner, jobs);
     if !refused.is_empty() {
         ctx.held.forget(refused.iter().map(|candidate| candidate.token));
         done.extend(refused.into_iter().map(|candidate| candidate.receipt));
@@ -148,15 +134,41 @@ async fn follow(
     }
 }
 
+/// Starts what was acquired; answers the deliveries that are done with already.
+fn launch(ctx: &Arc<Context>, stages: &Stages, owner: OwnerId, jobs: Vec<(Job, Slot)>) -> Vec<Receipt> {
+    ctx.held.acquired(jobs.iter().map(|(job, _)| (job.token, job.control.clone())));
+    // Looked at after the controls are known, so that whoever loses the lease from here on stops them.
+    let holds = ctx.member.holds(owner);
+    let mut done = Vec::new();
+    for (mut job, slot) in jobs {
+        if let Some(waited) = job.waited() {
+            ctx.queues.waited(slot.line(), waited);
+        }
+        if !holds {
+            job.control.stop(StopReason::LeaseLost);
+        } else if job.claim.cancel_requested {
+            job.control.stop(StopReason::Cancelled);
+        }
+        if job.handler.task.ack_when_claimed {
+            done.extend(job.receipt.take());
+        }
+        let span = span(&job);
+        stages.runs.spawn(process(ctx.clone(), job, slot, stages.finished.clone()).instrument(span));
+    }
+    done
+}
+
 /// A claimed message from its run to its verdict.
 async fn process(ctx: Arc<Context>, job: Job, slot: Slot, finished: mpsc::Sender<Finished>) {
     ctx.health.run_started();
+    ctx.handlers.running().increment(1.0);
     let started = ctx.monotonic();
     let outcome = run::run(&ctx, &job).await;
     let took = ctx.monotonic().saturating_sub(started);
     let verdict = decide(&ctx, &job, outcome);
     upbeat_shared::failpoint!("worker.ran");
     report(&job, &verdict, took);
+    ctx.handlers.running().decrement(1.0);
     ctx.health.run_ended();
     // An error means that nobody settles any more, because the worker was dropped. A beat will find the row.
     let _ = finished.send(job.finish(verdict)).await;
@@ -226,6 +238,12 @@ impl Job {
         let control = Arc::new(Control::new(message.id));
         let receipt = Some(receipt);
         (Self { owner, token, claim, message: Arc::new(message), handler, receipt, control }, slot)
+    }
+
+    /// From when it was due until its claim. A task without a row was due when it was published.
+    fn waited(&self) -> Option<Duration> {
+        let due_at = self.claim.due_at.or(self.message.first_published)?;
+        Some(clock::until(due_at, self.claim.at))
     }
 
     fn finish(self, verdict: Verdict) -> Finished {

@@ -9,9 +9,11 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use metrics::Histogram;
 use tokio::sync::{Notify, oneshot};
 use upbeat_shared::message::WireMessage;
 use upbeat_shared::name::QueueName;
+use upbeat_shared::telemetry;
 use upbeat_shared::transport::{Acknowledge, Delivery};
 
 use crate::runtime::receipt::Receipt;
@@ -20,6 +22,8 @@ use share::Share;
 /// The lines of every queue of a worker, and its slots.
 pub(crate) struct Queues {
     names: Vec<QueueName>,
+    /// How long tasks waited, by line.
+    waits: Vec<Histogram>,
     slots: u32,
     state: Mutex<State>,
     /// A delivery came, or a slot was freed while some line had work.
@@ -78,6 +82,13 @@ pub(crate) struct Slot {
     line: usize,
 }
 
+impl Slot {
+    /// Whose turn it was.
+    pub(crate) fn line(&self) -> usize {
+        self.line
+    }
+}
+
 impl Drop for Slot {
     fn drop(&mut self) {
         let mut state = self.queues.lock();
@@ -94,7 +105,9 @@ impl Queues {
     pub(crate) fn new(queues: &[(QueueName, u32)], slots: u32) -> Arc<Self> {
         let shares = queues.iter().map(|(_, weight)| Share::new(*weight)).collect();
         let lines = queues.iter().map(|_| Line::default()).collect();
+        let wait = |queue: &QueueName| metrics::histogram!(telemetry::QUEUE_WAIT_SECONDS, "queue" => queue.to_string());
         Arc::new(Self {
+            waits: queues.iter().map(|(name, _)| wait(name)).collect(),
             names: queues.iter().map(|(name, _)| name.clone()).collect(),
             slots,
             state: Mutex::new(State { free: slots, shares, lines }),
@@ -110,6 +123,11 @@ impl Queues {
     /// How many slots there are.
     pub(crate) fn slots(&self) -> u32 {
         self.slots
+    }
+
+    /// Counts how long a task of a line waited.
+    pub(crate) fn waited(&self, line: usize, waited: Duration) {
+        self.waits[line].record(waited.as_secs_f64());
     }
 
     /// Puts deliveries at the end of a line. The first of them gets the seat, if there is one.

@@ -132,7 +132,9 @@ impl Context {
         } else {
             tracing::debug!(call, %error, "the ledger failed");
         }
-        self.member.nudge();
+        if call != HEARTBEAT {
+            self.member.nudge();
+        }
     }
 }
 

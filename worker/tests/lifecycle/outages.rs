@@ -50,6 +50,7 @@ async fn a_verdict_waits_for_the_ledger_and_its_task_runs_once() {
     let worker = world.work(vec![task], |_| {});
     let id = world.publish("waits", "default").await;
     world.until(id, TaskState::Running).await;
+    until("the run to start", || worker.health.running() == 1).await;
     world.set_down(true);
     go.notify_one();
     until("the run to end", || worker.health.running() == 0).await;
@@ -115,6 +116,7 @@ async fn runs_are_stopped_and_released_when_the_lease_cannot_be_renewed() {
     let worker = world.work(vec![obedient("waits")], |options| options.lease = Duration::from_secs(1));
     let id = world.publish("waits", "default").await;
     world.until(id, TaskState::Running).await;
+    until("the run to start", || worker.health.running() == 1).await;
     world.set_down(true);
     until("the run to be stopped", || worker.health.running() == 0).await;
     world.set_down(false);

@@ -175,12 +175,12 @@ fn found(row: &Row<'_>) -> rusqlite::Result<(Found, i64)> {
         enqueued_at: None,
         parks: 0,
         parked_at: None,
+        due_at: row.get(8)?,
     };
-    let due_at: Option<i64> = row.get(8)?;
     let overtaken: Option<bool> = row.get(11)?;
     let found = Found {
+        due_at: brief.due_at.unwrap_or_default(),
         brief,
-        due_at: due_at.unwrap_or_default(),
         looks: row.get(9)?,
         message: row.get(10)?,
         overtaken: overtaken.unwrap_or(false),

@@ -89,6 +89,7 @@ impl Claimant<'_> {
             attempts: row.attempts,
             crashes: row.crashes,
             at: instant(self.write.now()),
+            due_at: row.due_at.map(instant),
             cancel_requested: row.cancel,
         })
     }
@@ -119,7 +120,8 @@ impl Claimant<'_> {
         let running = state_number(TaskState::Running);
         tally.step(&row.queue, state_number(row.state), running);
         tally.claimed(&row.queue, row.priority, row.enqueued_at.unwrap_or_else(|| write.now()));
-        Ok(self.acquired(fence, Seq(seq), row.attempts, row.crashes))
+        let claim = self.granted(fence, Seq(seq), row.attempts, row.crashes);
+        Ok(ClaimAnswer::Acquired(Claim { due_at: row.due_at.map(instant), ..claim }))
     }
 
     fn claim_new(&self, tally: &mut Tally, request: &ClaimRequest) -> Result<ClaimAnswer, SqliteError> {
@@ -153,7 +155,7 @@ impl Claimant<'_> {
                 now,
                 message.first_published.map(Timestamp::as_microsecond),
             ))?;
-        Ok(self.acquired(fence, message.seq, message.attempts, message.crashes))
+        Ok(ClaimAnswer::Acquired(self.granted(fence, message.seq, message.attempts, message.crashes)))
     }
 
     /// A message this old may be of a task that ended and whose id was forgotten.
@@ -181,9 +183,9 @@ impl Claimant<'_> {
         Ok(ClaimAnswer::Ended(state))
     }
 
-    fn acquired(&self, fence: Fence, seq: Seq, attempts: u32, crashes: u32) -> ClaimAnswer {
+    fn granted(&self, fence: Fence, seq: Seq, attempts: u32, crashes: u32) -> Claim {
         let at = instant(self.write.now());
-        ClaimAnswer::Acquired(Claim { fence, seq, attempts, crashes, at, cancel_requested: false })
+        Claim { fence, seq, attempts, crashes, due_at: None, at, cancel_requested: false }
     }
 }
 

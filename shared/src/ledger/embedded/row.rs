@@ -60,6 +60,7 @@ pub(super) struct Brief {
     pub(super) expires_at: Option<i64>,
     pub(super) parks: u32,
     pub(super) parked_at: Option<i64>,
+    pub(super) due_at: Option<i64>,
 }
 
 /// A literal, so that whole statements are literals too.
@@ -67,7 +68,7 @@ macro_rules! select_brief {
     ($rest:literal) => {
         concat!(
             "SELECT row, queue, priority, state, seq, attempts, crashes, fence, token, owner, cancel, enqueued_at,
-                expires_at, parks, parked_at FROM task ",
+                expires_at, parks, parked_at, due_at FROM task ",
             $rest
         )
     };
@@ -91,6 +92,7 @@ fn brief(row: &Row<'_>) -> rusqlite::Result<(Brief, i64)> {
         expires_at: row.get(12)?,
         parks: row.get(13)?,
         parked_at: row.get(14)?,
+        due_at: row.get(15)?,
     };
     Ok((brief, state))
 }

@@ -2,11 +2,11 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::message::{self, Taken};
@@ -35,9 +35,9 @@ pub(super) fn start(
         generation: GENERATIONS.fetch_add(1, Ordering::Relaxed),
         file,
         session,
+        queue: number,
         next_tag: AtomicU64::new(1),
         held: Mutex::default(),
-        room: Notify::new(),
     });
     let pump = Pump { holding: holding.clone(), queue, number, prefetch, stopped: stopped.clone() };
     tokio::spawn(pump.run(sender));
@@ -49,19 +49,43 @@ struct Holding {
     generation: u64,
     file: Arc<SqliteFile>,
     session: Arc<Session>,
+    queue: i64,
     next_tag: AtomicU64,
-    held: Mutex<HashMap<u64, i64>>,
-    room: Notify,
+    held: Mutex<Held>,
+}
+
+/// By tag, the message's number.
+#[derive(Default)]
+struct Held {
+    deliveries: HashMap<u64, i64>,
+    /// The consumer is gone; what is left counts as its successor's.
+    ended: bool,
 }
 
 impl Holding {
+    fn lock(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().expect("no holder of the deliveries panics")
+    }
+
+    /// Its own deliveries, and those that earlier consumers of this process left: replacing one must not take more.
     fn count(&self) -> usize {
-        self.held.lock().expect("no holder of the deliveries panics").len()
+        self.lock().deliveries.len() + self.session.leftovers.of(self.queue)
+    }
+
+    fn end(&self) {
+        let mut held = self.lock();
+        held.ended = true;
+        self.session.leftovers.add(self.queue, held.deliveries.len());
     }
 
     fn hold(&self, queue: &QueueName, taken: Taken) -> Delivery {
         let tag = self.next_tag.fetch_add(1, Ordering::Relaxed);
-        self.held.lock().expect("no holder of the deliveries panics").insert(tag, taken.number);
+        let mut held = self.lock();
+        held.deliveries.insert(tag, taken.number);
+        if held.ended {
+            self.session.leftovers.add(self.queue, 1);
+        }
+        drop(held);
         Delivery {
             tag: DeliveryTag { generation: self.generation, tag },
             queue: queue.clone(),
@@ -72,18 +96,20 @@ impl Holding {
 
     /// Numbers of those tags that are still held; they are kept until [`Holding::forget`].
     fn numbers(&self, tags: &[DeliveryTag]) -> Vec<i64> {
-        let held = self.held.lock().expect("no holder of the deliveries panics");
+        let held = self.lock();
         let ours = tags.iter().filter(|tag| tag.generation == self.generation);
-        ours.filter_map(|tag| held.get(&tag.tag).copied()).collect()
+        ours.filter_map(|tag| held.deliveries.get(&tag.tag).copied()).collect()
     }
 
     fn forget(&self, tags: &[DeliveryTag]) {
-        let mut held = self.held.lock().expect("no holder of the deliveries panics");
-        for tag in tags.iter().filter(|tag| tag.generation == self.generation) {
-            held.remove(&tag.tag);
+        let mut held = self.lock();
+        let ours = tags.iter().filter(|tag| tag.generation == self.generation);
+        let forgotten = ours.filter(|tag| held.deliveries.remove(&tag.tag).is_some()).count();
+        if held.ended {
+            self.session.leftovers.remove(self.queue, forgotten);
         }
         drop(held);
-        self.room.notify_one();
+        self.session.freed.send_replace(());
     }
 }
 
@@ -119,6 +145,7 @@ impl Pump {
     async fn run(self, sender: mpsc::Sender<Result<Delivery, TransportError>>) {
         let mut signal = self.holding.file.signals().subscribe(Topic::Queue);
         loop {
+            let freed = self.holding.session.freed.subscribe();
             let room = self.prefetch.saturating_sub(self.holding.count());
             signal.mark_unchanged();
             let taken = if room == 0 {
@@ -134,17 +161,22 @@ impl Pump {
                 }
             };
             let found = !taken.is_empty();
+            let mut unsent = Vec::new();
             for one in taken {
                 let delivery = self.holding.hold(&self.queue, one);
-                if let Err(unsent) = sender.send(Ok(delivery)).await {
-                    self.return_unsent(unsent.0).await;
+                let tag = delivery.tag;
+                if sender.send(Ok(delivery)).await.is_err() {
+                    unsent.push(tag);
                 }
+            }
+            if !unsent.is_empty() {
+                self.give_back(unsent).await;
             }
             if self.stopped.is_cancelled() {
                 return;
             }
             if !found {
-                self.idle(&mut signal, room).await;
+                self.idle(&mut signal, freed, room).await;
             }
         }
     }
@@ -159,19 +191,18 @@ impl Pump {
         take.await
     }
 
-    async fn idle(&self, signal: &mut tokio::sync::watch::Receiver<u64>, room: usize) {
+    async fn idle(&self, signal: &mut watch::Receiver<u64>, mut freed: watch::Receiver<()>, room: usize) {
         tokio::select! {
             () = self.stopped.cancelled() => {}
-            () = self.holding.room.notified() => {}
+            _ = freed.changed() => {}
             _ = signal.changed(), if room > 0 => {}
             () = tokio::time::sleep(LOOK) => {}
         }
     }
 
-    async fn return_unsent(&self, unsent: Result<Delivery, TransportError>) {
-        let Ok(delivery) = unsent else { return };
-        if let Err(error) = self.holding.give_back(vec![delivery.tag]).await {
-            tracing::warn!(%error, "could not give a delivery back; it is delivered again when this process ends");
+    async fn give_back(&self, unsent: Vec<DeliveryTag>) {
+        if let Err(error) = self.holding.give_back(unsent).await {
+            tracing::warn!(%error, "could not give deliveries back; they come again when this process ends");
         }
     }
 }
@@ -209,6 +240,7 @@ impl Consumer for EmbeddedConsumer {
 impl Drop for EmbeddedConsumer {
     fn drop(&mut self) {
         self.stopped.cancel();
+        self.holding.end();
         self.receiver.close();
         let mut unread = Vec::new();
         while let Ok(Ok(delivery)) = self.receiver.try_recv() {

@@ -1,11 +1,13 @@
 //! A process's session, and the rescue of what dead sessions held.
 
+use std::collections::HashMap;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use rusqlite::Connection;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -15,11 +17,38 @@ use crate::transport::TransportError;
 /// How often a process looks whether another one died.
 const LOOK: Duration = Duration::from_secs(1);
 
+/// How many deliveries of each queue consumers that are gone have left with this process.
+#[derive(Default)]
+pub(super) struct Leftovers(Mutex<HashMap<i64, usize>>);
+
+impl Leftovers {
+    pub(super) fn of(&self, queue: i64) -> usize {
+        *self.lock().get(&queue).unwrap_or(&0)
+    }
+
+    pub(super) fn add(&self, queue: i64, deliveries: usize) {
+        *self.lock().entry(queue).or_default() += deliveries;
+    }
+
+    pub(super) fn remove(&self, queue: i64, deliveries: usize) {
+        let mut counts = self.lock();
+        let count = counts.entry(queue).or_default();
+        *count = count.saturating_sub(deliveries);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<i64, usize>> {
+        self.0.lock().expect("no holder of the counts panics")
+    }
+}
+
 /// This process's hold on its deliveries.
 pub(super) struct Session {
     file: Arc<SqliteFile>,
     pub(super) number: i64,
     pub(super) closed: CancellationToken,
+    pub(super) leftovers: Leftovers,
+    /// Raised whenever some delivery was settled.
+    pub(super) freed: watch::Sender<()>,
     /// Locked while the process lives; the kernel lets go when it dies.
     _lock: File,
     lock_path: PathBuf,
@@ -41,6 +70,8 @@ impl Session {
             file: file.clone(),
             number,
             closed: CancellationToken::new(),
+            leftovers: Leftovers::default(),
+            freed: watch::Sender::new(()),
             _lock: lock,
             lock_path: path,
         });

@@ -14,6 +14,7 @@ use crate::message::message;
 suite! { $ sessions_conformance, TransportWorld, transport::sessions:
     what_was_confirmed_survives_the_process,
     deliveries_of_a_closed_process_come_back,
+    deliveries_of_a_process_that_vanished_come_back,
     a_closed_transport_refuses_every_use,
     another_process_wakes_a_waiting_consumer_within_200_ms,
     the_same_process_wakes_a_waiting_consumer_at_once,
@@ -50,6 +51,24 @@ async fn deliveries_of_a_closed_process_come_back(world: &impl TransportWorld) {
     let mut expected = ids_of(&messages);
     expected.sort();
     assert_eq!(seen, expected);
+}
+
+async fn deliveries_of_a_process_that_vanished_come_back(world: &impl TransportWorld) {
+    let (desk, gone) = (Desk::of(world).await, Desk::another(world).await);
+    let messages = desk.publish_new(3).await;
+    let mut consumer = gone.consume(3).await;
+    let held = take(&mut *consumer, 3).await;
+
+    // It gives nothing back: its connection is just not there any more.
+    drop((consumer, gone));
+
+    let returned = take(&mut *desk.consume(10).await, 3).await;
+    let mut seen = ids(&returned);
+    seen.sort();
+    let mut expected = ids_of(&messages);
+    expected.sort();
+    assert_eq!(seen, expected);
+    assert_eq!(held.len(), returned.iter().filter(|delivery| delivery.redeliveries == 1).count());
 }
 
 async fn a_closed_transport_refuses_every_use(world: &impl TransportWorld) {
