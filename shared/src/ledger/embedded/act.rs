@@ -41,15 +41,7 @@ fn cancel(write: &Write<'_>, tally: &mut Tally, row: &Brief, reason: &str) -> Re
 }
 
 fn ended<'a>(row: &Brief, state: TaskState, note: &'a str) -> End<'a> {
-    End {
-        state,
-        attempts: row.attempts,
-        crashes: row.crashes,
-        error: None,
-        result: None,
-        note: Some(note),
-        keep_token: false,
-    }
+    End { note: Some(note), ..row.end_as(state) }
 }
 
 /// A task that was published without a row may still be on its way: its claim will find this.
@@ -78,13 +70,10 @@ fn retry(write: &Write<'_>, tally: &mut Tally, row: &Brief) -> Result<ActAnswer,
         return Ok(ActAnswer::Refused(row.state));
     }
     let moved = Move {
-        seq: row.seq + 1,
         attempts: if waits { row.attempts } else { 0 },
         crashes: if waits { row.crashes } else { 0 },
-        due_at: write.now(),
-        error: None,
         note: Some("retried by hand"),
-        keep_token: false,
+        ..row.move_to(write.now())
     };
     row::reschedule(write, tally, row, &moved)?;
     if ended_badly {

@@ -162,15 +162,7 @@ fn remove(write: &Write<'_>, id: &ScheduleId, revision: u64) -> Result<bool, Sql
     raise_version(write)?;
     let mut tally = Tally::default();
     for row in row::scheduled_of(write, id)? {
-        let end = End {
-            state: TaskState::Cancelled,
-            attempts: row.attempts,
-            crashes: row.crashes,
-            error: None,
-            result: None,
-            note: Some("its schedule was deleted"),
-            keep_token: false,
-        };
+        let end = End { note: Some("its schedule was deleted"), ..row.end_as(TaskState::Cancelled) };
         row::end(write, &mut tally, &row, &end)?;
     }
     tally.write(write)?;

@@ -11,7 +11,7 @@ use super::{member, row::End};
 use crate::id::{Fence, OwnerId, Seq};
 use crate::ledger::{Claim, ClaimAnswer, ClaimRequest};
 use crate::message::Message;
-use crate::sqlite::{SqliteError, Topic, Write};
+use crate::sqlite::{SqliteError, Write};
 use crate::task::TaskState;
 use crate::verdict::{RunError, RunErrorKind};
 
@@ -191,16 +191,7 @@ impl Claimant<'_> {
 
 /// Its time was over before it started.
 pub(super) fn expire(write: &Write<'_>, tally: &mut Tally, row: &Brief) -> Result<(), SqliteError> {
-    write.touch(Topic::Ended);
-    let end = End {
-        state: TaskState::Expired,
-        attempts: row.attempts,
-        crashes: row.crashes,
-        error: None,
-        result: None,
-        note: Some("it did not start before it expired"),
-        keep_token: false,
-    };
+    let end = End { note: Some("it did not start before it expired"), ..row.end_as(TaskState::Expired) };
     row::end(write, tally, row, &end)
 }
 
@@ -210,14 +201,6 @@ fn end_stale(write: &Write<'_>, tally: &mut Tally, row: &Brief) -> Result<(), Sq
         "the message was first published so long ago that its id could have been forgotten: running it might repeat \
          it. If it must run, `upbeat dead replay` it",
     );
-    let end = End {
-        state: TaskState::Dead,
-        attempts: row.attempts,
-        crashes: row.crashes,
-        error: Some(&error),
-        result: None,
-        note: Some("stale"),
-        keep_token: false,
-    };
+    let end = End { error: Some(&error), note: Some("stale"), ..row.end_as(TaskState::Dead) };
     row::end(write, tally, row, &end)
 }

@@ -52,30 +52,15 @@ fn park_row(
         && parked_for >= duration_micros(longest)
     {
         let error = RunError::new(kind, park.note.clone());
-        let end = End {
-            state: TaskState::Dead,
-            attempts: row.attempts,
-            crashes: row.crashes,
-            error: Some(&error),
-            result: None,
-            note: Some(&park.note),
-            keep_token: false,
-        };
+        let end = End { error: Some(&error), note: Some(&park.note), ..row.end_as(TaskState::Dead) };
         row::end(write, tally, row, &end)?;
         return Ok(ParkAnswer::Dead);
     }
     let delay =
         park.delay.saturating_mul(1_u32.checked_shl(row.parks).unwrap_or(u32::MAX)).min(park.max_delay);
     let due_at = write.now().saturating_add(duration_micros(delay));
-    let moved = Move {
-        seq: row.seq.max(park.message.seq.0) + 1,
-        attempts: row.attempts,
-        crashes: row.crashes,
-        due_at,
-        error: None,
-        note: Some(&park.note),
-        keep_token: false,
-    };
+    let moved =
+        Move { seq: row.seq.max(park.message.seq.0) + 1, note: Some(&park.note), ..row.move_to(due_at) };
     row::reschedule(write, tally, row, &moved)?;
     count(write, row.row)?;
     Ok(ParkAnswer::Parked(instant(due_at)))

@@ -54,15 +54,7 @@ fn crash(
     let crashes = row.crashes + 1;
     let name = worker_name(write, row)?;
     let note = format!("the worker {name} was lost while it ran");
-    let end = |state, error| End {
-        state,
-        attempts: row.attempts,
-        crashes,
-        error,
-        result: None,
-        note: Some(&note),
-        keep_token: false,
-    };
+    let end = |state, error| End { crashes, error, note: Some(&note), ..row.end_as(state) };
     if row.cancel {
         report.cancelled += 1;
         return row::end(write, tally, row, &end(TaskState::Cancelled, None));
@@ -75,15 +67,7 @@ fn crash(
         return row::end(write, tally, row, &end(TaskState::Dead, Some(&error)));
     }
     report.rescheduled += 1;
-    let moved = Move {
-        seq: row.seq + 1,
-        attempts: row.attempts,
-        crashes,
-        due_at: write.now(),
-        error: None,
-        note: Some(&note),
-        keep_token: false,
-    };
+    let moved = Move { crashes, note: Some(&note), ..row.move_to(write.now()) };
     row::reschedule(write, tally, row, &moved)
 }
 

@@ -177,6 +177,34 @@ pub(super) struct End<'a> {
     pub(super) keep_token: bool,
 }
 
+impl Brief {
+    /// An end that changes no count and says nothing. The claim's token goes: only its own settle leaves it.
+    pub(super) fn end_as<'a>(&self, state: TaskState) -> End<'a> {
+        End {
+            state,
+            attempts: self.attempts,
+            crashes: self.crashes,
+            error: None,
+            result: None,
+            note: None,
+            keep_token: false,
+        }
+    }
+
+    /// A move to this instant, in microseconds, that changes no count and says nothing. The claim's token goes.
+    pub(super) fn move_to<'a>(&self, due_at: i64) -> Move<'a> {
+        Move {
+            seq: self.seq + 1,
+            attempts: self.attempts,
+            crashes: self.crashes,
+            due_at,
+            error: None,
+            note: None,
+            keep_token: false,
+        }
+    }
+}
+
 /// Makes a row terminal.
 pub(super) fn end(
     write: &Write<'_>,

@@ -92,27 +92,11 @@ struct Ending<'a> {
 
 impl<'a> Ending<'a> {
     fn end(&self, state: TaskState) -> End<'a> {
-        End {
-            state,
-            attempts: self.row.attempts,
-            crashes: self.row.crashes,
-            error: None,
-            result: None,
-            note: None,
-            keep_token: self.keep_token,
-        }
+        End { keep_token: self.keep_token, ..self.row.end_as(state) }
     }
 
     fn move_by(&self, delay: i64) -> Move<'a> {
-        Move {
-            seq: self.row.seq + 1,
-            attempts: self.row.attempts,
-            crashes: self.row.crashes,
-            due_at: self.write.now().saturating_add(delay),
-            error: None,
-            note: None,
-            keep_token: self.keep_token,
-        }
+        Move { keep_token: self.keep_token, ..self.row.move_to(self.write.now().saturating_add(delay)) }
     }
 
     fn cancelled(
