@@ -33,6 +33,7 @@ suite! { $ claim_conformance, LedgerWorld, ledger::claim:
     a_higher_seq_in_the_message_is_adopted,
     a_row_made_by_a_claim_takes_the_messages_seq,
     twins_in_a_batch_are_busy,
+    the_twin_of_a_stale_message_is_judged_by_itself,
     a_batch_is_answered_in_order,
     the_rows_counts_win_over_the_messages,
     two_processes_never_claim_the_same_task,
@@ -286,6 +287,20 @@ async fn twins_in_a_batch_are_busy(world: &impl LedgerWorld) {
     granted(&answers[3]);
     assert_eq!(answers[4], ClaimAnswer::Busy);
     assert_eq!(answers[5], ClaimAnswer::Busy);
+}
+
+async fn the_twin_of_a_stale_message_is_judged_by_itself(world: &impl LedgerWorld) {
+    let ledger = Probe::of(world);
+    let stale = message();
+    let run = ledger.acquire_any(&stale).await;
+    ledger.fail(&run, Duration::ZERO).await;
+    let promoted = ledger.only_due().await.message;
+
+    let answers = ledger.claim_all(OwnerId::random(), &[stale, promoted.clone(), promoted]).await;
+
+    assert_eq!(answers[0], ClaimAnswer::Stale);
+    granted(&answers[1]);
+    assert_eq!(answers[2], ClaimAnswer::Busy);
 }
 
 async fn a_batch_is_answered_in_order(world: &impl LedgerWorld) {
