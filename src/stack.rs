@@ -125,6 +125,7 @@ impl<'a> Files<'a> {
 struct Files;
 
 #[cfg(not(feature = "embedded"))]
+#[allow(clippy::unused_async, reason = "called where the build with the adapter waits")]
 impl Files {
     fn new(_config: &Config, _clock: Arc<dyn Clock>) -> Self {
         Self

@@ -277,6 +277,8 @@ async fn worker_dies_at(failpoint: &str, runs: usize, crashes: u32) {
     // The broker has nothing left to deliver either: what was settled and not acknowledged is Done when it comes again.
     let after = scene.world.publish(&["note"]).await;
     scene.succeeded(&store, after).await;
+    let queue = Queue::open(&scene.world.store_path());
+    eventually("no message is left", PATIENCE, async || queue.messages() == 0).await;
     worker.stop().await;
     beat.stop().await;
     assert_eq!(scene.journal.count(&["note", &id.to_string()]), runs);

@@ -51,6 +51,15 @@ impl Disk {
         }
     }
 
+    /// What the program is told by the system, and tells its user: SQLite knows a full disk from others that fail, but a
+    /// file that may not grow is one of the others.
+    pub(super) fn says(&self) -> &'static str {
+        match self {
+            Self::Mounted(_) => "the disk is full",
+            Self::Limited(_) => "the disk reports an error",
+        }
+    }
+
     /// Runs a command on this disk.
     pub(super) async fn run(&self, world: &World, args: &[&str]) -> Said {
         world.run_command(self.command(world, args), "").await

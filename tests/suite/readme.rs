@@ -12,14 +12,17 @@ use super::scene::PATIENCE;
 const README: &str = include_str!("../../README.md");
 
 /// Stands for cargo: `cargo run --release --` is what the README says, and a release build would take minutes. Everything
-/// after it reaches the program that was built for this suite, through a shell, as it was typed.
-const CARGO: &str = r#"#!/bin/sh
-if [ "$1 $2 $3" != "run --release --" ]; then
-    echo "not a command of the README: cargo $*" >&2
-    exit 99
-fi
-shift 3
-exec "$UPBEAT_BUILT" "$@"
+/// after it reaches the program that was built for this suite, through a shell, as it was typed. The shell makes way for
+/// the program, so that a signal reaches that.
+const CARGO: &str = r#"
+cargo() {
+    if [ "$1 $2 $3" != "run --release --" ]; then
+        echo "not a command of the README: cargo $*" >&2
+        exit 99
+    fi
+    shift 3
+    exec "$UPBEAT_BUILT" "$@"
+}
 "#;
 
 /// A directory without anything of ours in it, as a fresh clone is one as far as the program looks.
@@ -32,11 +35,6 @@ impl Clone {
     fn new() -> Self {
         let world = World::new(env!("CARGO_BIN_EXE_upbeat"), "");
         world.remove("upbeat.toml");
-        std::fs::create_dir(world.path("bin")).expect("a folder can be made");
-        world.write("bin/cargo", CARGO);
-        let executable = std::fs::Permissions::from_mode(0o755);
-        std::fs::set_permissions(world.path("bin/cargo"), executable)
-            .expect("our own file's mode can be set");
         // The quickstart has an address of its own, which somebody else on this machine may have taken.
         let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a port is free");
         let listen = free.local_addr().expect("it is bound").to_string();
@@ -48,11 +46,9 @@ impl Clone {
         let made = self.world.command(&[]);
         let made = made.as_std();
         let mut command = Command::new("sh");
-        command.args(["-c", line]).env_clear();
+        command.args(["-c", &format!("{CARGO}{line}")]).env_clear();
         command.envs(made.get_envs().filter_map(|(name, value)| Some((name, value?))));
         command.env_remove("UPBEAT_CONFIG").current_dir(self.world.path(""));
-        let path = std::env::var("PATH").expect("there is a PATH");
-        command.env("PATH", format!("{}:{path}", self.world.path("bin").display()));
         command.env("UPBEAT_BUILT", env!("CARGO_BIN_EXE_upbeat")).env("UPBEAT_LISTEN", &self.listen);
         command
     }
@@ -62,8 +58,7 @@ impl Clone {
     }
 
     fn start(&self, line: &str) -> Process {
-        // The shell makes way for the program, so that a signal reaches that.
-        self.world.start_command(&[line], self.line(&format!("exec {line}")))
+        self.world.start_command(&[line], self.line(line))
     }
 }
 

@@ -89,7 +89,7 @@ impl Client {
 
     /// Checks a task and gives it its id.
     async fn entry(&self, task: NewTask) -> Result<Entry, PublishError> {
-        self.inner.options.limits.check_body(task.args.bytes.len())?;
+        self.inner.options.limits.check_args(&task.args)?;
         if task.queue == QueueName::undeliverable() {
             return Err(PublishError::Invalid("the queue \"undeliverable\" is the broker's own".into()));
         }

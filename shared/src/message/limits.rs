@@ -1,6 +1,6 @@
 //! What a message may cost its reader, checked before anything is allocated for it.
 
-use super::WireMessage;
+use super::{Payload, WireMessage, nesting};
 
 /// Bounds on one message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +34,12 @@ pub enum LimitExceeded {
         /// What is allowed.
         limit: usize,
     },
+    /// Nested too deep.
+    #[error("the arguments are nested deeper than the limit of {limit} levels; send them flatter")]
+    Depth {
+        /// What is allowed.
+        limit: usize,
+    },
     /// Too many headers.
     #[error("the message has {actual} headers, more than the limit of {limit}")]
     Headers {
@@ -45,7 +51,7 @@ pub enum LimitExceeded {
 }
 
 impl Limits {
-    /// Checks what can be seen without decoding.
+    /// Checks what can be seen before a message is read.
     pub fn check(&self, wire: &WireMessage) -> Result<(), LimitExceeded> {
         self.check_body(wire.body.len())?;
         if wire.headers.len() > self.headers {
@@ -54,7 +60,16 @@ impl Limits {
         Ok(())
     }
 
-    /// Checks the size of arguments before they are published.
+    /// Checks arguments: their size, then their nesting.
+    pub fn check_args(&self, args: &Payload) -> Result<(), LimitExceeded> {
+        self.check_body(args.bytes.len())?;
+        if nesting::is_deeper_than(args, self.depth) {
+            return Err(LimitExceeded::Depth { limit: self.depth });
+        }
+        Ok(())
+    }
+
+    /// Checks the size of arguments, where their nesting is known.
     pub fn check_body(&self, actual: usize) -> Result<(), LimitExceeded> {
         if actual > self.body_bytes {
             return Err(LimitExceeded::Body { actual, limit: self.body_bytes });

@@ -1,6 +1,7 @@
 //! What travels through the broker for one run of a task. Never talks to a broker itself.
 
 mod limits;
+mod nesting;
 mod wire;
 
 use std::time::Duration;

@@ -150,6 +150,7 @@ impl Message {
         let id = id.map_or_else(new_id, |id| TaskId::from_foreign(namespace, id));
         let name = TaskName::new(wire.kind.as_deref().ok_or(DecodeError::NoName)?)?;
         let payload = Payload { content_type: wire.content_type()?, bytes: wire.body.clone() };
+        limits.check_args(&payload)?;
         let mut message = Message::new(id, name, queue.clone(), payload);
         message.priority = Priority::new(wire.priority.unwrap_or(4).min(Priority::MAX)).unwrap_or_default();
         message.decode_numbers(wire)?;
@@ -330,6 +331,9 @@ mod tests {
         let mut wire = full().encode();
         wire.body = Bytes::from(vec![0; 1024 * 1024 + 1]);
         assert!(matches!(decode(&wire), Err(DecodeError::Limit(LimitExceeded::Body { .. }))));
+        let mut wire = full().encode();
+        wire.body = Bytes::from(vec![b'['; 65]);
+        assert_eq!(decode(&wire), Err(DecodeError::Limit(LimitExceeded::Depth { limit: 64 })));
         let mut wire = full().encode();
         wire.headers[1].1 = HeaderValue::Text("seven".into());
         assert_eq!(
