@@ -83,8 +83,8 @@ async fn beat_dies_at(failpoint: &str) {
     let beat = scene.beat();
     let store = scene.world.store().await;
     // Nobody takes it before the other beat has come to it: what was published twice by then is there twice.
-    let queued = async || is_queued(&store, delayed).await;
-    eventually("the delayed task is queued", PATIENCE, queued).await;
+    let promoted = async || is_queued(&store, delayed).await && nothing_is_overdue(&store).await;
+    eventually("everything due is queued", PATIENCE, promoted).await;
     let worker = scene.worker();
 
     scene.succeeded(&store, delayed).await;
@@ -102,6 +102,13 @@ async fn beat_dies_at(failpoint: &str) {
 async fn is_queued(store: &Store, id: TaskId) -> bool {
     let record = store.inspect.get(vec![id]).await.expect("the store shows").remove(0);
     record.is_some_and(|record| record.state == TaskState::Queued)
+}
+
+/// Nothing waits to be promoted that the beat which died had taken on.
+async fn nothing_is_overdue(store: &Store) -> bool {
+    let now = store.ledger.now().await.expect("the store tells its time");
+    let filter = TaskFilter { states: vec![TaskState::Scheduled], ..TaskFilter::default() };
+    tasks(store, filter).await.iter().all(|record| record.due_at.is_none_or(|due_at| due_at > now))
 }
 
 fn second(instant: &str) -> i64 {
