@@ -5,15 +5,19 @@
 //! cargo run --example hello -- publish hello --args '{"name": "you"}' --wait
 //! ```
 
+use serde::{Deserialize, Serialize};
 use upbeat::prelude::*;
 
-#[derive(serde::Deserialize)]
+#[derive(Serialize, Deserialize, Task)]
+#[task(name = "hello", timeout = "10s", max_attempts = 3)]
 struct Hello {
     name: String,
 }
 
 fn main() -> std::process::ExitCode {
     App::new()
-        .task(native("hello", |args: Hello, _run| async move { Ok(format!("hello {}", args.name)) }))
+        .task(typed(|hello: Hello, run| async move {
+            Ok(format!("hello {}, this is attempt {}", hello.name, run.attempt))
+        }))
         .main()
 }

@@ -4,7 +4,9 @@ use std::future::Future;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use upbeat_shared::name::TaskName;
+use upbeat_shared::name::{QueueName, TaskName};
+use upbeat_shared::retry::RetryPolicy;
+use upbeat_shared::typed::Task;
 use upbeat_worker::{RunContext, TaskDefinition, TaskError};
 
 /// Every role of Upbeat, with these tasks. The stock binary is one without any.
@@ -85,4 +87,44 @@ where
 {
     let name = TaskName::new(name).expect("the name of a native task follows the rules of task names");
     upbeat_worker::executor::native::native(name, handler)
+}
+
+/// A task written in Rust whose arguments' type says which task it is: name, queue, timeout and attempts come from there.
+///
+/// ```
+/// use serde::{Deserialize, Serialize};
+/// use upbeat::prelude::*;
+///
+/// #[derive(Serialize, Deserialize, Task)]
+/// #[task(name = "billing.invoice", queue = "billing", timeout = "30s", max_attempts = 5)]
+/// struct Invoice {
+///     customer: u64,
+/// }
+///
+/// let task = typed(|invoice: Invoice, _run| async move { Ok(invoice.customer) });
+/// assert_eq!(task.name.as_str(), "billing.invoice");
+/// assert_eq!(task.timeout.map(|timeout| timeout.as_secs()), Some(30));
+///
+/// let published = NewTask::of(&Invoice { customer: 7 })?;
+/// assert_eq!(published.queue.as_str(), "billing");
+/// assert_eq!(published.retry.map(|retry| retry.max_attempts), Some(5));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Panics
+///
+/// If the type was given a name by hand that breaks the rules of names; a derived one is checked when it is compiled.
+pub fn typed<T, R, F, Fut>(handler: F) -> TaskDefinition
+where
+    T: Task,
+    R: Serialize + Send + 'static,
+    F: Fn(T, RunContext) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result<R, TaskError>> + Send + 'static,
+{
+    let mut task = native(T::NAME, handler);
+    task.queue = T::QUEUE
+        .map(|queue| QueueName::new(queue).expect("a task type's queue follows the rules of queue names"));
+    task.timeout = T::TIMEOUT;
+    task.retry = T::MAX_ATTEMPTS.map(|max_attempts| RetryPolicy { max_attempts, ..RetryPolicy::default() });
+    task
 }

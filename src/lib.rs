@@ -34,12 +34,15 @@ mod logging;
 mod ops;
 mod stack;
 
-pub use app::{App, native};
+pub use app::{App, native, typed};
 pub use executors::{RegistryError, registry};
 pub use stack::{OpenError, Stack};
 pub use upbeat_broker as broker;
+/// The trait of typed tasks, and the derive that implements it.
+pub use upbeat_derive::Task;
 #[cfg(feature = "embedded")]
 pub use upbeat_shared::sqlite;
+pub use upbeat_shared::typed::Task;
 pub use upbeat_shared::{
     client, clock, config, id, ledger, member, message, name, occurrence, retry, schedule, task, transport,
     verdict,
@@ -48,7 +51,8 @@ pub use upbeat_worker as worker;
 
 /// What programs with tasks of their own import.
 pub mod prelude {
-    pub use crate::app::{App, native};
+    pub use crate::Task;
+    pub use crate::app::{App, native, typed};
     pub use crate::client::{Client, NewTask, Published};
     pub use crate::message::Payload;
     pub use crate::name::{QueueName, TaskName};

@@ -21,6 +21,7 @@ pub mod sqlite;
 pub mod task;
 pub mod telemetry;
 pub mod transport;
+pub mod typed;
 pub mod verdict;
 
 pub use upbeat_schedule as schedule;

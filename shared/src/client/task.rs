@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use crate::ledger::Due;
-use crate::message::{Payload, Planned, Priority, TraceContext};
+use crate::message::{Payload, PayloadError, Planned, Priority, TraceContext};
 use crate::name::{QueueName, TaskName};
 use crate::retry::RetryPolicy;
+use crate::typed::Task;
 
 /// Name, arguments and options.
 ///
@@ -67,6 +68,24 @@ impl NewTask {
             planned: None,
             trace: None,
         }
+    }
+
+    /// A task of this type, as its type says: name, queue, timeout, attempts.
+    ///
+    /// # Panics
+    ///
+    /// If the type was given a name by hand that breaks the rules of names; a derived one is checked when it is compiled.
+    pub fn of<T: Task>(args: &T) -> Result<Self, PayloadError> {
+        let name = TaskName::new(T::NAME).expect("a task type's name follows the rules of task names");
+        let queue = T::QUEUE.map(|queue| {
+            QueueName::new(queue).expect("a task type's queue follows the rules of queue names")
+        });
+        let mut task = Self::new(name, Payload::msgpack(args)?);
+        task.queue = queue.unwrap_or(task.queue);
+        task.timeout = T::TIMEOUT;
+        task.retry =
+            T::MAX_ATTEMPTS.map(|max_attempts| RetryPolicy { max_attempts, ..RetryPolicy::default() });
+        Ok(task)
     }
 
     /// Where it waits for a worker.
