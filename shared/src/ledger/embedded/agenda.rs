@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use rusqlite::{Connection, Row};
 
-use super::row::{self, Brief, New, duration_micros, instant, state_number};
+use super::row::{self, BEHIND_BRIEF, Brief, New, duration_micros, instant, select_brief, state_number};
 use super::tally::Tally;
 use super::{EmbeddedLedger, claim, park, reap};
 use crate::id::{Seq, TaskId};
@@ -22,6 +22,9 @@ const UNCLAIMED: Duration = Duration::from_secs(60);
 
 /// The longest time between two such looks.
 const UNCLAIMED_MAX: Duration = Duration::from_secs(3600);
+
+/// How long an entry is left alone that this program cannot read: a newer one may have written it.
+const UNREADABLE: Duration = Duration::from_secs(3600);
 
 /// A task is overtaken when one that was marked this much later has been claimed.
 const OVERTAKEN: Duration = Duration::from_secs(600);
@@ -115,7 +118,6 @@ fn next_wake(read: &Connection) -> Result<Option<i64>, SqliteError> {
 /// An entry as the agenda's query finds it.
 struct Found {
     brief: Brief,
-    due_at: i64,
     looks: u32,
     message: Vec<u8>,
     overtaken: bool,
@@ -125,67 +127,54 @@ fn due(write: &Write<'_>, limit: usize, lease: Duration) -> Result<DueBatch, Sql
     let now = write.now();
     let mut tally = Tally::default();
     let mut entries = Vec::new();
+    let mut put_off = write.prepare_cached("UPDATE task SET wake_at = ?2 WHERE row = ?1")?;
     for found in find_due(write, limit)? {
         if found.brief.expires_at.is_some_and(|at| at <= now) {
             claim::expire(write, &mut tally, &found.brief)?;
             continue;
         }
-        write
-            .prepare_cached("UPDATE task SET wake_at = ?2 WHERE row = ?1")?
-            .execute((found.brief.row, now.saturating_add(duration_micros(lease))))?;
-        entries.push(found.into_entry()?);
+        let row = found.brief.row;
+        let wait = match found.into_entry() {
+            Ok(entry) => {
+                entries.push(entry);
+                lease
+            }
+            // It must not keep those behind it waiting.
+            Err(error) => {
+                tracing::error!(row, %error, "an entry of the agenda cannot be read; it is looked at again in an hour");
+                UNREADABLE
+            }
+        };
+        put_off.execute((row, now.saturating_add(duration_micros(wait))))?;
     }
     tally.write(write)?;
     Ok(DueBatch { now: instant(now), entries, next: next_wake(write)?.map(instant) })
 }
 
 fn find_due(write: &Write<'_>, limit: usize) -> Result<Vec<Found>, SqliteError> {
-    let mut select = write.prepare_cached(
-        "SELECT t.row, t.queue, t.priority, t.state, t.seq, t.attempts, t.crashes, t.expires_at, t.due_at, t.looks,
-            d.message, t.enqueued_at + ?3 < p.enqueued_at
-         FROM task t JOIN detail d ON d.task = t.row
+    let mut select = write.prepare_cached(select_brief!(
+        ", t.looks, d.message, t.enqueued_at + ?3 < p.enqueued_at",
+        "JOIN detail d ON d.task = t.row
             LEFT JOIN progress p ON p.queue = t.queue AND p.priority = t.priority
-         WHERE t.wake_at IS NOT NULL AND t.wake_at <= ?1 ORDER BY t.wake_at LIMIT ?2",
-    )?;
+         WHERE t.wake_at IS NOT NULL AND t.wake_at <= ?1 ORDER BY t.wake_at LIMIT ?2"
+    ))?;
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let rows = select.query_map((write.now(), limit, duration_micros(OVERTAKEN)), found)?;
+    let mut rows = select.query((write.now(), limit, duration_micros(OVERTAKEN)))?;
     let mut all = Vec::new();
-    for row in rows {
-        let (mut found, state) = row?;
-        found.brief.state = row::state_of(state)?;
-        all.push(found);
+    while let Some(row) = rows.next()? {
+        all.push(found(row)?);
     }
     Ok(all)
 }
 
-fn found(row: &Row<'_>) -> rusqlite::Result<(Found, i64)> {
-    let brief = Brief {
-        row: row.get(0)?,
-        queue: row.get(1)?,
-        priority: row.get(2)?,
-        state: TaskState::Scheduled,
-        seq: row.get(4)?,
-        attempts: row.get(5)?,
-        crashes: row.get(6)?,
-        expires_at: row.get(7)?,
-        fence: None,
-        token: None,
-        owner: None,
-        cancel: false,
-        enqueued_at: None,
-        parks: 0,
-        parked_at: None,
-        due_at: row.get(8)?,
-    };
-    let overtaken: Option<bool> = row.get(11)?;
-    let found = Found {
-        due_at: brief.due_at.unwrap_or_default(),
-        brief,
-        looks: row.get(9)?,
-        message: row.get(10)?,
+fn found(row: &Row<'_>) -> Result<Found, SqliteError> {
+    let overtaken: Option<bool> = row.get(BEHIND_BRIEF + 2)?;
+    Ok(Found {
+        brief: row::brief(row)?,
+        looks: row.get(BEHIND_BRIEF)?,
+        message: row.get(BEHIND_BRIEF + 1)?,
         overtaken: overtaken.unwrap_or(false),
-    };
-    Ok((found, row.get(3)?))
+    })
 }
 
 impl Found {
@@ -198,7 +187,8 @@ impl Found {
             TaskState::Queued => DueReason::Unclaimed { overtaken: self.overtaken, looks: self.looks },
             _ => DueReason::Due,
         };
-        Ok(DueEntry { message, due_at: instant(self.due_at), reason })
+        let due_at = instant(self.brief.due_at.unwrap_or_default());
+        Ok(DueEntry { message, due_at, reason })
     }
 }
 
@@ -267,4 +257,44 @@ fn backlog(read: &Connection, now: i64) -> Result<Vec<(QueueName, u64, Duration)
         backlog.push((queue, u64::try_from(tasks).unwrap_or(0), waits));
     }
     Ok(backlog)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::SystemClock;
+    use crate::ledger::embedded::EmbeddedOptions;
+    use crate::message::{Message, Payload};
+    use crate::name::TaskName;
+    use crate::sqlite::SqliteFile;
+    use std::sync::Arc;
+
+    fn entry(id: &str) -> NewEntry {
+        let name = TaskName::new("a").unwrap();
+        let args = Payload::json(&1).unwrap();
+        let message = Message::new(id.parse().unwrap(), name, QueueName::default_queue(), args);
+        NewEntry { message, due: Due::In(Duration::ZERO), cover: Duration::ZERO }
+    }
+
+    #[tokio::test]
+    async fn an_entry_that_cannot_be_read_keeps_nobody_waiting() {
+        let directory = tempfile::tempdir().unwrap();
+        let clock = Arc::new(SystemClock::default());
+        let file = SqliteFile::open(&directory.path().join("a.sqlite3"), clock).unwrap();
+        let ledger = EmbeddedLedger::open(file.clone(), EmbeddedOptions::default()).await.unwrap();
+        let broken = entry("0198a2f0-0000-7000-8000-000000000001");
+        let sound = entry("0198a2f0-0000-7000-8000-000000000002");
+        ledger.add(vec![broken, sound.clone()]).await.unwrap();
+        let spoil =
+            |write: &Write<'_>| Ok(write.execute("UPDATE detail SET message = x'c1' WHERE task = 1", [])?);
+        assert_eq!(file.write(spoil).await.unwrap(), 1);
+
+        let batch = ledger.due(10, Duration::ZERO).await.unwrap();
+        let again = ledger.due(10, Duration::ZERO).await.unwrap();
+
+        for batch in [batch, again] {
+            let ids: Vec<_> = batch.entries.iter().map(|entry| entry.message.id).collect();
+            assert_eq!(ids, [sound.message.id]);
+        }
+    }
 }

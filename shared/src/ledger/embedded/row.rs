@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use rusqlite::{OptionalExtension, Row};
+use rusqlite::{Row, Rows};
 use uuid::Uuid;
 
 use super::tally::Tally;
@@ -63,24 +63,33 @@ pub(super) struct Brief {
     pub(super) due_at: Option<i64>,
 }
 
-/// A literal, so that whole statements are literals too.
+/// Selects what [`brief`] reads, and more columns behind it. A literal, so that whole statements are literals too.
 macro_rules! select_brief {
     ($rest:literal) => {
+        select_brief!("", $rest)
+    };
+    ($more:literal, $rest:literal) => {
         concat!(
-            "SELECT row, queue, priority, state, seq, attempts, crashes, fence, token, owner, cancel, enqueued_at,
-                expires_at, parks, parked_at, due_at FROM task ",
+            "SELECT t.row, t.queue, t.priority, t.state, t.seq, t.attempts, t.crashes, t.fence, t.token, t.owner, t.cancel,
+                t.enqueued_at, t.expires_at, t.parks, t.parked_at, t.due_at",
+            $more,
+            " FROM task t ",
             $rest
         )
     };
 }
+pub(super) use select_brief;
 
-fn brief(row: &Row<'_>) -> rusqlite::Result<(Brief, i64)> {
-    let state: i64 = row.get(3)?;
-    let brief = Brief {
+/// The first column behind those of [`brief`].
+pub(super) const BEHIND_BRIEF: usize = 16;
+
+/// Reads a row that [`select_brief`] selected.
+pub(super) fn brief(row: &Row<'_>) -> Result<Brief, SqliteError> {
+    Ok(Brief {
         row: row.get(0)?,
         queue: row.get(1)?,
         priority: row.get(2)?,
-        state: TaskState::Scheduled,
+        state: state_of(row.get(3)?)?,
         seq: row.get(4)?,
         attempts: row.get(5)?,
         crashes: row.get(6)?,
@@ -93,27 +102,29 @@ fn brief(row: &Row<'_>) -> rusqlite::Result<(Brief, i64)> {
         parks: row.get(13)?,
         parked_at: row.get(14)?,
         due_at: row.get(15)?,
-    };
-    Ok((brief, state))
+    })
+}
+
+/// Reads every row of a query.
+fn briefs(mut rows: Rows<'_>) -> Result<Vec<Brief>, SqliteError> {
+    let mut briefs = Vec::new();
+    while let Some(row) = rows.next()? {
+        briefs.push(brief(row)?);
+    }
+    Ok(briefs)
 }
 
 /// Finds a row by its task's id.
 pub(super) fn find(write: &Write<'_>, id: TaskId) -> Result<Option<Brief>, SqliteError> {
     let mut select = write.prepare_cached(select_brief!("WHERE id = ?1"))?;
-    let found = select.query_row([id.0.as_bytes()], brief).optional()?;
-    found.map(with_state).transpose()
+    let mut rows = select.query([id.0.as_bytes()])?;
+    rows.next()?.map(brief).transpose()
 }
 
 /// Every row running in an owner's name.
 pub(super) fn running_of(write: &Write<'_>, owner: [u8; 16]) -> Result<Vec<Brief>, SqliteError> {
     let mut select = write.prepare_cached(select_brief!("WHERE owner = ?1 AND state = 2 ORDER BY id"))?;
-    let rows = select.query_map([owner], brief)?;
-    rows.map(|row| with_state(row?)).collect()
-}
-
-fn with_state((mut brief, state): (Brief, i64)) -> Result<Brief, SqliteError> {
-    brief.state = state_of(state)?;
-    Ok(brief)
+    briefs(select.query([owner])?)
 }
 
 /// A row to be made.
@@ -293,7 +304,8 @@ pub(super) fn record(row: &Row<'_>) -> Result<(i64, TaskRecord), SqliteError> {
     };
     let encoded: Option<Vec<u8>> = row.get(18)?;
     let mut message = match encoded {
-        Some(bytes) => decode(&bytes)?,
+        // A listing goes on behind a row that a newer program may have written.
+        Some(bytes) => decode(&bytes).or_else(|_| forgotten(row))?,
         None => forgotten(row)?,
     };
     message.seq = Seq(row.get(6)?);
@@ -349,6 +361,5 @@ pub(super) fn scheduled_of(
 ) -> Result<Vec<Brief>, SqliteError> {
     let mut select =
         write.prepare_cached(select_brief!("WHERE schedule_id = ?1 AND state = 0 ORDER BY id"))?;
-    let rows = select.query_map([schedule.as_str()], brief)?;
-    rows.map(|row| with_state(row?)).collect()
+    briefs(select.query([schedule.as_str()])?)
 }

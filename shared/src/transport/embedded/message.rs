@@ -1,5 +1,6 @@
 //! Messages: stored, taken, acknowledged, given back.
 
+use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension};
 
 use crate::message::{Priority, WireMessage};
@@ -71,8 +72,9 @@ pub(super) fn take(
     while let Some(row) = rows.next()? {
         let wire: &[u8] =
             row.get_ref(2)?.as_blob().map_err(|error| SqliteError::Invalid(error.to_string()))?;
+        // What cannot be read must not stop the queue: without a name it is undeliverable, and its bytes are kept there.
         let message = rmp_serde::from_slice(wire)
-            .map_err(|error| SqliteError::Invalid(format!("a stored message cannot be read: {error}")))?;
+            .unwrap_or_else(|_| WireMessage { body: Bytes::copy_from_slice(wire), ..WireMessage::default() });
         taken.push(Taken { number: row.get(0)?, redeliveries: row.get(1)?, message });
     }
     drop(rows);
