@@ -4,9 +4,8 @@ use std::future::Future;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use upbeat_shared::name::{QueueName, TaskName};
-use upbeat_shared::retry::RetryPolicy;
-use upbeat_shared::typed::Task;
+use upbeat_shared::name::TaskName;
+use upbeat_shared::typed::{Task, TaskSettings};
 use upbeat_worker::{RunContext, TaskDefinition, TaskError};
 
 /// Every role of Upbeat, with these tasks. The stock binary is one without any.
@@ -121,10 +120,7 @@ where
     F: Fn(T, RunContext) -> Fut + Send + Sync + 'static,
     Fut: Future<Output = Result<R, TaskError>> + Send + 'static,
 {
-    let mut task = native(T::NAME, handler);
-    task.queue = T::QUEUE
-        .map(|queue| QueueName::new(queue).expect("a task type's queue follows the rules of queue names"));
-    task.timeout = T::TIMEOUT;
-    task.retry = T::MAX_ATTEMPTS.map(|max_attempts| RetryPolicy { max_attempts, ..RetryPolicy::default() });
-    task
+    let TaskSettings { name, queue, timeout, retry } = TaskSettings::of::<T>();
+    let task = upbeat_worker::executor::native::native(name, handler);
+    TaskDefinition { queue, timeout, retry, ..task }
 }

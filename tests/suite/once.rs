@@ -3,11 +3,12 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use upbeat_shared::id::TaskId;
 use upbeat_shared::ledger::{Store, TaskFilter};
 use upbeat_shared::member::MemberRecord;
 use upbeat_shared::occurrence::OccurrenceRecord;
 use upbeat_shared::task::TaskState;
-use upbeat_tests::harness::{Endpoint, Queue, count, eventually, tasks};
+use upbeat_tests::harness::{Endpoint, Process, Queue, count, eventually, tasks};
 use upbeat_tests::message::schedule_id;
 
 use super::scene::{EVERY_SECOND, PATIENCE, Scene};
@@ -100,16 +101,32 @@ async fn what_a_beat_planned_before_it_stood_still_is_not_fired_again() {
 /// What a worker says whose verdict comes too late.
 const REFUSED: &str = "this run's verdict was refused";
 
-#[tokio::test]
-async fn a_worker_frozen_past_its_lease_cannot_settle_what_another_has_finished() {
-    let scene = Scene::new();
-    let beat = scene.beat();
+/// A worker frozen past its lease while it runs a `hold`, and another that runs it now.
+struct Overtaken {
+    frozen: Process,
+    other: Process,
+    id: TaskId,
+    /// The gate of the frozen one's run.
+    first: String,
+    /// The gate of the other's.
+    second: String,
+}
+
+async fn frozen_past_its_lease(scene: &Scene) -> Overtaken {
     let frozen = scene.worker();
     let id = scene.world.publish(&["hold"]).await;
     let first = scene.held(id, 1).await;
     Queue::open(&scene.world.store_path()).freeze(&frozen).await;
     let other = scene.worker();
     let second = scene.held(id, 2).await;
+    Overtaken { frozen, other, id, first, second }
+}
+
+#[tokio::test]
+async fn a_worker_frozen_past_its_lease_cannot_settle_what_another_has_finished() {
+    let scene = Scene::new();
+    let beat = scene.beat();
+    let Overtaken { frozen, other, id, first, second } = frozen_past_its_lease(&scene).await;
     scene.let_go(&second);
     let store = scene.world.store().await;
     let before = scene.succeeded(&store, id).await;
@@ -131,13 +148,7 @@ async fn a_worker_frozen_past_its_lease_cannot_settle_what_another_has_finished(
 async fn a_worker_frozen_past_its_lease_cannot_settle_and_the_task_counts_once() {
     let scene = Scene::new();
     let beat = scene.beat();
-    let frozen = scene.worker();
-    let id = scene.world.publish(&["hold"]).await;
-    let first = scene.held(id, 1).await;
-
-    Queue::open(&scene.world.store_path()).freeze(&frozen).await;
-    let other = scene.worker();
-    let second = scene.held(id, 2).await;
+    let Overtaken { frozen, other, id, first, second } = frozen_past_its_lease(&scene).await;
     let store = scene.world.store().await;
     let [running] = tasks(&store, TaskFilter::default()).await.try_into().expect("there is one task");
     // Its program ends well while it is frozen: it wakes with a success in its hands.

@@ -6,7 +6,7 @@ use crate::ledger::Due;
 use crate::message::{Payload, PayloadError, Planned, Priority, TraceContext};
 use crate::name::{QueueName, TaskName};
 use crate::retry::RetryPolicy;
-use crate::typed::Task;
+use crate::typed::{Task, TaskSettings};
 
 /// Name, arguments and options.
 ///
@@ -76,16 +76,9 @@ impl NewTask {
     ///
     /// If the type was given a name by hand that breaks the rules of names; a derived one is checked when it is compiled.
     pub fn of<T: Task>(args: &T) -> Result<Self, PayloadError> {
-        let name = TaskName::new(T::NAME).expect("a task type's name follows the rules of task names");
-        let queue = T::QUEUE.map(|queue| {
-            QueueName::new(queue).expect("a task type's queue follows the rules of queue names")
-        });
-        let mut task = Self::new(name, Payload::msgpack(args)?);
-        task.queue = queue.unwrap_or(task.queue);
-        task.timeout = T::TIMEOUT;
-        task.retry =
-            T::MAX_ATTEMPTS.map(|max_attempts| RetryPolicy { max_attempts, ..RetryPolicy::default() });
-        Ok(task)
+        let TaskSettings { name, queue, timeout, retry } = TaskSettings::of::<T>();
+        let task = Self::new(name, Payload::msgpack(args)?);
+        Ok(Self { queue: queue.unwrap_or_else(QueueName::default_queue), timeout, retry, ..task })
     }
 
     /// Where it waits for a worker.

@@ -264,6 +264,7 @@ mod tests {
     use super::*;
     use crate::clock::SystemClock;
     use crate::ledger::embedded::EmbeddedOptions;
+    use crate::ledger::{Inspect, TaskFilter};
     use crate::message::{Message, Payload};
     use crate::name::TaskName;
     use crate::sqlite::SqliteFile;
@@ -296,5 +297,7 @@ mod tests {
             let ids: Vec<_> = batch.entries.iter().map(|entry| entry.message.id).collect();
             assert_eq!(ids, [sound.message.id]);
         }
+        let listed = ledger.list(TaskFilter::default(), None, 10).await.unwrap().tasks;
+        assert_eq!(listed.len(), 2, "a listing shows what is left of it");
     }
 }

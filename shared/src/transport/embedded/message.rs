@@ -122,3 +122,45 @@ pub(super) fn purge(write: &Write<'_>, queue: &QueueName) -> Result<u64, SqliteE
     let sql = "DELETE FROM message WHERE queue = ?1 AND session IS NULL";
     Ok(write.prepare_cached(sql)?.execute([number])? as u64)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::SystemClock;
+    use crate::message::{DecodeError, Limits, Message};
+    use crate::name::Namespace;
+    use crate::sqlite::SqliteFile;
+    use crate::transport::Transport;
+    use crate::transport::embedded::EmbeddedTransport;
+    use std::sync::Arc;
+
+    #[tokio::test]
+    async fn a_message_that_cannot_be_read_is_delivered_as_undeliverable_and_stops_nobody() {
+        let directory = tempfile::tempdir().unwrap();
+        let clock = Arc::new(SystemClock::default());
+        let file = SqliteFile::open(&directory.path().join("a.sqlite3"), clock).unwrap();
+        let transport = EmbeddedTransport::open(file.clone()).await.unwrap();
+        let queue = QueueName::default_queue();
+        transport.declare(std::slice::from_ref(&queue)).await.unwrap();
+        let sound = WireMessage { kind: Some("a".into()), ..WireMessage::default() };
+        let outgoing = Outgoing { queue: queue.clone(), message: sound.clone() };
+        transport.publish(vec![outgoing.clone(), outgoing]).await.unwrap();
+        let spoil =
+            |write: &Write<'_>| Ok(write.execute("UPDATE message SET wire = x'c1' WHERE number = 1", [])?);
+        assert_eq!(file.write(spoil).await.unwrap(), 1);
+
+        let mut consumer = transport.consume(&queue, 2).await.unwrap();
+        let mut deliveries = Vec::new();
+        while deliveries.len() < 2 {
+            deliveries.extend(consumer.next(2).await.unwrap());
+        }
+
+        let broken = &deliveries[0].message;
+        assert_eq!(broken.body, Bytes::from_static(b"\xc1"), "its bytes are kept");
+        let new_id = || crate::id::TaskId::from_foreign(&Namespace::default(), "new");
+        let decoded = Message::decode(broken, &Namespace::default(), &queue, &Limits::default(), new_id);
+        assert!(matches!(decoded, Err(DecodeError::NoName)), "{decoded:?}");
+        assert_eq!(deliveries[1].message, sound);
+        transport.close().await;
+    }
+}
