@@ -172,7 +172,7 @@ impl Transport for Scripted {
     async fn depth(&self, queue: &QueueName) -> Result<Option<Depth>, TransportError> {
         let script = self.up()?;
         let ready = script.ready.get(queue).copied().unwrap_or(0);
-        Ok(script.queues.contains(queue).then_some(Depth { ready, unacknowledged: None }))
+        Ok(script.queues.contains(queue).then_some(Depth { ready, ..Depth::default() }))
     }
 
     async fn purge(&self, _: &QueueName) -> Result<u64, TransportError> {

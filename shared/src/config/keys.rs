@@ -73,12 +73,31 @@ pub(super) const TOP: Keys = Keys {
     keys: &[key("namespace").or("UPBEAT_NAMESPACE", "--namespace"), key("data").or("UPBEAT_DATA", "--data")],
 };
 
-pub(super) const BROKER: Keys =
-    Keys { table: "broker", keys: &[key("url").or("UPBEAT_BROKER", "--broker"), key("url_file")] };
+pub(super) const BROKER: Keys = Keys {
+    table: "broker",
+    keys: &[
+        key("url").or("UPBEAT_BROKER", "--broker"),
+        key("url_file"),
+        key("declare"),
+        key("management"),
+        key("management_file"),
+        key("tls_ca"),
+        key("tls_cert"),
+        key("tls_key"),
+    ],
+};
 
 pub(super) const LEDGER: Keys = Keys {
     table: "ledger",
-    keys: &[key("url").or("UPBEAT_LEDGER", "--ledger"), key("url_file"), key("lease")],
+    keys: &[
+        key("url").or("UPBEAT_LEDGER", "--ledger"),
+        key("url_file"),
+        key("connections"),
+        key("lease"),
+        key("tls_ca"),
+        key("tls_cert"),
+        key("tls_key"),
+    ],
 };
 
 pub(super) const WORKER: Keys = Keys {

@@ -54,7 +54,7 @@ pub use provenance::{Entry, Origin, Provenance};
 pub use secret::{MASK, Secret};
 pub use settings::{
     BeatConfig, BrokerConfig, Config, ExecutorConfig, HttpConfig, LedgerConfig, LogConfig, LogFormat,
-    QueueConfig, TaskConfig, WorkerConfig,
+    QueueConfig, TaskConfig, TlsFiles, WorkerConfig,
 };
 pub use sources::{Overrides, Sources};
 pub use url::{BrokerUrl, LedgerUrl, ServiceUrl};

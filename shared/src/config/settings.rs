@@ -48,11 +48,28 @@ pub struct Config {
 }
 
 /// `[broker]`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct BrokerConfig {
     /// Which broker. A kind that this program was built without is refused when it is opened, not here.
     pub url: BrokerUrl,
+    /// Make exchange and queues where they are missing. Otherwise somebody else provides them.
+    pub declare: bool,
+    /// Where RabbitMQ's management API answers, with the user that asks; without one, the broker URL's user asks.
+    pub management: Option<ServiceUrl>,
+    /// How the broker is known, and how this program shows who it is.
+    pub tls: TlsFiles,
+}
+
+/// Files for TLS, in PEM. Without any, a server is known by the system's certificates.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// Certificates of the authorities that servers are known by, in place of the system's.
+    pub ca: Option<PathBuf>,
+    /// This program's own certificate, and those between it and an authority.
+    pub cert: Option<PathBuf>,
+    /// The certificate's private key.
+    pub key: Option<PathBuf>,
 }
 
 /// `[ledger]`.
@@ -61,6 +78,10 @@ pub struct BrokerConfig {
 pub struct LedgerConfig {
     /// Which store. A kind that this program was built without is refused when it is opened, not here.
     pub url: LedgerUrl,
+    /// How many connections a process opens at most.
+    pub connections: u32,
+    /// How the store is known, and how this program shows who it is.
+    pub tls: TlsFiles,
     /// How long a member's heartbeat may stand still before a beat declares it lost.
     pub lease: Duration,
 }
@@ -198,9 +219,15 @@ impl Default for Config {
     }
 }
 
+impl Default for BrokerConfig {
+    fn default() -> Self {
+        Self { url: BrokerUrl::default(), declare: true, management: None, tls: TlsFiles::default() }
+    }
+}
+
 impl Default for LedgerConfig {
     fn default() -> Self {
-        Self { url: LedgerUrl::default(), lease: LEASE }
+        Self { url: LedgerUrl::default(), connections: 8, tls: TlsFiles::default(), lease: LEASE }
     }
 }
 

@@ -9,12 +9,12 @@ use std::time::Duration;
 use super::keys;
 use super::section::Section;
 use super::settings::{
-    BeatConfig, BrokerConfig, Config, HttpConfig, LedgerConfig, LogConfig, LogFormat, QueueConfig,
+    BeatConfig, BrokerConfig, Config, HttpConfig, LedgerConfig, LogConfig, LogFormat, QueueConfig, TlsFiles,
     WorkerConfig,
 };
 use super::show::{Bytes, bare_or_quoted};
 use super::tree::Value;
-use super::url::{BrokerUrl, LedgerUrl, UrlFault};
+use super::url::{BrokerUrl, LedgerUrl, ServiceUrl, UrlFault};
 use super::value::{At, Fault, Found, Spot, brief, nearest};
 use crate::client::Record;
 use crate::ledger::Retention;
@@ -93,16 +93,84 @@ fn read_data(top: &mut Section<'_, '_>, default: PathBuf) -> PathBuf {
 fn broker(mut section: Section<'_, '_>) -> BrokerConfig {
     let url =
         section.get("url", BrokerUrl::default(), |found| BrokerUrl::parse(found.text()?).map_err(url_fault));
+    let declare = section.get("declare", true, Found::boolean);
+    let management = section
+        .find("management", |found| ServiceUrl::parse(found.text()?, &["http", "https"]).map_err(url_fault));
+    let tls = match &url {
+        BrokerUrl::Embedded => {
+            let tls = tls(&mut section);
+            needless(
+                &mut section,
+                &["declare", "management", "tls_ca", "tls_cert", "tls_key"],
+                "the embedded broker",
+            );
+            tls
+        }
+        BrokerUrl::Amqp(url) => {
+            tls_if(&mut section, url.scheme() == "amqps", "write the URL with `amqps://`")
+        }
+    };
     section.finish();
-    BrokerConfig { url }
+    BrokerConfig { url, declare, management, tls }
+}
+
+/// The files of TLS, which a connection without it must not have: whoever named them believes that it is encrypted.
+fn tls_if(section: &mut Section<'_, '_>, encrypted: bool, help: &str) -> TlsFiles {
+    let files = tls(section);
+    for key in ["tls_ca", "tls_cert", "tls_key"] {
+        if !encrypted && section.took(key) {
+            let fault = Fault::new(format!("`{key}` has no effect: this connection is not encrypted"));
+            section.fault(key, fault.help(help));
+        }
+    }
+    files
+}
+
+fn tls(section: &mut Section<'_, '_>) -> TlsFiles {
+    let mut file = |key: &'static str| {
+        let path = section.find(key, |found| found.filled().map(PathBuf::from))?;
+        Some(section.cx.resolve(&path.to_string_lossy()))
+    };
+    let files = TlsFiles { ca: file("tls_ca"), cert: file("tls_cert"), key: file("tls_key") };
+    if files.cert.is_some() != files.key.is_some() {
+        let (there, missing) =
+            if files.cert.is_some() { ("tls_cert", "tls_key") } else { ("tls_key", "tls_cert") };
+        section.fault(there, Fault::new(format!("`{there}` needs `{missing}` beside it")));
+    }
+    files
+}
+
+fn needless(section: &mut Section<'_, '_>, keys: &[&str], what: &str) {
+    for key in keys {
+        if section.took(key) {
+            let at = section.place(key);
+            section.cx.warn(at, format!("{what} has no use for `{key}`"));
+        }
+    }
 }
 
 fn ledger(mut section: Section<'_, '_>) -> LedgerConfig {
     let defaults = LedgerConfig::default();
     let url = section.get("url", defaults.url, |found| LedgerUrl::parse(found.text()?).map_err(url_fault));
+    let connections = section.get("connections", defaults.connections, |found| found.small(1..=1000));
+    let tls = match &url {
+        LedgerUrl::Embedded => {
+            let tls = tls(&mut section);
+            needless(&mut section, &["connections", "tls_ca", "tls_cert", "tls_key"], "the embedded ledger");
+            tls
+        }
+        // Without a word about it Postgres is asked for encryption and goes on without, as `libpq` does.
+        LedgerUrl::Postgres(url) => {
+            let encrypted = url.expose().contains("sslmode=require");
+            tls_if(&mut section, encrypted, "add `?sslmode=require` to the URL")
+        }
+        LedgerUrl::Redis(url) => {
+            tls_if(&mut section, url.scheme() == "rediss", "write the URL with `rediss://`")
+        }
+    };
     let lease = section.get("lease", defaults.lease, |found| found.duration(SECOND..=SECOND * 600));
     section.finish();
-    LedgerConfig { url, lease }
+    LedgerConfig { url, connections, tls, lease }
 }
 
 fn worker(mut section: Section<'_, '_>) -> WorkerConfig {

@@ -53,12 +53,27 @@ pub enum PublishAnswer {
 }
 
 /// How many messages a queue holds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Depth {
     /// Waiting.
     pub ready: u64,
     /// With a consumer, unacknowledged; `None` where the broker does not tell.
     pub unacknowledged: Option<u64>,
+    /// Consumers that take from it, of any process; `None` where the broker does not tell.
+    pub consumers: Option<u64>,
+    /// How fast it fills and drains; `None` where the broker does not tell.
+    pub rates: Option<Rates>,
+}
+
+/// How fast a queue fills and drains, in messages a second over the broker's last interval.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Rates {
+    /// Published to it.
+    pub published: f64,
+    /// Delivered from it.
+    pub delivered: f64,
+    /// Acknowledged.
+    pub acknowledged: f64,
 }
 
 /// Names one delivery. A tag of an older generation is dropped, never acknowledged.

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::config::keys;
-use crate::config::{ExecutorConfig, Origin, TEMPLATE};
+use crate::config::{ExecutorConfig, Origin, TEMPLATE, TlsFiles};
 use crate::retry::{Backoff, Jitter};
 
 const QUICKSTART: &str = include_str!("../../../../examples/quickstart.toml");
@@ -17,6 +17,9 @@ fn the_template_says_what_holds_without_a_file() {
         // What has no default has an example.
         config.worker.name = None;
         config.http.listen = None;
+        config.broker.management = None;
+        config.broker.tls = TlsFiles::default();
+        config.ledger.tls = TlsFiles::default();
         (config.queues, config.tasks, config.schedules) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
         assert_eq!(config, Config::default());
     }

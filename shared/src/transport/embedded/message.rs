@@ -114,7 +114,7 @@ pub(super) fn depth(read: &Connection, queue: &QueueName) -> Result<Option<Depth
     };
     let ready = count("SELECT count(*) FROM message WHERE queue = ?1 AND session IS NULL")?;
     let all = count("SELECT count(*) FROM message WHERE queue = ?1")?;
-    Ok(Some(Depth { ready, unacknowledged: Some(all.saturating_sub(ready)) }))
+    Ok(Some(Depth { ready, unacknowledged: Some(all.saturating_sub(ready)), ..Depth::default() }))
 }
 
 pub(super) fn purge(write: &Write<'_>, queue: &QueueName) -> Result<u64, SqliteError> {
