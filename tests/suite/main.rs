@@ -10,4 +10,5 @@ mod members;
 mod once;
 mod readme;
 mod scene;
+mod servers;
 mod structure;

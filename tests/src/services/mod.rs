@@ -1,0 +1,6 @@
+//! Real servers: those that `tests/run` starts for all tests to share, and private ones that a test may stop, kill and
+//! starve.
+
+mod server;
+
+pub use server::{Kind, Server};
