@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use upbeat_shared::client::{Client, ClientOptions, Record};
 use upbeat_shared::clock::{Clock, StoreClock};
-use upbeat_shared::config::{BrokerUrl, Config, LedgerUrl};
+use upbeat_shared::config::{BrokerUrl, Config, LedgerUrl, ServiceUrl};
 use upbeat_shared::ledger::{LedgerError, Store};
 use upbeat_shared::transport::{Transport, TransportError};
 
@@ -40,18 +40,40 @@ pub enum OpenError {
     Transport(#[from] TransportError),
 }
 
+impl OpenError {
+    /// Whether opening it later may succeed without anybody's doing.
+    pub fn is_temporary(&self) -> bool {
+        matches!(
+            self,
+            Self::Ledger(LedgerError::Unavailable(_)) | Self::Transport(TransportError::Unavailable(_))
+        )
+    }
+}
+
 impl Stack {
     /// Opens what the configuration names. Makes the data directory and the file, if they are embedded and missing.
-    pub async fn open(config: &Config, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
+    /// `name` is what broker and ledger call this process's connections.
+    pub async fn open(config: &Config, clock: Arc<dyn Clock>, name: &str) -> Result<Self, OpenError> {
         let mut files = Files::new(config, clock.clone());
         let store = match &config.ledger.url {
             LedgerUrl::Embedded => files.ledger().await?,
-            url @ (LedgerUrl::Postgres(_) | LedgerUrl::Redis(_)) => return Err(no_adapter(url)),
+            LedgerUrl::Postgres(url) => postgres(config, url, name).await?,
+            url @ LedgerUrl::Redis(_) => return Err(no_adapter(url)),
         };
         let transport = match &config.broker.url {
             BrokerUrl::Embedded => files.transport().await?,
-            url @ BrokerUrl::Amqp(_) => return Err(no_adapter(url)),
+            BrokerUrl::Amqp(url) => amqp(config, url, clock.clone(), name).await?,
         };
+        Self::over(config, transport, store, clock).await
+    }
+
+    /// A world over ports that are open.
+    pub(crate) async fn over(
+        config: &Config,
+        transport: Arc<dyn Transport>,
+        store: Store,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, OpenError> {
         let store_clock = Arc::new(StoreClock::new(clock.clone()));
         let sent = clock.monotonic();
         let now = store.ledger.now().await?;
@@ -65,6 +87,16 @@ impl Stack {
     pub fn embedded_file(config: &Config) -> Option<PathBuf> {
         let embedded = config.ledger.url == LedgerUrl::Embedded || config.broker.url == BrokerUrl::Embedded;
         embedded.then(|| config.data.join(format!("{}.sqlite3", config.namespace)))
+    }
+}
+
+/// Every migration of the configured ledger, where that is written in SQL for others to apply.
+#[cfg(feature = "cli")]
+pub(crate) fn migrations_sql(config: &Config) -> Option<String> {
+    match &config.ledger.url {
+        #[cfg(feature = "postgres")]
+        LedgerUrl::Postgres(_) => Some(upbeat_shared::ledger::postgres::migrations_sql(&config.namespace)),
+        _ => None,
     }
 }
 
@@ -87,6 +119,70 @@ fn client_options(config: &Config) -> ClientOptions {
     }
 }
 
+#[cfg(feature = "amqp")]
+async fn amqp(
+    config: &Config,
+    url: &ServiceUrl,
+    clock: Arc<dyn Clock>,
+    name: &str,
+) -> Result<Arc<dyn Transport>, OpenError> {
+    use upbeat_shared::transport::amqp::AmqpTransport;
+    Ok(AmqpTransport::open(amqp_options(config, url, name), clock).await?)
+}
+
+/// How RabbitMQ is reached.
+#[cfg(feature = "amqp")]
+pub(crate) fn amqp_options(
+    config: &Config,
+    url: &ServiceUrl,
+    name: &str,
+) -> upbeat_shared::transport::amqp::AmqpOptions {
+    let mut options =
+        upbeat_shared::transport::amqp::AmqpOptions::new(url.clone(), config.namespace.clone());
+    name.clone_into(&mut options.name);
+    options.declare = config.broker.declare;
+    options.tls = config.broker.tls.clone();
+    options
+}
+
+#[cfg(not(feature = "amqp"))]
+#[allow(clippy::unused_async, reason = "called where the build with the adapter waits")]
+async fn amqp(
+    _config: &Config,
+    url: &ServiceUrl,
+    _clock: Arc<dyn Clock>,
+    _name: &str,
+) -> Result<Arc<dyn Transport>, OpenError> {
+    Err(no_adapter(url))
+}
+
+#[cfg(feature = "postgres")]
+async fn postgres(config: &Config, url: &ServiceUrl, name: &str) -> Result<Store, OpenError> {
+    use upbeat_shared::ledger::postgres::PostgresLedger;
+    Ok(Store::from_adapter(PostgresLedger::open(postgres_options(config, url, name)).await?))
+}
+
+/// How Postgres is reached.
+#[cfg(feature = "postgres")]
+pub(crate) fn postgres_options(
+    config: &Config,
+    url: &ServiceUrl,
+    name: &str,
+) -> upbeat_shared::ledger::postgres::PostgresOptions {
+    let mut options =
+        upbeat_shared::ledger::postgres::PostgresOptions::new(url.clone(), config.namespace.clone());
+    name.clone_into(&mut options.name);
+    options.connections = config.ledger.connections;
+    options.tls = config.ledger.tls.clone();
+    options.stale_after = config.retention.stale_after();
+    options
+}
+
+#[cfg(not(feature = "postgres"))]
+#[allow(clippy::unused_async, reason = "called where the build with the adapter waits")]
+async fn postgres(_config: &Config, url: &ServiceUrl, _name: &str) -> Result<Store, OpenError> {
+    Err(no_adapter(url))
+}
 /// Broker and ledger share one file, opened by whichever of them is embedded.
 #[cfg(feature = "embedded")]
 struct Files<'a> {

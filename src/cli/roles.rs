@@ -110,7 +110,7 @@ pub(crate) async fn run(
     let tasks = registry.names().iter().map(ToString::to_string).collect();
     let listener = bind(config.http.listen).await?;
     let listen = listener.as_ref().and_then(|listener| listener.local_addr().ok());
-    let stack = context.open(&settings, Access::Create).await?;
+    let stack = context.open_when_there(&settings, &roles.names().join("+")).await?;
     let (ledger, broker) = (stack.store.schema.describe(), stack.transport.describe());
     tracing::info!(ledger, broker, namespace = %config.namespace, "opened ledger and broker");
 

@@ -8,6 +8,7 @@ mod disk;
 mod embedded;
 mod members;
 mod once;
+mod production;
 mod readme;
 mod scene;
 mod servers;

@@ -53,7 +53,7 @@ pub use error::{ConfigError, ConfigErrors, Place, TextPlace, Warning};
 pub use provenance::{Entry, Origin, Provenance};
 pub use secret::{MASK, Secret};
 pub use settings::{
-    BeatConfig, BrokerConfig, Config, ExecutorConfig, HttpConfig, LedgerConfig, LogConfig, LogFormat,
+    Ack, BeatConfig, BrokerConfig, Config, ExecutorConfig, HttpConfig, LedgerConfig, LogConfig, LogFormat,
     QueueConfig, TaskConfig, TlsFiles, WorkerConfig,
 };
 pub use sources::{Overrides, Sources};

@@ -2,5 +2,7 @@
 //! starve.
 
 mod server;
+mod tls;
 
-pub use server::{Kind, Server};
+pub use server::{Kind, Server, python};
+pub use tls::{Authority, Signed};

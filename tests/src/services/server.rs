@@ -133,6 +133,16 @@ impl Server {
     }
 }
 
+/// Runs a Python script that has an AMQP client, pika, at hand: its path, then its arguments.
+pub async fn python(args: &[&str]) {
+    let script = std::fs::File::open(args[0]).unwrap_or_else(|error| panic!("cannot read {}: {error}", args[0]));
+    // From standard input: the script's folder is not where Python runs.
+    let mut command = Command::new(SCRIPT);
+    command.args(["python", "-"]).args(&args[1..]).stdin(Stdio::from(script));
+    let output = command.output().await.unwrap_or_else(|error| panic!("cannot run {SCRIPT}: {error}"));
+    assert!(output.status.success(), "{args:?} failed: {}", String::from_utf8_lossy(&output.stderr));
+}
+
 impl Drop for Server {
     fn drop(&mut self) {
         // A server that was stopped, or never came up, has nothing to kill.
