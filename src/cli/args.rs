@@ -158,6 +158,7 @@ mod tests {
             "queues pause q",
             "queues resume q",
             "workers list --all",
+            "workers show host:7",
             "config check",
             "config print",
             "migrate status",
