@@ -5,8 +5,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::clock;
 use crate::id::{OwnerId, TaskId};
-use crate::name::QueueName;
+use crate::name::{QueueName, TaskName};
 
 /// How long a heartbeat may stand still before a beat declares its member lost.
 pub const LEASE: Duration = Duration::from_secs(15);
@@ -29,10 +30,21 @@ impl Role {
             Self::Worker => "worker",
         }
     }
+
+    /// How long after one heartbeat the next one is sent: a fifth of the lease, and from a beat at least every second,
+    /// since it judges the others by its own.
+    pub fn renewal(self, lease: Duration) -> Duration {
+        let fifth = lease / 5;
+        match self {
+            Self::Beat => fifth.clamp(Duration::from_millis(10), Duration::from_secs(1)),
+            Self::Worker => fifth,
+        }
+    }
 }
 
-/// What a member says of itself; shown by `upbeat workers list`.
+/// What a member says of itself; shown by `upbeat workers list`. What another version does not say is as by default.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct MemberInfo {
     /// `host:pid`, or what the user called it.
     pub name: String,
@@ -46,6 +58,42 @@ pub struct MemberInfo {
     pub running: u32,
     /// It takes no new work.
     pub draining: bool,
+    /// The names of the tasks that it runs and how many of each, most first: at most [`MemberInfo::MAX_TASKS`] (a
+    /// worker's).
+    pub tasks: Vec<(TaskName, u32)>,
+}
+
+impl MemberInfo {
+    /// So many names of running tasks are told; the rest is in `running` alone.
+    pub const MAX_TASKS: usize = 8;
+}
+
+/// What a member's record tells of it: the first of these that fits, from the last to the first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum MemberState {
+    /// Its heartbeat is fresh, and it takes work.
+    Healthy,
+    /// It was asked to stop: it finishes what runs and takes nothing new.
+    Draining,
+    /// Two of its heartbeats are missing; its lease is not over.
+    Late,
+    /// A beat retired it, or its lease is over and no beat has judged it yet.
+    Lost,
+}
+
+impl MemberState {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Healthy, Self::Draining, Self::Late, Self::Lost];
+
+    /// As in listings and metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Healthy => "healthy",
+            Self::Draining => "draining",
+            Self::Late => "late",
+            Self::Lost => "lost",
+        }
+    }
 }
 
 /// Says that a member is alive.
@@ -108,4 +156,73 @@ pub struct MemberRecord {
     pub lease: Duration,
     /// A beat declared it lost.
     pub retired: bool,
+}
+
+impl MemberRecord {
+    /// How it is, at this instant of the store's time. Only for those who look: tasks are taken from a member by its
+    /// heartbeat counter, never by this.
+    pub fn state(&self, now: Timestamp) -> MemberState {
+        let silence = clock::until(self.seen_at, now);
+        if self.retired || silence > self.lease {
+            MemberState::Lost
+        } else if silence > self.role.renewal(self.lease) * 2 {
+            MemberState::Late
+        } else if self.info.draining {
+            MemberState::Draining
+        } else {
+            MemberState::Healthy
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seen(role: Role, millis_ago: u64) -> MemberRecord {
+        let now = now();
+        MemberRecord {
+            owner: OwnerId::random(),
+            role,
+            info: MemberInfo::default(),
+            started_at: now,
+            seen_at: clock::earlier(now, Duration::from_millis(millis_ago)),
+            lease: LEASE,
+            retired: false,
+        }
+    }
+
+    fn now() -> Timestamp {
+        "2026-05-01T12:00:00Z".parse().unwrap()
+    }
+
+    #[test]
+    fn a_member_is_late_after_two_renewals_and_lost_after_its_lease() {
+        let state = |role, millis_ago| seen(role, millis_ago).state(now());
+        assert_eq!(state(Role::Worker, 6_000), MemberState::Healthy);
+        assert_eq!(state(Role::Worker, 6_001), MemberState::Late);
+        assert_eq!(state(Role::Worker, 15_000), MemberState::Late);
+        assert_eq!(state(Role::Worker, 15_001), MemberState::Lost);
+        assert_eq!(state(Role::Beat, 2_000), MemberState::Healthy, "a beat renews every second");
+        assert_eq!(state(Role::Beat, 2_001), MemberState::Late);
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_member_is_told_before_that_it_drains() {
+        let draining = |millis_ago, retired| {
+            let mut member = MemberRecord { retired, ..seen(Role::Worker, millis_ago) };
+            member.info.draining = true;
+            member.state(now())
+        };
+        assert_eq!(draining(0, false), MemberState::Draining);
+        assert_eq!(draining(7_000, false), MemberState::Late);
+        assert_eq!(draining(0, true), MemberState::Lost);
+    }
+
+    #[test]
+    fn what_a_member_of_the_previous_version_says_can_be_read() {
+        let said = r#"{"name":"host:7","version":"0.1.0","queues":[["default",1]],"slots":8,"running":2,"draining":false}"#;
+        let info: MemberInfo = serde_json::from_str(said).unwrap();
+        assert_eq!((info.running, info.tasks), (2, Vec::new()));
+    }
 }

@@ -159,6 +159,7 @@ mod tests {
             "queues pause q",
             "queues resume q",
             "workers list --all",
+            "workers show host:7",
             "config check",
             "config print",
             "migrate status",

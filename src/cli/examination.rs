@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use upbeat_shared::ledger::QueueRecord;
-use upbeat_shared::member::{MemberRecord, Role};
+use upbeat_shared::member::{MemberRecord, MemberState, Role};
 use upbeat_shared::name::QueueName;
 use upbeat_shared::task::TaskState;
 
@@ -13,7 +13,6 @@ use super::doctor::Finding;
 use super::failure::Failure;
 use super::moment::rough;
 use super::words::counted;
-use super::workers::Standing;
 
 /// Clocks further apart than this make logs hard to read; nothing else depends on them.
 const APART: Duration = Duration::from_secs(2);
@@ -125,9 +124,7 @@ fn members(session: &Session, all: &[MemberRecord], role: Role) -> Finding {
 
 fn alive<'a>(session: &Session, all: &'a [MemberRecord], role: Role) -> Vec<&'a MemberRecord> {
     let now = session.now();
-    let well = |member: &&MemberRecord| {
-        member.role == role && matches!(Standing::of(now, member), Standing::Alive | Standing::Draining)
-    };
+    let well = |member: &&MemberRecord| member.role == role && member.state(now) != MemberState::Lost;
     all.iter().filter(well).collect()
 }
 

@@ -7,12 +7,12 @@ use clap::Args;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use upbeat_shared::member::MemberState;
 
 use super::context::{Access, Context};
 use super::failure::Failure;
 use super::options;
 use super::roles::{self, ListenArgs, WorkerArgs};
-use super::workers::Standing;
 use crate::logging;
 
 /// How long the role may take to answer; orchestrators ask every few seconds.
@@ -48,7 +48,7 @@ impl HealthcheckCommand {
         let here =
             members.iter().filter(|member| member.info.name == name || member.info.name.starts_with(&prefix));
         let alive: Vec<&str> = here
-            .filter(|member| matches!(Standing::of(now, member), Standing::Alive | Standing::Draining))
+            .filter(|member| member.state(now) != MemberState::Lost)
             .map(|member| member.info.name.as_str())
             .collect();
         if alive.is_empty() {

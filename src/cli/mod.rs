@@ -14,6 +14,7 @@ mod examination;
 mod failure;
 mod healthcheck;
 mod init;
+mod member_view;
 mod migrate;
 mod moment;
 mod nearest;

@@ -102,6 +102,11 @@ impl Output {
         Ok(())
     }
 
+    /// A table inside of other text.
+    pub(crate) fn render(&self, table: &Table) -> String {
+        table.render(self.color())
+    }
+
     /// A cell outside of a table.
     pub(crate) fn paint(&self, cell: &Cell) -> String {
         cell.paint(self.color())

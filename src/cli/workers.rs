@@ -1,16 +1,32 @@
-//! `upbeat workers`: who is there.
+//! `upbeat workers`: who is there, and what they do.
 
 use clap::{Args, Subcommand};
-use jiff::Timestamp;
-use serde_json::{Value, json};
-use upbeat_shared::clock;
+use upbeat_shared::ledger::{LedgerError, Store};
 use upbeat_shared::member::{MemberRecord, Role};
-use upbeat_shared::task::rfc3339_micros;
+use upbeat_shared::task::{TaskRecord, TaskState};
 
-use super::context::{Access, Context};
+use super::context::{Access, Context, Session};
 use super::failure::Failure;
-use super::moment::relative;
-use super::table::{Cell, Look};
+use super::member_view as view;
+use super::nearest::nearest;
+
+/// Records in one round trip.
+const BATCH: usize = 500;
+
+const STATES: &str = "\
+States, the first that fits, by the store's clock:
+  lost      a beat retired it and gave its tasks to others; or its lease ([ledger] lease) is over and no
+            beat has judged it yet. --json tells which: \"lost\" is \"retired\" or \"unjudged\"
+  late      its last heartbeat is older than two of its renewals (a fifth of the lease each; of a beat, at
+            most a second), and its lease is not over
+  draining  it was asked to stop: it finishes what runs, and takes nothing new
+  healthy   none of these
+
+A worker's line is as of its last heartbeat. One that left in good order is not listed.
+
+Examples:
+  upbeat workers list
+  upbeat workers list --all --json";
 
 /// Look at the workers
 #[derive(Debug, Args)]
@@ -21,133 +37,138 @@ pub(crate) struct WorkersCommand {
 
 #[derive(Debug, Subcommand)]
 enum WorkersAction {
-    /// List workers: what they take, what they run, when they were last heard of
+    /// List workers: how they are, what they take, what they run
+    #[command(after_help = STATES)]
     List {
         /// Beats, too
         #[arg(long)]
         all: bool,
     },
-}
-
-/// What a member's heartbeat tells.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Standing {
-    Alive,
-    Draining,
-    /// Not heard of for longer than its lease; no beat has judged it yet.
-    Silent,
-    Lost,
-}
-
-impl Standing {
-    pub(crate) fn of(now: Timestamp, member: &MemberRecord) -> Self {
-        if member.retired {
-            Self::Lost
-        } else if clock::until(member.seen_at, now) > member.lease {
-            Self::Silent
-        } else if member.info.draining {
-            Self::Draining
-        } else {
-            Self::Alive
-        }
-    }
-
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Alive => "alive",
-            Self::Draining => "draining",
-            Self::Silent => "silent",
-            Self::Lost => "lost",
-        }
-    }
-
-    fn look(self) -> Look {
-        match self {
-            Self::Alive => Look::Good,
-            Self::Draining => Look::Busy,
-            Self::Silent => Look::Odd,
-            Self::Lost => Look::Bad,
-        }
-    }
+    /// Show everything about a worker or a beat, and the tasks claimed in its name
+    ///
+    /// Where several have that name, each is shown: the beat and the worker of one `upbeat up`, or a worker that was lost
+    /// and the one that took its place.
+    #[command(
+        after_help = "Examples:\n  upbeat workers show web-1:4711\n  upbeat workers show 7d1fbd2c2a6b4a52b6ab4e3d3e7a0c11 --json"
+    )]
+    Show {
+        /// Its name, as listed, or its owner id
+        #[arg(value_name = "NAME|OWNER")]
+        member: String,
+    },
 }
 
 impl WorkersCommand {
     pub(crate) async fn run(self, context: &Context) -> Result<(), Failure> {
-        let WorkersAction::List { all } = self.action;
         let session = context.session(Access::Existing).await?;
-        let mut members = session.stack.store.inspect.members().await?;
-        members.retain(|member| all || member.role == Role::Worker);
-        members.sort_by(|a, b| (a.role.as_str(), a.started_at).cmp(&(b.role.as_str(), b.started_at)));
-        let now = session.now();
-        context.output.list(
-            &["NAME", "ROLE", "STATUS", "RUNNING", "SLOTS", "QUEUES", "STARTED", "SEEN", "VERSION"],
-            &members,
-            |member| cells(now, member),
-            |member| to_json(now, member),
-        )?;
-        if members.is_empty() {
-            context.output.note("no worker is here: start one with `upbeat up` or `upbeat worker`");
+        match self.action {
+            WorkersAction::List { all } => list(context, &session, all).await,
+            WorkersAction::Show { member } => show(context, &session, &member).await,
         }
-        Ok(())
     }
 }
 
-fn cells(now: Timestamp, member: &MemberRecord) -> Vec<Cell> {
-    let info = &member.info;
-    let standing = Standing::of(now, member);
-    let queues: Vec<String> = info.queues.iter().map(|(name, weight)| format!("{name}={weight}")).collect();
-    vec![
-        Cell::plain(info.name.as_str()),
-        Cell::plain(member.role.as_str()),
-        Cell::new(standing.as_str(), standing.look()),
-        Cell::number(info.running),
-        Cell::number(info.slots),
-        Cell::plain(queues.join(",")),
-        Cell::plain(relative(now, member.started_at)),
-        Cell::plain(relative(now, member.seen_at)),
-        Cell::faint(info.version.as_str()),
-    ]
+async fn list(context: &Context, session: &Session, all: bool) -> Result<(), Failure> {
+    let mut members = session.stack.store.inspect.members().await?;
+    members.retain(|member| all || member.role == Role::Worker);
+    members.sort_by(|a, b| (a.role.as_str(), a.started_at).cmp(&(b.role.as_str(), b.started_at)));
+    let now = session.now();
+    let output = &context.output;
+    if all {
+        let cells = |member: &_| view::cells_of_all(now, member);
+        output.list(&view::header_of_all(), &members, cells, |member| view::json(now, member))?;
+    } else {
+        let cells = |member: &_| view::cells(now, member);
+        output.list(&view::HEADER, &members, cells, |member| view::json(now, member))?;
+    }
+    if members.is_empty() {
+        let nobody = if all { "nobody is here" } else { "no worker is here" };
+        output.note(format_args!("{nobody}: start one with `upbeat up` or `upbeat worker`"));
+    }
+    Ok(())
 }
 
-fn to_json(now: Timestamp, member: &MemberRecord) -> Value {
-    let info = &member.info;
-    let queues: serde_json::Map<String, Value> =
-        info.queues.iter().map(|(name, weight)| (name.to_string(), (*weight).into())).collect();
-    json!({
-        "name": info.name,
-        "owner": member.owner.to_string(),
-        "role": member.role.as_str(),
-        "status": Standing::of(now, member).as_str(),
-        "running": info.running,
-        "slots": info.slots,
-        "queues": queues,
-        "version": info.version,
-        "started_at": rfc3339_micros(member.started_at),
-        "seen_at": rfc3339_micros(member.seen_at),
+async fn show(context: &Context, session: &Session, wanted: &str) -> Result<(), Failure> {
+    let store = &session.stack.store;
+    let members = store.inspect.members().await?;
+    let (meant, others): (Vec<_>, Vec<_>) = members.into_iter().partition(|member| is_meant(wanted, member));
+    if meant.is_empty() {
+        return Err(unknown(wanted, &others));
+    }
+    for (index, member) in meant.iter().enumerate() {
+        let claims = claims(store, member).await?;
+        let now = session.now();
+        let gap = if index == 0 { "" } else { "\n" };
+        let output = &context.output;
+        output.result(
+            || format!("{gap}{}", view::details(now, member, &claims, output)),
+            || view::json_with_claims(now, member, &claims),
+        )?;
+    }
+    Ok(())
+}
+
+/// By its name, or by its owner id with or without hyphens.
+fn is_meant(wanted: &str, member: &MemberRecord) -> bool {
+    member.info.name == wanted
+        || member.owner.to_string() == wanted.to_ascii_lowercase()
+        || member.owner.0.hyphenated().to_string() == wanted.to_ascii_lowercase()
+}
+
+fn unknown(wanted: &str, members: &[MemberRecord]) -> Failure {
+    let failure = Failure::failed(format!("there is no member {wanted}"));
+    let listing = "`upbeat workers list --all` shows who is there";
+    failure.advice(match nearest(wanted, members.iter().map(|member| member.info.name.as_str())) {
+        Some(name) => format!("did you mean {name}? {listing}"),
+        None => format!("{listing}; one that left in good order is not"),
     })
+}
+
+/// The tasks that run in a member's name, the longest running first.
+async fn claims(store: &Store, member: &MemberRecord) -> Result<Vec<TaskRecord>, LedgerError> {
+    let mine = store.ledger.mine(member.owner).await?;
+    let mut claims = Vec::with_capacity(mine.len());
+    for chunk in mine.chunks(BATCH) {
+        let records = store.inspect.get(chunk.iter().map(|claim| claim.id).collect()).await?;
+        claims.extend(records.into_iter().flatten());
+    }
+    // Some may have ended between the two questions, or gone to another worker.
+    claims.retain(|task| task.state == TaskState::Running && task.owner == Some(member.owner));
+    claims.sort_by_key(|task| (task.started_at, task.id()));
+    Ok(claims)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
     use upbeat_shared::id::OwnerId;
     use upbeat_shared::member::{LEASE, MemberInfo};
 
-    #[test]
-    fn a_member_is_silent_when_its_heartbeat_is_older_than_its_lease() {
-        let now: Timestamp = "2026-05-01T12:00:00Z".parse().unwrap();
-        let seen = |ago: u64, retired| MemberRecord {
+    fn member(name: &str) -> MemberRecord {
+        let now: jiff::Timestamp = "2026-05-01T12:00:00Z".parse().unwrap();
+        MemberRecord {
             owner: OwnerId::random(),
             role: Role::Worker,
-            info: MemberInfo::default(),
+            info: MemberInfo { name: name.into(), ..MemberInfo::default() },
             started_at: now,
-            seen_at: clock::earlier(now, Duration::from_secs(ago)),
+            seen_at: now,
             lease: LEASE,
-            retired,
-        };
-        assert_eq!(Standing::of(now, &seen(1, false)), Standing::Alive);
-        assert_eq!(Standing::of(now, &seen(16, false)), Standing::Silent);
-        assert_eq!(Standing::of(now, &seen(1, true)), Standing::Lost);
+            retired: false,
+        }
+    }
+
+    #[test]
+    fn a_member_is_found_by_its_name_and_by_its_owner_in_every_writing() {
+        let member = member("web-1:7");
+        assert!(is_meant("web-1:7", &member) && !is_meant("web-1", &member));
+        assert!(is_meant(&member.owner.to_string(), &member));
+        assert!(is_meant(&member.owner.0.hyphenated().to_string().to_uppercase(), &member));
+    }
+
+    #[test]
+    fn an_unknown_name_is_answered_with_the_nearest() {
+        let advice = |wanted| unknown(wanted, &[member("web-1:7"), member("mail")]).advice.unwrap();
+        assert!(advice("wbe-1:7").contains("did you mean web-1:7?"));
+        assert!(advice("nobody-like-it").contains("workers list --all"));
     }
 }

@@ -304,7 +304,7 @@ async fn shells_get_completions_that_they_can_read() {
 }
 
 /// Every command with the flags that it must have.
-const COMMANDS: [(&[&str], &[&str]); 26] = [
+const COMMANDS: [(&[&str], &[&str]); 27] = [
     (&["up"], &["--queues", "--concurrency", "--listen"]),
     (&["beat"], &["--listen"]),
     (&["worker"], &["--queues", "--concurrency", "--listen"]),
@@ -337,7 +337,8 @@ const COMMANDS: [(&[&str], &[&str]); 26] = [
     (&["queues", "list"], &[]),
     (&["queues", "pause"], &[]),
     (&["queues", "resume"], &[]),
-    (&["workers", "list"], &[]),
+    (&["workers", "list"], &["--all"]),
+    (&["workers", "show"], &[]),
     (&["config", "check"], &[]),
     (&["config", "print"], &[]),
     (&["migrate", "status"], &[]),

@@ -8,6 +8,7 @@ mod disk;
 mod embedded;
 mod members;
 mod once;
+mod operators;
 mod production;
 mod readme;
 mod scene;

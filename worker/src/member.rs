@@ -13,9 +13,6 @@ use upbeat_shared::member::{Heartbeat, HeartbeatAnswer, MemberInfo, Role};
 use crate::job::verdict::StopReason;
 use crate::runtime::{Context, HEARTBEAT};
 
-/// Heartbeats in one lease.
-const BEATS: u32 = 5;
-
 /// Who this worker is, and until when it may rely on it.
 pub(crate) struct Member {
     clock: Arc<dyn Clock>,
@@ -173,12 +170,13 @@ fn info(ctx: &Context) -> MemberInfo {
         slots: ctx.options.concurrency,
         running: ctx.health.running(),
         draining: ctx.gate.stopping(),
+        tasks: ctx.handlers.running_now(MemberInfo::MAX_TASKS),
     }
 }
 
 /// Sends heartbeats until told otherwise; sooner while the ledger is away.
 pub(crate) async fn renew_forever(ctx: Arc<Context>, done: CancellationToken) {
-    let beat = ctx.options.lease / BEATS;
+    let beat = Role::Worker.renewal(ctx.options.lease);
     let mut next = ctx.monotonic() + beat;
     loop {
         tokio::select! {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use upbeat_shared::ledger::Retention;
-use upbeat_shared::member::LEASE;
+use upbeat_shared::member::{LEASE, Role};
 use upbeat_shared::message::Limits;
 use upbeat_shared::name::Namespace;
 
@@ -59,7 +59,7 @@ impl Default for BeatOptions {
 impl BeatOptions {
     /// The time between two heartbeats.
     pub(super) fn heartbeat(&self) -> Duration {
-        (self.lease / 5).clamp(Duration::from_millis(10), Duration::from_secs(1))
+        Role::Beat.renewal(self.lease)
     }
 
     /// Options that cannot stall or spin a loop, whatever was written.

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use metrics::{Counter, Gauge, Histogram};
@@ -20,6 +21,7 @@ pub(crate) struct Handlers {
 /// A registered task and what is counted of it.
 pub(crate) struct Handler {
     pub(crate) task: Arc<TaskDefinition>,
+    running: AtomicU32,
     runs: [Counter; LABELS.len()],
     seconds: Histogram,
 }
@@ -36,6 +38,15 @@ impl Handlers {
         self.tasks.get(name)
     }
 
+    /// The names of the tasks that run now and how many of each: most first, at most `max` names.
+    pub(crate) fn running_now(&self, max: usize) -> Vec<(TaskName, u32)> {
+        let running =
+            self.tasks.iter().map(|(name, handler)| (name, handler.running.load(Ordering::Relaxed)));
+        let mut running: Vec<_> = running.filter(|(_, count)| *count > 0).collect();
+        running.sort_by(|(a, most), (b, more)| more.cmp(most).then_with(|| a.cmp(b)));
+        running.into_iter().take(max).map(|(name, count)| (name.clone(), count)).collect()
+    }
+
     /// How many tasks run now.
     pub(crate) fn running(&self) -> &Gauge {
         &self.running
@@ -48,12 +59,45 @@ impl Handler {
         let runs = LABELS
             .map(|outcome| metrics::counter!(telemetry::RUNS, "name" => name.clone(), "outcome" => outcome));
         let seconds = metrics::histogram!(telemetry::RUN_SECONDS, "name" => name);
-        Self { task, runs, seconds }
+        Self { task, running: AtomicU32::new(0), runs, seconds }
+    }
+
+    /// Counts a run that begins.
+    pub(crate) fn began(&self) {
+        self.running.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Counts a run that ended; `label` is an index into [`LABELS`].
     pub(crate) fn ended(&self, label: usize, took: Duration) {
+        self.running.fetch_sub(1, Ordering::Relaxed);
         self.runs[label].increment(1);
         self.seconds.record(took.as_secs_f64());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::executor::native;
+
+    #[test]
+    fn what_runs_is_told_by_name_most_first_and_no_more_names_than_asked_for() {
+        let mut registry = Registry::new();
+        for name in ["c", "b", "a", "idle"] {
+            let task = native::native(TaskName::new(name).unwrap(), |(): (), _| async { Ok(()) });
+            registry.add(task).unwrap();
+        }
+        let handlers = Handlers::new(&registry);
+        for name in ["a", "b", "c", "b"] {
+            handlers.get(&TaskName::new(name).unwrap()).unwrap().began();
+        }
+        let told = |max| {
+            let running = handlers.running_now(max).into_iter();
+            running.map(|(name, count)| format!("{name} {count}")).collect::<Vec<_>>()
+        };
+        assert_eq!(told(8), ["b 2", "a 1", "c 1"]);
+        assert_eq!(told(2), ["b 2", "a 1"]);
+        handlers.get(&TaskName::new("b").unwrap()).unwrap().ended(0, Duration::ZERO);
+        assert_eq!(told(8), ["a 1", "b 1", "c 1"]);
     }
 }

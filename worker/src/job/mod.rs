@@ -161,6 +161,7 @@ fn launch(ctx: &Arc<Context>, stages: &Stages, owner: OwnerId, jobs: Vec<(Job, S
 /// A claimed message from its run to its verdict.
 async fn process(ctx: Arc<Context>, job: Job, slot: Slot, finished: mpsc::Sender<Finished>) {
     ctx.health.run_started();
+    job.handler.began();
     ctx.handlers.running().increment(1.0);
     let started = ctx.monotonic();
     let outcome = run::run(&ctx, &job).await;

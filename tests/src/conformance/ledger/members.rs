@@ -10,7 +10,7 @@ use upbeat_shared::task::TaskState;
 use super::probe::assert_between;
 use super::{LedgerWorld, Probe};
 use crate::conformance::suite;
-use crate::message::{heartbeat, message, queue};
+use crate::message::{heartbeat, message, queue, task_name};
 
 suite! { $ members_conformance, LedgerWorld, ledger::members:
     a_heartbeat_tells_the_stores_time,
@@ -85,6 +85,7 @@ async fn a_member_is_listed_as_it_describes_itself(world: &impl LedgerWorld) {
         slots: 20,
         running: 3,
         draining: false,
+        tasks: vec![(task_name("report.load"), 2), (task_name("hello"), 1)],
     };
     let started_at = ledger.now().await;
     let first = Heartbeat { info: info.clone(), ..heartbeat(owner, 1) };

@@ -1,0 +1,108 @@
+//! What operators see: who is there and what they run, what waits where and how fast it moves.
+
+use serde_json::Value;
+use upbeat_tests::harness::{Queue, eventually, eventually_some};
+
+use super::scene::{PATIENCE, Scene};
+
+/// What `--json` prints, one object a line.
+async fn objects(scene: &Scene, args: &[&str]) -> Vec<Value> {
+    let said = scene.world.run(&[args, &["--json"]].concat()).await.ok();
+    said.out.lines().map(|line| serde_json::from_str(line).expect("an object")).collect()
+}
+
+/// The one member of this name.
+async fn member(scene: &Scene, name: &str) -> Option<Value> {
+    let listed = objects(scene, &["workers", "list", "--all"]).await;
+    listed.into_iter().find(|member| member["name"] == name)
+}
+
+async fn has_state(scene: &Scene, name: &str, state: &str) -> Value {
+    let what = format!("{name} is {state}");
+    eventually_some(&what, PATIENCE, async || {
+        member(scene, name).await.filter(|member| member["state"] == state)
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_worker_is_shown_with_what_it_runs() {
+    let scene = Scene::new();
+    let beat = scene.beat();
+    let worker = scene.world.start(&["worker", "--worker-name", "alpha"]);
+    let one = scene.world.publish(&["hold"]).await;
+    let two = scene.world.publish(&["hold"]).await;
+    let gates = [scene.held(one, 1).await, scene.held(two, 1).await];
+
+    let told = serde_json::json!([{ "name": "hold", "count": 2 }]);
+    let alpha = eventually_some("its heartbeat tells what runs", PATIENCE, async || {
+        member(&scene, "alpha").await.filter(|alpha| alpha["tasks"] == told)
+    })
+    .await;
+    assert_eq!(
+        (&alpha["state"], &alpha["running"], &alpha["slots"]),
+        (&"healthy".into(), &2.into(), &8.into())
+    );
+    let listed = scene.world.run(&["workers", "list"]).await.ok();
+    assert!(listed.out.contains("hold ×2") && !listed.out.contains("beat"), "{}", listed.out);
+    let listed = scene.world.run(&["workers", "list", "--all"]).await.ok();
+    assert!(listed.out.contains("  beat  "), "{}", listed.out);
+
+    let shown = objects(&scene, &["workers", "show", "alpha"]).await;
+    let claims = shown[0]["claims"].as_array().expect("a list");
+    let ids: Vec<&str> = claims.iter().filter_map(|claim| claim["id"].as_str()).collect();
+    assert_eq!(ids, [one.to_string(), two.to_string()], "the longest running first");
+    assert_eq!(
+        (&claims[0]["name"], &claims[0]["queue"], &claims[0]["attempt"]),
+        (&"hold".into(), &"default".into(), &1.into())
+    );
+    let owner = alpha["owner"].as_str().expect("an id");
+    let by_owner = scene.world.run(&["workers", "show", owner]).await.ok();
+    assert!(
+        by_owner.out.contains(&one.to_string()) && by_owner.out.contains("2 of 8 slots"),
+        "{}",
+        by_owner.out
+    );
+    scene.world.run(&["workers", "show", "alhpa"]).await.failed(1).mentions("did you mean alpha?");
+
+    for gate in gates {
+        scene.let_go(&gate);
+    }
+    worker.stop().await;
+    beat.stop().await;
+    let said = scene.world.run(&["workers", "list"]).await.ok().mentions("no worker is here");
+    assert_eq!(said.out, "");
+}
+
+#[tokio::test]
+async fn a_worker_that_stops_or_falls_silent_is_seen_to() {
+    let scene = Scene::new();
+    let config = Scene::configuration("").replace("lease = \"2s\"", "lease = \"6s\"");
+    scene.world.configure("upbeat.toml", &config);
+    // Without a beat, nobody judges.
+    let alpha = scene.world.start(&["worker", "--worker-name", "alpha"]);
+    let beta = scene.world.start(&["worker", "--worker-name", "beta"]);
+    has_state(&scene, "alpha", "healthy").await;
+    has_state(&scene, "beta", "healthy").await;
+
+    let queue = Queue::open(&scene.world.store_path());
+    queue.freeze(&beta).await;
+    has_state(&scene, "beta", "late").await;
+    let lost = has_state(&scene, "beta", "lost").await;
+    assert_eq!(lost["lost"], "unjudged");
+    let shown = scene.world.run(&["workers", "show", "beta"]).await.ok();
+    assert!(shown.out.contains("no beat has judged it yet"), "{}", shown.out);
+    let beat = scene.beat();
+    eventually("a beat retires it", PATIENCE, async || {
+        member(&scene, "beta").await.is_some_and(|beta| beta["lost"] == "retired")
+    })
+    .await;
+
+    let id = scene.world.publish(&["hold"]).await;
+    let gate = scene.held(id, 1).await;
+    alpha.terminate();
+    has_state(&scene, "alpha", "draining").await;
+    scene.let_go(&gate);
+    eventually("it has left", PATIENCE, async || member(&scene, "alpha").await.is_none()).await;
+    beat.stop().await;
+}
