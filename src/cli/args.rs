@@ -6,10 +6,10 @@ use clap::{ArgAction, Args, Parser, Subcommand};
 use upbeat_shared::config::Overrides;
 
 use super::{
-    beat::BeatCommand, bench::BenchCommand, completions::CompletionsCommand, config::ConfigCommand, dead::DeadCommand,
-    doctor::DoctorCommand, healthcheck::HealthcheckCommand, init::InitCommand, migrate::MigrateCommand,
-    publish::PublishCommand, queues::QueuesCommand, schedules::SchedulesCommand, tasks::TasksCommand,
-    up::UpCommand, worker::WorkerCommand, workers::WorkersCommand,
+    beat::BeatCommand, bench::BenchCommand, completions::CompletionsCommand, config::ConfigCommand,
+    dead::DeadCommand, doctor::DoctorCommand, healthcheck::HealthcheckCommand, init::InitCommand,
+    migrate::MigrateCommand, publish::PublishCommand, queues::QueuesCommand, schedules::SchedulesCommand,
+    tasks::TasksCommand, up::UpCommand, worker::WorkerCommand, workers::WorkersCommand,
 };
 use crate::logging::Verbosity;
 

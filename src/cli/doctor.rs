@@ -116,7 +116,8 @@ impl DoctorCommand {
             context.clock.clone(),
             &options::connection_name(settings.config(), "doctor"),
         )
-        .await {
+        .await
+        {
             Ok(stack) => stack,
             Err(error) => {
                 let check = if matches!(error, OpenError::Transport(_)) { "broker" } else { "ledger" };

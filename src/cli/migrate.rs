@@ -9,7 +9,10 @@ use crate::stack;
 
 /// Look at the ledger's schema, or bring it up to date
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  upbeat migrate status\n  upbeat migrate --print-sql | psql …", args_conflicts_with_subcommands = true)]
+#[command(
+    after_help = "Examples:\n  upbeat migrate status\n  upbeat migrate --print-sql | psql …",
+    args_conflicts_with_subcommands = true
+)]
 pub(crate) struct MigrateCommand {
     #[command(subcommand)]
     action: Option<MigrateAction>,
@@ -41,8 +44,11 @@ impl MigrateCommand {
 fn print_sql(context: &Context) -> Result<(), Failure> {
     let settings = context.settings()?;
     let sql = stack::migrations_sql(settings.config()).ok_or_else(|| {
-        Failure::usage(format!("{} has no SQL to print: only a Postgres ledger has", settings.config().ledger.url))
-            .advice("name a ledger with --ledger postgres://… or in the configuration")
+        Failure::usage(format!(
+            "{} has no SQL to print: only a Postgres ledger has",
+            settings.config().ledger.url
+        ))
+        .advice("name a ledger with --ledger postgres://… or in the configuration")
     })?;
     context.output.text(&sql)
 }

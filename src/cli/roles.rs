@@ -7,7 +7,7 @@ use clap::Args;
 use tokio::net::TcpListener;
 use upbeat_shared::config::Overrides;
 
-use super::context::{Access, Context, Settings};
+use super::context::{Context, Settings};
 use super::failure::Failure;
 use super::options;
 use super::process::Process;

@@ -74,14 +74,13 @@ pub(super) async fn drain(load: &Load, world: &World) -> Result<Taken, Failure> 
 /// Publishes and runs at the same time.
 pub(super) async fn both(load: &Load, world: &World) -> Result<Taken, Failure> {
     let goal = world.settled().await? + load.tasks as u64;
-    let part = async {
-        tokio::try_join!(publish_all(load, world), run_until(load, world, goal)).map(|_| ())
-    };
+    let part = async { tokio::try_join!(publish_all(load, world), run_until(load, world, goal)).map(|_| ()) };
     taking(world, load.tasks, part).await
 }
 
 async fn publish_all(load: &Load, world: &World) -> Result<(), Failure> {
-    let body = Payload::json(&"x".repeat(load.payload - 2)).map_err(|error| Failure::failed(error.to_string()))?;
+    let body =
+        Payload::json(&"x".repeat(load.payload - 2)).map_err(|error| Failure::failed(error.to_string()))?;
     let left = Arc::new(AtomicUsize::new(load.tasks));
     let publishers: Vec<_> = (0..PUBLISHERS)
         .map(|_| tokio::spawn(publish_some(world.client().clone(), body.clone(), left.clone())))
@@ -114,7 +113,9 @@ fn name() -> TaskName {
 /// A worker, until the ledger has settled so many tasks of this world.
 async fn run_until(load: &Load, world: &World, goal: u64) -> Result<(), Failure> {
     let mut registry = Registry::new();
-    registry.add(native(TASK, |_: Value, _run| async { Ok(()) })).map_err(|error| Failure::failed(error.to_string()))?;
+    registry
+        .add(native(TASK, |_: Value, _run| async { Ok(()) }))
+        .map_err(|error| Failure::failed(error.to_string()))?;
     let stop = CancellationToken::new();
     let worker = world.worker(registry, load.concurrency);
     let running = tokio::spawn(worker.run(stop.clone()));
@@ -165,13 +166,18 @@ pub(super) async fn latency(load: &Load, world: &World) -> Result<Vec<Duration>,
         Err(_) => Ok(()),
     };
     stop.cancel();
-    running.await.map_err(|error| Failure::failed(error.to_string()))?.map_err(|error| Failure::failed(error.to_string()))?;
+    running
+        .await
+        .map_err(|error| Failure::failed(error.to_string()))?
+        .map_err(|error| Failure::failed(error.to_string()))?;
     let published = published?;
     settled?;
     let mut times: Vec<Duration> = published
         .iter()
         .zip(starts.iter())
-        .map(|(published, start)| Duration::from_nanos(start.load(Ordering::Relaxed).saturating_sub(*published)))
+        .map(|(published, start)| {
+            Duration::from_nanos(start.load(Ordering::Relaxed).saturating_sub(*published))
+        })
         .collect();
     times.sort_unstable();
     Ok(times)

@@ -76,7 +76,7 @@ impl BenchCommand {
             concurrency: self.concurrency,
         };
         let config = settings.config();
-        let baseline = if self.no_raw { None } else { Baseline::of(config, self.queue_type)? };
+        let baseline = if self.no_raw { None } else { Baseline::of(config, self.queue_type) };
         let mut report = Report::new(&context.output);
         let world = World::open(config, &context.clock, self.queue_type).await?;
         let measured = async {

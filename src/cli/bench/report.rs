@@ -27,7 +27,14 @@ impl<'a> Report<'a> {
         let human = || {
             format!(
                 "{} tasks with {} bytes each, {} at once\nbroker  {broker}\nledger  {ledger}\n\n{:<40}{:>14}{:>14}{:>9}{:>16}",
-                load.tasks, load.payload, load.concurrency, "", "upbeat", "plain AMQP", "ratio", "CPU per 10,000",
+                load.tasks,
+                load.payload,
+                load.concurrency,
+                "",
+                "upbeat",
+                "plain AMQP",
+                "ratio",
+                "CPU per 10,000",
             )
         };
         self.output.result(human, || {
@@ -52,9 +59,15 @@ impl<'a> Report<'a> {
     }
 
     /// Percentiles of the time from publish to start.
-    pub(super) fn latency(&self, load: &Load, times: &[Duration], raw: Option<&Vec<Duration>>) -> Result<(), Failure> {
+    pub(super) fn latency(
+        &self,
+        load: &Load,
+        times: &[Duration],
+        raw: Option<&Vec<Duration>>,
+    ) -> Result<(), Failure> {
         for (name, per_mille) in PERCENTILES {
-            let (ours, theirs) = (percentile(times, per_mille), raw.and_then(|raw| percentile(raw, per_mille)));
+            let (ours, theirs) =
+                (percentile(times, per_mille), raw.and_then(|raw| percentile(raw, per_mille)));
             let part = format!("publish to start at {}/s, {name}", load.rate);
             let human = || {
                 let text = |time: Option<Duration>| {

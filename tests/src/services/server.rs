@@ -135,7 +135,8 @@ impl Server {
 
 /// Runs a Python script that has an AMQP client, pika, at hand: its path, then its arguments.
 pub async fn python(args: &[&str]) {
-    let script = std::fs::File::open(args[0]).unwrap_or_else(|error| panic!("cannot read {}: {error}", args[0]));
+    let script =
+        std::fs::File::open(args[0]).unwrap_or_else(|error| panic!("cannot read {}: {error}", args[0]));
     // From standard input: the script's folder is not where Python runs.
     let mut command = Command::new(SCRIPT);
     command.args(["python", "-"]).args(&args[1..]).stdin(Stdio::from(script));

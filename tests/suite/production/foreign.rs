@@ -42,7 +42,8 @@ async fn a_message_of_any_amqp_client_is_a_task() {
         let error = task.error.as_ref().expect("its record says why");
         assert_eq!(error.kind, RunErrorKind::Undeliverable, "{error:?}");
     }
-    let why: String = dead.iter().map(|task| task.error.as_ref().expect("as above").message.clone() + "\n").collect();
+    let why: String =
+        dead.iter().map(|task| task.error.as_ref().expect("as above").message.clone() + "\n").collect();
     for reason in ["the property `type` is missing", "application/xml", "upbeat-seq"] {
         assert!(why.contains(reason), "{reason} is not among\n{why}");
     }

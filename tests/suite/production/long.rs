@@ -22,7 +22,10 @@ async fn a_task_that_outlasts_the_brokers_patience_is_not_run_twice() {
     let record = scene.world.ended(&stack.store, id, PATIENCE).await;
     assert_eq!((record.state, record.message.crashes), (TaskState::Succeeded, 0), "{record:#?}");
     let lost = |log: String| log.contains("the consumer failed");
-    assert!(members.iter().any(|member| lost(member.log())), "the broker was patient: this test shows nothing");
+    assert!(
+        members.iter().any(|member| lost(member.log())),
+        "the broker was patient: this test shows nothing"
+    );
     // Whatever the broker delivers again is done already.
     let after = scene.world.publish(&["work"]).await;
     scene.world.ended(&stack.store, after, PATIENCE).await;

@@ -37,9 +37,13 @@ async fn eight_workers_complete_50_000_tasks_once_while_two_of_them_are_killed()
     // What a killed worker was at ran again, and its record says so. Nothing else ran twice.
     for (id, runs) in runs.iter().filter(|(_, runs)| **runs > 1) {
         let id = id.parse().expect("an id");
-        let record = stack.store.inspect.get(vec![id]).await.expect("the store shows").remove(0).expect("a row");
+        let record =
+            stack.store.inspect.get(vec![id]).await.expect("the store shows").remove(0).expect("a row");
         let crashes = record.message.crashes as usize;
-        assert!(*runs <= 1 + crashes, "{id} ran {runs} times, and its record tells of {crashes} lost workers");
+        assert!(
+            *runs <= 1 + crashes,
+            "{id} ran {runs} times, and its record tells of {crashes} lost workers"
+        );
     }
     for worker in workers.into_iter().skip(2) {
         worker.stop().await;

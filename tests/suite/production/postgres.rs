@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use upbeat_shared::id::TaskId;
 use upbeat_shared::ledger::TaskFilter;
 use upbeat_shared::task::TaskState;
 use upbeat_tests::harness::{eventually, tasks};
@@ -20,7 +21,7 @@ async fn a_ledger_that_is_restarted_and_away_for_a_minute_loses_and_doubles_noth
     let producer = Producer::start(&stack.client);
     // Some run while it goes.
     let naps = scene.world.run(&["publish", "nap", "--args", "3000", "--count", "8"]).await.ok();
-    let naps: Vec<_> = naps.out.lines().map(|line| line.parse().expect("an id a line")).collect();
+    let naps: Vec<TaskId> = naps.out.lines().map(|line| line.parse().expect("an id a line")).collect();
     eventually("work is done", PATIENCE, async || scene.runs("work").len() > 500).await;
 
     for away in [Duration::ZERO, Duration::from_secs(60)] {

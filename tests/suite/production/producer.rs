@@ -26,6 +26,13 @@ struct Tally {
     longest: Mutex<Duration>,
 }
 
+impl Tally {
+    fn took(&self, time: Duration) {
+        let mut longest = self.longest.lock().expect("no holder panics");
+        *longest = time.max(*longest);
+    }
+}
+
 /// A load of tasks `work`, until it is stopped.
 pub(super) struct Producer {
     tally: Arc<Tally>,
@@ -71,12 +78,11 @@ impl Producer {
 
 async fn publish(client: Client, tally: Arc<Tally>, stop: CancellationToken) {
     while !stop.is_cancelled() {
-        let batch = (0..BATCH).map(|_| NewTask::new(task_name("work"), Payload::json(&1).expect("a number is JSON")));
+        let batch =
+            (0..BATCH).map(|_| NewTask::new(task_name("work"), Payload::json(&1).expect("a number is JSON")));
         let started = tokio::time::Instant::now();
         let published = client.publish_many(batch.collect()).await;
-        let mut longest = tally.longest.lock().expect("no holder panics");
-        *longest = started.elapsed().max(*longest);
-        drop(longest);
+        tally.took(started.elapsed());
         match published {
             Ok(published) => {
                 let ids = published.iter().map(|one| one.id);

@@ -32,7 +32,8 @@ impl Scene {
 
     /// With this at the end of its configuration.
     pub(super) async fn with(more: &str) -> Self {
-        let (rabbitmq, postgres) = tokio::join!(Server::start(Kind::RabbitMq43), Server::start(Kind::Postgres));
+        let (rabbitmq, postgres) =
+            tokio::join!(Server::start(Kind::RabbitMq43), Server::start(Kind::Postgres));
         Self::on(rabbitmq, postgres, more)
     }
 
@@ -69,7 +70,8 @@ impl Scene {
     /// Broker and ledger, opened by the test itself.
     pub(super) async fn stack(&self) -> Stack {
         let flags = Overrides { config: Some(self.world.path("upbeat.toml")), ..Overrides::default() };
-        let loaded = load(Sources { env: &|_| None, ..Sources::process(flags) }).expect("the scene is well configured");
+        let loaded = load(Sources { env: &|_| None, ..Sources::process(flags) })
+            .expect("the scene is well configured");
         let stack = Stack::open(&loaded.config, Arc::new(SystemClock::default()), "upbeat test").await;
         stack.expect("broker and ledger are there")
     }
@@ -98,6 +100,11 @@ impl Scene {
         let twice: Vec<_> = runs.iter().filter(|(_, runs)| **runs != 1).collect();
         assert!(twice.is_empty(), "{} tasks ran more than once: {twice:?}", twice.len());
         let never: Vec<_> = accepted.iter().filter(|id| !runs.contains_key(&id.to_string())).collect();
-        assert!(never.is_empty(), "{} accepted tasks of {} never ran: {never:?}", never.len(), accepted.len());
+        assert!(
+            never.is_empty(),
+            "{} accepted tasks of {} never ran: {never:?}",
+            never.len(),
+            accepted.len()
+        );
     }
 }

@@ -1,0 +1,152 @@
+//! Broker and ledger, opened as the configuration says. The one place that knows which adapters there are.
+
+mod amqp;
+mod embedded;
+mod postgres;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use upbeat_shared::client::{Client, ClientOptions, Record};
+use upbeat_shared::clock::{Clock, StoreClock};
+use upbeat_shared::config::{BrokerUrl, Config, LedgerUrl};
+use upbeat_shared::ledger::{LedgerError, Store};
+use upbeat_shared::transport::{Transport, TransportError};
+
+use embedded::Files;
+
+/// The ports of one world, open, and a client over them.
+#[derive(Clone, Debug)]
+pub struct Stack {
+    /// Where tasks travel.
+    pub transport: Arc<dyn Transport>,
+    /// Where tasks are remembered.
+    pub store: Store,
+    /// The store's time; known, since opening asks for it.
+    pub clock: Arc<StoreClock>,
+    /// Publishes tasks, and waits for them.
+    pub client: Client,
+}
+
+/// Why broker or ledger could not be opened.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// This build cannot speak to it.
+    #[error("this build has no adapter for {url}")]
+    NoAdapter {
+        /// What was asked for, its password masked.
+        url: String,
+    },
+    /// The ledger cannot be used.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// The broker cannot be used.
+    #[error(transparent)]
+    Transport(#[from] TransportError),
+}
+
+impl OpenError {
+    fn no_adapter(url: &impl ToString) -> Self {
+        Self::NoAdapter { url: url.to_string() }
+    }
+
+    /// Whether opening it later may succeed without anybody's doing.
+    pub fn is_temporary(&self) -> bool {
+        matches!(
+            self,
+            Self::Ledger(LedgerError::Unavailable(_)) | Self::Transport(TransportError::Unavailable(_))
+        )
+    }
+}
+
+impl Stack {
+    /// Opens what the configuration names. Makes the data directory and the file, if they are embedded and missing.
+    /// `name` is what broker and ledger call this process's connections.
+    pub async fn open(config: &Config, clock: Arc<dyn Clock>, name: &str) -> Result<Self, OpenError> {
+        Self::open_with(config, clock, name, false).await
+    }
+
+    /// As [`Stack::open`]; on RabbitMQ with classic queues, if they are asked for.
+    pub(crate) async fn open_with(
+        config: &Config,
+        clock: Arc<dyn Clock>,
+        name: &str,
+        classic: bool,
+    ) -> Result<Self, OpenError> {
+        let mut files = Files::new(config, clock.clone());
+        let store = match &config.ledger.url {
+            LedgerUrl::Embedded => files.ledger().await?,
+            LedgerUrl::Postgres(url) => postgres::open(config, url, name).await?,
+            url @ LedgerUrl::Redis(_) => return Err(OpenError::no_adapter(url)),
+        };
+        let transport = match &config.broker.url {
+            BrokerUrl::Embedded => files.transport().await?,
+            BrokerUrl::Amqp(url) => amqp::open(config, url, clock.clone(), name, classic).await?,
+        };
+        Self::over(config, transport, store, clock).await
+    }
+
+    /// A world over ports that are open.
+    pub(crate) async fn over(
+        config: &Config,
+        transport: Arc<dyn Transport>,
+        store: Store,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, OpenError> {
+        let store_clock = Arc::new(StoreClock::new(clock.clone()));
+        let sent = clock.monotonic();
+        let now = store.ledger.now().await?;
+        store_clock.observe(sent, now);
+        let options = client_options(config);
+        let client = Client::new(transport.clone(), store.clone(), store_clock.clone(), options);
+        Ok(Self { transport, store, clock: store_clock, client })
+    }
+
+    /// The embedded broker's and ledger's file, if either of them is embedded.
+    pub fn embedded_file(config: &Config) -> Option<PathBuf> {
+        let embedded = config.ledger.url == LedgerUrl::Embedded || config.broker.url == BrokerUrl::Embedded;
+        embedded.then(|| config.data.join(format!("{}.sqlite3", config.namespace)))
+    }
+}
+
+/// Every migration of the configured ledger, where that is written in SQL for others to apply.
+#[cfg(feature = "cli")]
+pub(crate) fn migrations_sql(config: &Config) -> Option<String> {
+    match &config.ledger.url {
+        LedgerUrl::Postgres(_) => postgres::migrations_sql(config),
+        LedgerUrl::Embedded | LedgerUrl::Redis(_) => None,
+    }
+}
+
+/// Closes a world, and removes everything that is kept of it.
+#[cfg(feature = "cli")]
+pub(crate) async fn remove_world(config: &Config, stack: Stack) -> Result<(), OpenError> {
+    stack.transport.close().await;
+    drop(stack);
+    if let BrokerUrl::Amqp(url) = &config.broker.url {
+        amqp::remove(config, url).await?;
+    }
+    if let LedgerUrl::Postgres(url) = &config.ledger.url {
+        postgres::remove(config, url).await?;
+    }
+    if let Some(file) = Stack::embedded_file(config) {
+        embedded::remove(&file);
+    }
+    Ok(())
+}
+
+fn client_options(config: &Config) -> ClientOptions {
+    let record = match config.broker.url {
+        BrokerUrl::Embedded => Record::Publish,
+        BrokerUrl::Amqp(_) => Record::Claim,
+    };
+    let own = config.queues.iter().filter_map(|(name, queue)| Some((name.clone(), queue.record?)));
+    ClientOptions {
+        namespace: config.namespace.clone(),
+        record,
+        record_by_queue: own.collect(),
+        limits: config.limits,
+        ..ClientOptions::default()
+    }
+}
