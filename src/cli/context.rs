@@ -136,7 +136,7 @@ impl Context {
         let mut waits = [1, 1, 2, 3].map(Duration::from_secs).into_iter();
         loop {
             match Stack::open(config, self.clock.clone(), &name).await {
-                Err(error) if error.is_temporary() => {
+                Err(error) if error.is_temporary(config) => {
                     let wait = waits.next().unwrap_or(LONGEST_WAIT);
                     tracing::warn!(%error, ?wait, "not started yet: what is needed is not there; trying again after the wait");
                     tokio::time::sleep(wait).await;

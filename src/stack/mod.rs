@@ -51,12 +51,13 @@ impl OpenError {
         Self::NoAdapter { url: url.to_string() }
     }
 
-    /// Whether opening it later may succeed without anybody's doing.
-    pub fn is_temporary(&self) -> bool {
-        matches!(
-            self,
-            Self::Ledger(LedgerError::Unavailable(_)) | Self::Transport(TransportError::Unavailable(_))
-        )
+    /// Whether opening it later may succeed without anybody's doing: a server may come up, a file does not mend itself.
+    pub fn is_temporary(&self, config: &Config) -> bool {
+        match self {
+            Self::Ledger(LedgerError::Unavailable(_)) => config.ledger.url != LedgerUrl::Embedded,
+            Self::Transport(TransportError::Unavailable(_)) => config.broker.url != BrokerUrl::Embedded,
+            _ => false,
+        }
     }
 }
 
