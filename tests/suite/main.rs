@@ -8,6 +8,7 @@ mod disk;
 mod embedded;
 mod members;
 mod once;
+mod postgres;
 mod readme;
 mod scene;
 mod structure;

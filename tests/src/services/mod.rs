@@ -1,0 +1,3 @@
+//! Real servers: those that `tests/run` starts for all tests to share.
+
+pub mod postgres;
