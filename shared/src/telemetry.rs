@@ -28,3 +28,7 @@ pub const AGENDA_OLDEST_SECONDS: &str = "upbeat_agenda_oldest_due_seconds";
 pub const LOST: &str = "upbeat_members_lost_total";
 /// Ledger round trips. Labels: `call`, `outcome`.
 pub const LEDGER_CALLS: &str = "upbeat_ledger_calls_total";
+/// Statements sent to a ledger's server and answered. Label: `call`.
+pub const LEDGER_ROUND_TRIPS: &str = "upbeat_ledger_round_trips_total";
+/// Batches done again because they collided with another. Label: `call`.
+pub const LEDGER_COLLISIONS: &str = "upbeat_ledger_collisions_total";

@@ -9,6 +9,7 @@ mod embedded;
 mod members;
 mod once;
 mod operators;
+mod postgres;
 mod production;
 mod readme;
 mod scene;
