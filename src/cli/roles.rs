@@ -115,6 +115,9 @@ pub(crate) async fn run(
     tracing::info!(ledger, broker, namespace = %config.namespace, "opened ledger and broker");
 
     let mut process = Process::new(&stack, context.output.clone())?;
+    if listener.is_some() {
+        process.measure(config);
+    }
     if roles.beat() {
         apply(&stack, &settings).await?;
         process.start_beat(&stack, options::beat(config));
