@@ -141,6 +141,7 @@ impl TaskRecord {
             "priority": self.message.priority.get(),
             "tags": self.message.tags,
             "dedup_id": self.message.dedup_id,
+            "traceparent": self.message.trace.as_ref().map(|trace| &trace.traceparent),
             "schedule_id": planned.map(|planned| planned.schedule_id.as_str()),
             "planned_at": time(planned.map(|planned| planned.planned_at)),
             "due_at": time(self.due_at),

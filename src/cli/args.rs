@@ -156,6 +156,8 @@ mod tests {
             "schedules check upbeat.toml",
             "schedules trigger nightly",
             "queues list",
+            "queues list --sample 0",
+            "queues list --watch --json",
             "queues pause q",
             "queues resume q",
             "workers list --all",
@@ -192,6 +194,7 @@ mod tests {
             ("dead replay", ErrorKind::MissingRequiredArgument),
             ("dead replay 0198a2f0-0000-7000-8000-000000000001 --all", ErrorKind::ArgumentConflict),
             ("queues pause my@queue", ErrorKind::ValueValidation),
+            ("queues list --watch --sample 1s", ErrorKind::ArgumentConflict),
             ("tasks list -v -q", ErrorKind::ArgumentConflict),
             ("completions tcsh", ErrorKind::InvalidValue),
         ];

@@ -187,11 +187,11 @@ fn table(now: Timestamp, claims: &[TaskRecord], output: &Output) -> String {
             Cell::number(attempt(task)),
         ]);
     }
-    let mut text = output.render(&table);
-    if let Some(more) = claims.len().checked_sub(SHOWN).filter(|more| *more > 0) {
-        text += &format!("and {more} more, started later; --json shows all of them\n");
+    let text = output.render(&table);
+    match claims.len().saturating_sub(SHOWN) {
+        0 => text,
+        more => format!("{text}and {more} more, started later; --json shows all of them\n"),
     }
-    text
 }
 
 /// Which attempt the present run is, from 1.

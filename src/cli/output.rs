@@ -102,6 +102,16 @@ impl Output {
         Ok(())
     }
 
+    /// Makes room for what is drawn again and again: an empty screen on a terminal, an empty line elsewhere. JSON needs
+    /// neither.
+    pub(crate) fn clear(&self) -> Result<(), Failure> {
+        match self.form {
+            Form::Json => Ok(()),
+            Form::Human { .. } if self.stdout.is_terminal() => self.text("\x1b[H\x1b[2J"),
+            Form::Human { .. } => self.text("\n"),
+        }
+    }
+
     /// A table inside of other text.
     pub(crate) fn render(&self, table: &Table) -> String {
         table.render(self.color())

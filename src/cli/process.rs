@@ -6,6 +6,8 @@ use tokio::net::TcpListener;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 use upbeat_broker::{Beat, BeatOptions};
+use upbeat_shared::config::Config;
+use upbeat_shared::telemetry;
 use upbeat_worker::{Registry, Worker, WorkerOptions};
 
 use super::failure::Failure;
@@ -24,6 +26,8 @@ pub(crate) struct Process {
     /// Ends health and metrics, after the roles.
     closing: CancellationToken,
     readiness: Readiness,
+    /// `None` where nobody asks for them, or the program has a recorder of its own.
+    metrics: Option<Metrics>,
     roles: JoinSet<(&'static str, Result<(), Failure>)>,
     serving: JoinSet<()>,
     signals: JoinHandle<()>,
@@ -38,10 +42,23 @@ impl Process {
             stop,
             closing: CancellationToken::new(),
             readiness: Readiness::new(stack.store.clone(), stack.transport.clone()),
+            metrics: None,
             roles: JoinSet::new(),
             serving: JoinSet::new(),
             signals,
         })
+    }
+
+    /// Measures from here on. Before any role is started: what a role counts, it counts where the recorder is then.
+    pub(crate) fn measure(&mut self, config: &Config) {
+        match Metrics::install() {
+            Ok(metrics) => self.metrics = Some(metrics),
+            Err(error) => tracing::info!(%error, "metrics go to the program's own recorder"),
+        }
+        telemetry::know_queues(config.queues.keys());
+        telemetry::know_queues(config.worker.queues.iter().map(|(queue, _)| queue));
+        telemetry::know_queues(config.tasks.values().map(|task| &task.queue));
+        telemetry::know_queues(config.schedules.iter().map(|schedule| &schedule.definition.task.queue));
     }
 
     pub(crate) fn start_beat(&mut self, stack: &Stack, options: BeatOptions) {
@@ -78,13 +95,7 @@ impl Process {
         if let Ok(address) = listener.local_addr() {
             tracing::info!(%address, "serving health and metrics");
         }
-        let metrics = match Metrics::install() {
-            Ok(metrics) => Some(metrics),
-            Err(error) => {
-                tracing::info!(%error, "metrics go to the program's own recorder");
-                None
-            }
-        };
+        let metrics = self.metrics.take();
         let endpoints = Endpoints { readiness: self.readiness.clone(), metrics: metrics.clone(), echo };
         let closing = self.closing.clone();
         self.serving.spawn(async move {

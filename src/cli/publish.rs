@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use upbeat_shared::client::{NewTask, Published};
 use upbeat_shared::id::TaskId;
 use upbeat_shared::ledger::Due;
-use upbeat_shared::message::{Payload, Priority};
+use upbeat_shared::message::{Payload, Priority, TraceContext};
 use upbeat_shared::name::{QueueName, TaskName};
 use upbeat_shared::task::TaskState;
 
@@ -75,6 +75,9 @@ pub(crate) struct PublishCommand {
     /// After this long it must not start any more
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     expires: Option<Duration>,
+    /// The trace that it continues, as a W3C traceparent; that of the environment (TRACEPARENT, TRACESTATE) unless told
+    #[arg(long, value_name = "TRACEPARENT")]
+    traceparent: Option<String>,
     /// Publish it so many times
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
     count: u64,
@@ -90,9 +93,11 @@ impl PublishCommand {
     pub(crate) async fn run(self, context: &Context) -> Result<(), Failure> {
         let settings = context.settings()?;
         let args = self.args.read(settings.config().limits.body_bytes)?;
+        let trace = self.trace(context)?;
         let session = context.session_with(settings, Access::Create).await?;
         self.warn_if_unknown(context, &session);
-        let task = self.task(&session, args);
+        let mut task = self.task(&session, args);
+        task.trace = trace;
         let published = self.publish(context, &session, task).await?;
         if self.wait {
             let ids: Vec<TaskId> = published.iter().map(|one| one.id).collect();
@@ -112,6 +117,24 @@ impl PublishCommand {
         task.expires = self.expires.map(Due::In);
         task.tags.clone_from(&self.tags);
         task
+    }
+
+    /// What was given must be right. What merely lies in the environment is left out if it is not, as the standard asks: it
+    /// may not be meant for us.
+    fn trace(&self, context: &Context) -> Result<Option<TraceContext>, Failure> {
+        let variable = |name| std::env::var(name).ok().filter(|value| !value.trim().is_empty());
+        if let Some(given) = &self.traceparent {
+            let trace = TraceContext::parse(given, None);
+            return trace.map(Some).map_err(|error| Failure::usage(error.to_string()));
+        }
+        let Some(parent) = variable("TRACEPARENT") else { return Ok(None) };
+        match TraceContext::parse(&parent, variable("TRACESTATE").as_deref()) {
+            Ok(trace) => Ok(Some(trace)),
+            Err(error) => {
+                context.output.warn(format_args!("TRACEPARENT is left out: {error}"));
+                Ok(None)
+            }
+        }
     }
 
     /// A worker with handlers of its own may know a name that no configuration mentions.

@@ -122,6 +122,9 @@ pub(crate) async fn run(
         advise(&settings, &registry);
     }
     let mut process = Process::new(&stack, context.output.clone())?;
+    if listener.is_some() {
+        process.measure(config);
+    }
     if roles.beat() {
         apply(&stack, &settings).await?;
         process.start_beat(&stack, options::beat(config));

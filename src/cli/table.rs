@@ -69,6 +69,12 @@ impl Cell {
         Self { right: true, ..Self::plain(value.to_string()) }
     }
 
+    /// The same with another look.
+    pub(crate) fn look(mut self, look: Look) -> Self {
+        self.look = look;
+        self
+    }
+
     /// A task's state.
     pub(crate) fn state(state: TaskState) -> Self {
         let look = match state {

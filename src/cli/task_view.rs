@@ -98,6 +98,7 @@ pub(crate) fn details(now: Timestamp, task: &TaskRecord, output: &Output) -> Str
         );
     }
     view.maybe("dedup id", message.dedup_id.as_deref());
+    view.maybe("trace", message.trace.as_ref().map(|trace| visible(&trace.traceparent)));
     view.maybe("tags", (!message.tags.is_empty()).then(|| message.tags.join(", ")));
     for (label, at) in [
         ("published", message.first_published),

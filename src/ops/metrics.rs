@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tokio_util::sync::CancellationToken;
+use upbeat_shared::telemetry;
 
 /// Upper bounds of histograms, in seconds: from a millisecond, where queues wait, to an hour, where tasks run.
 const SECONDS: [f64; 14] =
@@ -25,11 +26,14 @@ impl Metrics {
             .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS)
             .map_err(|error| error.to_string())?;
         let handle = builder.install_recorder().map_err(|error| error.to_string())?;
+        telemetry::describe();
+        metrics::gauge!(telemetry::BUILD_INFO, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
         Ok(Self { handle })
     }
 
     /// In Prometheus's text format.
     pub(crate) fn render(&self) -> String {
+        super::process::show();
         self.handle.render()
     }
 

@@ -3,6 +3,7 @@
 mod endpoints;
 mod health;
 mod metrics;
+mod process;
 
 pub(crate) use endpoints::{Endpoints, serve};
 pub(crate) use health::Readiness;

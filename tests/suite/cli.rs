@@ -334,7 +334,7 @@ const COMMANDS: [(&[&str], &[&str]); 27] = [
     (&["schedules", "show"], &[]),
     (&["schedules", "check"], &[]),
     (&["schedules", "trigger"], &[]),
-    (&["queues", "list"], &[]),
+    (&["queues", "list"], &["--sample", "--watch"]),
     (&["queues", "pause"], &[]),
     (&["queues", "resume"], &[]),
     (&["workers", "list"], &["--all"]),

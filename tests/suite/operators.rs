@@ -106,3 +106,56 @@ async fn a_worker_that_stops_or_falls_silent_is_seen_to() {
     eventually("it has left", PATIENCE, async || member(&scene, "alpha").await.is_none()).await;
     beat.stop().await;
 }
+
+/// The queue `default` as listed with this sample.
+async fn default_queue(scene: &Scene, sample: &str) -> Value {
+    let listed = objects(scene, &["queues", "list", "--sample", sample]).await;
+    listed.into_iter().find(|queue| queue["name"] == "default").expect("every world has it")
+}
+
+#[tokio::test]
+async fn a_queue_is_shown_with_its_depth_and_its_rates() {
+    let scene = Scene::new();
+    // Nobody takes them: they wait at the broker, and are known to the ledger.
+    scene.world.run(&["publish", "note", "--count", "5"]).await.ok();
+    let queue = default_queue(&scene, "0").await;
+    assert_eq!((&queue["ready"], &queue["tasks"]["queued"]), (&5.into(), &5.into()));
+    assert_eq!((&queue["in_per_second"], &queue["rates_told_by"]), (&Value::Null, &Value::Null));
+    let queue = default_queue(&scene, "10ms").await;
+    assert_eq!((&queue["in_per_second"], &queue["out_per_second"]), (&0.0.into(), &0.0.into()));
+
+    // Published and worked off between one reading and the next.
+    let worker = scene.worker();
+    let watching = scene.world.start(&["queues", "list", "--watch", "--json"]);
+    let read = || -> Vec<Value> {
+        let log = watching.log();
+        let whole = log.rsplit_once('\n').map_or("", |(whole, _)| whole).to_owned();
+        whole.lines().map(|line| serde_json::from_str(line).expect("an object")).collect()
+    };
+    eventually("there is a first reading", PATIENCE, async || !read().is_empty()).await;
+    scene.world.run(&["publish", "note", "--count", "10"]).await.ok();
+    let moves = |rate: &str| read().iter().any(|queue| queue[rate].as_f64().is_some_and(|rate| rate > 0.0));
+    eventually("some come in", PATIENCE, async || moves("in_per_second")).await;
+    eventually("some go out", PATIENCE, async || moves("out_per_second")).await;
+    let readings = read();
+    assert_eq!(readings[0]["in_per_second"], Value::Null, "one reading tells nothing");
+    assert!(readings[1..].iter().all(|queue| queue["rates_told_by"] == "ledger"), "{readings:#?}");
+
+    let listed = scene.world.run(&["queues", "list"]).await.ok();
+    for column in ["READY", "UNACKED", "CONSUMERS", "IN/s", "OUT/s"] {
+        assert!(listed.out.contains(column), "{}", listed.out);
+    }
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn queues_are_watched_until_one_has_seen_enough() {
+    let scene = Scene::new();
+    scene.world.run(&["publish", "note", "--count", "3"]).await.ok();
+    let mut watching = scene.world.start(&["queues", "list", "--watch"]);
+    let drawn = || watching.log().matches("IN/s").count();
+    eventually("it is drawn again", PATIENCE, async || drawn() >= 2).await;
+    watching.interrupt();
+    let status = watching.ended(PATIENCE).await;
+    assert!(status.success(), "{status}: {}", watching.log());
+}

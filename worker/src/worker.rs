@@ -11,6 +11,7 @@ use upbeat_shared::client::Client;
 use upbeat_shared::clock::StoreClock;
 use upbeat_shared::ledger::{LedgerError, Store};
 use upbeat_shared::name::QueueName;
+use upbeat_shared::telemetry;
 use upbeat_shared::transport::{Transport, TransportError};
 
 use crate::health::WorkerHealth;
@@ -109,6 +110,7 @@ impl Worker {
     async fn work(self, stop: CancellationToken) -> Result<WorkerReport, WorkerError> {
         self.options.check().map_err(WorkerError::Options)?;
         let Self { transport, store, clock, client, registry, options, health } = self;
+        know_queues(&options, &registry);
         let handlers = Handlers::new(&registry);
         let ctx = Arc::new(Context::new(transport, store, clock, client, handlers, options, health));
         let joined = stop.run_until_cancelled(join(&ctx)).await;
@@ -122,14 +124,23 @@ impl Worker {
             "the worker is ready"
         );
         ctx.health.started();
+        ctx.handlers.slots().increment(f64::from(ctx.options.concurrency));
         let mut parts = Parts::start(&ctx);
         let broken = tokio::select! {
             () = stop.cancelled() => None,
             part = parts.one_ended() => Some(part),
         };
         let report = parts.stop(&ctx).await;
+        ctx.handlers.slots().decrement(f64::from(ctx.options.concurrency));
         broken.map_or(Ok(report), |part| Err(WorkerError::Broken(part)))
     }
+}
+
+/// The queues that this worker takes from and publishes to by its own settings are counted by their names.
+fn know_queues(options: &WorkerOptions, registry: &Registry) {
+    telemetry::know_queues(options.queues.iter().map(|(queue, _)| queue));
+    telemetry::know_queues(registry.tasks().filter_map(|task| task.queue.as_ref()));
+    telemetry::know_queues([&QueueName::undeliverable()]);
 }
 
 /// Waits until the ledger knows this worker and the broker has its queues.

@@ -59,7 +59,7 @@ pub async fn apply(
 ) -> Result<ApplyReport, BeatError> {
     check(&schedules)?;
     let apply = Apply { store, clock, namespace, source };
-    let snapshot = ledger("snapshot", store.catalog.snapshot()).await?;
+    let snapshot = ledger(clock, "snapshot", store.catalog.snapshot()).await?;
     let mut known: BTreeMap<_, _> =
         snapshot.schedules.into_iter().map(|record| (record.id.clone(), record)).collect();
     let wanted = schedules.into_iter().map(|schedule| (known.remove(&schedule.id), schedule));
@@ -159,7 +159,7 @@ impl Apply<'_> {
                 None => Expect::Absent,
             };
             let new = NewSchedule { source: self.source.to_owned(), ..schedule.clone() };
-            match ledger("put", self.store.catalog.put(new, expect)).await? {
+            match ledger(self.clock, "put", self.store.catalog.put(new, expect)).await? {
                 PutAnswer::Stored(_) => return Ok((id, self.change(known))),
                 PutAnswer::Conflict => {
                     tokio::time::sleep(backoff(tries, fastrand::f64()).min(Duration::from_millis(200))).await;
@@ -187,7 +187,7 @@ impl Apply<'_> {
     async fn remove(&self, mut record: ScheduleRecord) -> Result<Option<ScheduleId>, BeatError> {
         let id = record.id.clone();
         for tries in 1..=TRIES {
-            if ledger("remove", self.store.catalog.remove(id.clone(), record.revision)).await? {
+            if ledger(self.clock, "remove", self.store.catalog.remove(id.clone(), record.revision)).await? {
                 return Ok(Some(id));
             }
             tokio::time::sleep(backoff(tries, fastrand::f64()).min(Duration::from_millis(200))).await;
@@ -200,15 +200,16 @@ impl Apply<'_> {
     }
 
     async fn read(&self, id: &ScheduleId) -> Result<Option<ScheduleRecord>, LedgerError> {
-        Ok(ledger("get", self.store.catalog.get(vec![id.clone()])).await?.pop())
+        Ok(ledger(self.clock, "get", self.store.catalog.get(vec![id.clone()])).await?.pop())
     }
 }
 
 async fn ledger<T>(
+    clock: &StoreClock,
     call: &'static str,
     answer: impl Future<Output = Result<T, LedgerError>>,
 ) -> Result<T, LedgerError> {
-    within(TIMEOUT, call, answer).await
+    within(clock, TIMEOUT, call, answer).await
 }
 
 #[cfg(test)]

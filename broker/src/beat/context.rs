@@ -43,7 +43,7 @@ impl Context {
         call: &'static str,
         answer: impl Future<Output = Result<T, LedgerError>>,
     ) -> Result<T, LedgerError> {
-        within(self.options.timeout, call, answer).await
+        within(&self.clock, self.options.timeout, call, answer).await
     }
 
     /// Awaits a call of the broker, no longer than the timeout.
@@ -94,23 +94,24 @@ pub(super) async fn sample(
     timeout: Duration,
 ) -> Result<Timestamp, LedgerError> {
     let sent = clock.clock().monotonic();
-    let now = within(timeout, "now", store.ledger.now()).await?;
+    let now = within(clock, timeout, "now", store.ledger.now()).await?;
     clock.observe(sent, now);
     Ok(now)
 }
 
 /// Awaits a call of the ledger, no longer than this, and counts it.
 pub(super) async fn within<T>(
+    clock: &StoreClock,
     limit: Duration,
     call: &'static str,
     answer: impl Future<Output = Result<T, LedgerError>>,
 ) -> Result<T, LedgerError> {
+    let sent = clock.clock().monotonic();
     let answer = match tokio::time::timeout(limit, answer).await {
         Ok(answer) => answer,
         Err(_) => Err(LedgerError::Unavailable(format!("no answer within {limit:?}"))),
     };
-    let outcome = if answer.is_ok() { "ok" } else { "error" };
-    metrics::counter!(telemetry::LEDGER_CALLS, "call" => call, "outcome" => outcome).increment(1);
+    telemetry::ledger_called(call, answer.is_ok(), clock.clock().monotonic().saturating_sub(sent));
     answer
 }
 

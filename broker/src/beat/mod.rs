@@ -110,6 +110,7 @@ impl Beat {
         // Its own token: when a part ends by itself, the others are stopped without stopping the whole program.
         self.ctx.stop = stop.child_token();
         let ctx = Arc::new(self.ctx);
+        measure::register();
         let (mut parts, alive) = start(&ctx);
         tracing::info!(
             name = ctx.options.name, namespace = %ctx.options.namespace, tzdb = upbeat_schedule::tzdb_version(),

@@ -131,7 +131,7 @@ impl Heart {
         };
         // One that takes longer breaks the series anyway.
         let limit = ctx.options.timeout.min(ctx.options.lease / 3);
-        let answer = within(limit, "heartbeat", ctx.store.ledger.heartbeat(heartbeat)).await?;
+        let answer = within(&ctx.clock, limit, "heartbeat", ctx.store.ledger.heartbeat(heartbeat)).await?;
         let answered = ctx.monotonic();
         ctx.clock.observe(sent, answer.now);
         if answer.retired {

@@ -12,7 +12,7 @@ use tokio::sync::Semaphore;
 
 use crate::clock::StoreClock;
 use crate::ledger::Store;
-use crate::message::Limits;
+use crate::message::{Limits, TraceContext};
 use crate::name::{Namespace, QueueName};
 use crate::transport::Transport;
 
@@ -65,6 +65,8 @@ impl Default for ClientOptions {
 #[derive(Clone, Debug)]
 pub struct Client {
     inner: Arc<Inner>,
+    /// Which trace its tasks belong to that name none.
+    trace: Option<TraceContext>,
 }
 
 #[derive(Debug)]
@@ -85,7 +87,12 @@ impl Client {
         options: ClientOptions,
     ) -> Self {
         let in_flight = Semaphore::new(options.in_flight.max(1));
-        Self { inner: Arc::new(Inner { transport, store, clock, options, in_flight }) }
+        Self { inner: Arc::new(Inner { transport, store, clock, options, in_flight }), trace: None }
+    }
+
+    /// The same client, whose tasks continue this trace unless they name one of their own.
+    pub fn continuing(&self, trace: Option<TraceContext>) -> Self {
+        Self { inner: self.inner.clone(), trace }
     }
 
     /// The ledger's ports, for looking at what was published.

@@ -11,6 +11,7 @@ use crate::ledger::{AddAnswer, Due, LedgerError, Mark, NewEntry};
 use crate::message::{LimitExceeded, Message};
 use crate::name::QueueName;
 use crate::task::TaskState;
+use crate::telemetry::Publishing;
 use crate::transport::{Outgoing, PublishAnswer, TransportError};
 
 /// How long the beat leaves a recorded task to the client that publishes it.
@@ -113,7 +114,7 @@ impl Client {
         message.retry = task.retry;
         message.tags = task.tags;
         message.occurrence = task.planned;
-        message.trace = task.trace;
+        message.trace = task.trace.or_else(|| self.trace.clone());
         Ok(Entry { message, due: task.due })
     }
 
@@ -216,8 +217,7 @@ impl Client {
     async fn publish_declared(&self, messages: &[Message]) -> Result<Vec<PublishAnswer>, PublishError> {
         let outgoing =
             |message: &Message| Outgoing { queue: message.queue.clone(), message: message.encode() };
-        let transport = &self.inner.transport;
-        let mut answers = transport.publish(messages.iter().map(outgoing).collect()).await?;
+        let mut answers = self.hand_to_broker(messages.iter().map(outgoing).collect()).await?;
         let lost: Vec<usize> =
             (0..answers.len()).filter(|&index| answers[index] == PublishAnswer::Unroutable).collect();
         if !lost.is_empty() {
@@ -225,12 +225,19 @@ impl Client {
                 lost.iter().map(|&index| messages[index].queue.clone()).collect();
             queues.sort();
             queues.dedup();
-            transport.declare(&queues).await?;
+            self.inner.transport.declare(&queues).await?;
             let again = lost.iter().map(|&index| outgoing(&messages[index])).collect();
-            for (index, answer) in lost.into_iter().zip(transport.publish(again).await?) {
+            for (index, answer) in lost.into_iter().zip(self.hand_to_broker(again).await?) {
                 answers[index] = answer;
             }
         }
+        Ok(answers)
+    }
+
+    async fn hand_to_broker(&self, batch: Vec<Outgoing>) -> Result<Vec<PublishAnswer>, TransportError> {
+        let counted = Publishing::of(&batch);
+        let answers = self.inner.transport.publish(batch).await?;
+        counted.answered(&answers);
         Ok(answers)
     }
 }

@@ -47,7 +47,7 @@ pub struct NewTask {
     pub tags: Vec<String>,
     /// The schedule that it was triggered for by hand, if any.
     pub planned: Option<Planned>,
-    /// The publisher's trace.
+    /// The publisher's trace; `None` for the client's own.
     pub trace: Option<TraceContext>,
 }
 
@@ -114,6 +114,12 @@ impl NewTask {
     /// How long one run may take.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
+        self
+    }
+
+    /// Continues this trace in every run of the task.
+    pub fn trace(mut self, trace: TraceContext) -> Self {
+        self.trace = Some(trace);
         self
     }
 

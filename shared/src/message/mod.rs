@@ -2,6 +2,7 @@
 
 mod limits;
 mod nesting;
+mod trace;
 mod wire;
 
 use std::time::Duration;
@@ -16,6 +17,7 @@ use crate::name::{QueueName, ScheduleId, TaskName};
 use crate::retry::RetryPolicy;
 
 pub use limits::{LimitExceeded, Limits};
+pub use trace::{TraceContext, TraceError};
 pub use wire::{DecodeError, HeaderValue, WireMessage};
 
 /// A task on its way to one run: metadata, and arguments as the publisher encoded them.
@@ -89,15 +91,6 @@ pub struct Planned {
     pub schedule_id: ScheduleId,
     /// Which: the rule's instant, without jitter.
     pub planned_at: Timestamp,
-}
-
-/// W3C trace context.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TraceContext {
-    /// The header `traceparent`.
-    pub traceparent: String,
-    /// The header `tracestate`.
-    pub tracestate: Option<String>,
 }
 
 /// 0 (last) to 9 (first); 4 unless told.

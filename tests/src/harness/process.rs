@@ -62,6 +62,11 @@ impl Process {
         self.signal(Signal::TERM);
     }
 
+    /// Asks it to end, as Ctrl-C does.
+    pub fn interrupt(&self) {
+        self.signal(Signal::INT);
+    }
+
     /// Asks it to end, and waits until it has; fails the test if it does not end well.
     pub async fn stop(mut self) {
         self.terminate();

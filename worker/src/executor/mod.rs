@@ -53,7 +53,7 @@ pub struct RunContext {
     /// Cancelled when the run should stop: out of time, cancelled by somebody, or its worker stops. A handler that
     /// does not return soon after is dropped.
     pub cancel: CancellationToken,
-    /// Publishes further tasks.
+    /// Publishes further tasks, in the trace of this one.
     pub client: Option<Client>,
     pub(crate) clock: Arc<StoreClock>,
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use upbeat_shared::ledger::{Due, NewEntry, Park};
 use upbeat_shared::message::{DecodeError, HeaderValue, Message, WireMessage};
 use upbeat_shared::name::QueueName;
+use upbeat_shared::telemetry::Publishing;
 use upbeat_shared::transport::{Outgoing, PublishAnswer, TransportError};
 use upbeat_shared::verdict::RunErrorKind;
 
@@ -110,18 +111,25 @@ async fn publish(ctx: &Context, outgoing: Vec<Outgoing>) -> bool {
 
 /// Publishes all of them; answers the first that was refused. Those confirmed beside it come again as duplicates, which
 /// does no harm there.
+async fn hand_to_broker(ctx: &Context, batch: Vec<Outgoing>) -> Result<Vec<PublishAnswer>, TransportError> {
+    let counted = Publishing::of(&batch);
+    let answers = in_time(ctx.transport.publish(batch)).await?;
+    counted.answered(&answers);
+    Ok(answers)
+}
+
 async fn try_publish(
     ctx: &Context,
     outgoing: Vec<Outgoing>,
 ) -> Result<Option<PublishAnswer>, TransportError> {
     let refused =
         |answers: Vec<PublishAnswer>| answers.into_iter().find(|answer| *answer != PublishAnswer::Confirmed);
-    let first = refused(in_time(ctx.transport.publish(outgoing.clone())).await?);
+    let first = refused(hand_to_broker(ctx, outgoing.clone()).await?);
     if first != Some(PublishAnswer::Unroutable) {
         return Ok(first);
     }
     in_time(ctx.transport.declare(&[QueueName::undeliverable()])).await?;
-    Ok(refused(in_time(ctx.transport.publish(outgoing)).await?))
+    Ok(refused(hand_to_broker(ctx, outgoing).await?))
 }
 
 /// The message as it came, with where it came from and what is wrong with it.

@@ -43,6 +43,9 @@ fn count(answers: &[ClaimAnswer]) {
     }
 }
 
+/// Every answer, so that each is shown before it was given.
+pub(super) const LABELS: [&str; 7] = ["acquired", "done", "busy", "stale", "ended", "limited", "retired"];
+
 fn label(answer: &ClaimAnswer) -> &'static str {
     match answer {
         ClaimAnswer::Acquired(_) => "acquired",

@@ -8,14 +8,17 @@ use std::time::Duration;
 use metrics::{Counter, Gauge, Histogram};
 use upbeat_shared::name::TaskName;
 use upbeat_shared::telemetry;
+use upbeat_shared::verdict::Verdict;
 
-use super::verdict::LABELS;
+use super::claim;
+use super::verdict::{self, FAILURES, LABELS};
 use crate::registry::{Registry, TaskDefinition};
 
 /// The registered tasks, by name.
 pub(crate) struct Handlers {
     tasks: HashMap<TaskName, Arc<Handler>>,
     running: Gauge,
+    slots: Gauge,
 }
 
 /// A registered task and what is counted of it.
@@ -23,6 +26,7 @@ pub(crate) struct Handler {
     pub(crate) task: Arc<TaskDefinition>,
     running: AtomicU32,
     runs: [Counter; LABELS.len()],
+    failures: [Counter; FAILURES.len()],
     seconds: Histogram,
 }
 
@@ -31,7 +35,14 @@ impl Handlers {
     pub(crate) fn new(registry: &Registry) -> Self {
         let handler = |task: &Arc<TaskDefinition>| (task.name.clone(), Arc::new(Handler::new(task.clone())));
         let tasks = registry.tasks().map(handler).collect();
-        Self { tasks, running: metrics::gauge!(telemetry::IN_FLIGHT) }
+        for answer in claim::LABELS {
+            metrics::counter!(telemetry::CLAIMS, "answer" => answer).increment(0);
+        }
+        Self {
+            tasks,
+            running: metrics::gauge!(telemetry::IN_FLIGHT),
+            slots: metrics::gauge!(telemetry::SLOTS),
+        }
     }
 
     pub(crate) fn get(&self, name: &TaskName) -> Option<&Arc<Handler>> {
@@ -47,6 +58,11 @@ impl Handlers {
         running.into_iter().take(max).map(|(name, count)| (name.clone(), count)).collect()
     }
 
+    /// How many tasks may run at once. Added and taken away: another worker of this process has slots, too.
+    pub(crate) fn slots(&self) -> &Gauge {
+        &self.slots
+    }
+
     /// How many tasks run now.
     pub(crate) fn running(&self) -> &Gauge {
         &self.running
@@ -58,8 +74,11 @@ impl Handler {
         let name = task.name.to_string();
         let runs = LABELS
             .map(|outcome| metrics::counter!(telemetry::RUNS, "name" => name.clone(), "outcome" => outcome));
+        let failures = FAILURES.map(|kind| {
+            metrics::counter!(telemetry::RUN_FAILURES, "name" => name.clone(), "kind" => kind.as_str())
+        });
         let seconds = metrics::histogram!(telemetry::RUN_SECONDS, "name" => name);
-        Self { task, running: AtomicU32::new(0), runs, seconds }
+        Self { task, running: AtomicU32::new(0), runs, failures, seconds }
     }
 
     /// Counts a run that begins.
@@ -67,10 +86,13 @@ impl Handler {
         self.running.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Counts a run that ended; `label` is an index into [`LABELS`].
-    pub(crate) fn ended(&self, label: usize, took: Duration) {
+    /// Counts a run that ended.
+    pub(crate) fn ended(&self, verdict: &Verdict, took: Duration) {
         self.running.fetch_sub(1, Ordering::Relaxed);
-        self.runs[label].increment(1);
+        self.runs[verdict::label(verdict)].increment(1);
+        if let Some(failure) = verdict::failure(verdict) {
+            self.failures[failure].increment(1);
+        }
         self.seconds.record(took.as_secs_f64());
     }
 }
@@ -97,7 +119,10 @@ mod tests {
         };
         assert_eq!(told(8), ["b 2", "a 1", "c 1"]);
         assert_eq!(told(2), ["b 2", "a 1"]);
-        handlers.get(&TaskName::new("b").unwrap()).unwrap().ended(0, Duration::ZERO);
+        handlers
+            .get(&TaskName::new("b").unwrap())
+            .unwrap()
+            .ended(&Verdict::Succeeded { result: None }, Duration::ZERO);
         assert_eq!(told(8), ["a 1", "b 1", "c 1"]);
     }
 }

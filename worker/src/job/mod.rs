@@ -194,7 +194,7 @@ fn decide(ctx: &Context, job: &Job, outcome: Outcome) -> Verdict {
 
 /// Tells what became of a run, and what happens next.
 fn report(job: &Job, verdict: &Verdict, took: Duration) {
-    job.handler.ended(verdict::label(verdict), took);
+    job.handler.ended(verdict, took);
     match verdict {
         Verdict::Succeeded { .. } => tracing::debug!(?took, "the task succeeded"),
         Verdict::Retry { delay, error } => {

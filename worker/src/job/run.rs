@@ -97,7 +97,7 @@ fn context(ctx: &Context, job: &Job, timeout: Duration) -> RunContext {
         fence: job.claim.fence,
         deadline: clock::later(job.claim.at, timeout),
         cancel: job.control.token().clone(),
-        client: Some(ctx.client.clone()),
+        client: Some(ctx.client.continuing(job.message.trace.clone())),
         clock: Arc::clone(&ctx.clock),
     }
 }

@@ -78,6 +78,16 @@ pub(crate) fn decide(outcome: Outcome, attempts: u32, policy: &RetryPolicy, rand
 /// What metrics count; see [`label`].
 pub(crate) const LABELS: [&str; 6] = ["succeeded", "retry", "snoozed", "dead", "cancelled", "released"];
 
+/// How a run can fail, as metrics count it. A crash is found by a beat, the other kinds before there is a run.
+pub(crate) const FAILURES: [RunErrorKind; 4] =
+    [RunErrorKind::Failed, RunErrorKind::Panicked, RunErrorKind::TimedOut, RunErrorKind::BadArguments];
+
+/// As which of [`FAILURES`] a verdict counts, if it is a failure.
+pub(crate) fn failure(verdict: &Verdict) -> Option<usize> {
+    let (Verdict::Retry { error, .. } | Verdict::Dead { error }) = verdict else { return None };
+    FAILURES.iter().position(|kind| *kind == error.kind)
+}
+
 /// As which of [`LABELS`] a verdict counts.
 pub(crate) fn label(verdict: &Verdict) -> usize {
     match verdict {

@@ -101,21 +101,17 @@ impl Context {
         answer: impl Future<Output = Result<T, LedgerError>>,
     ) -> Result<T, LedgerError> {
         let limit = if call == HEARTBEAT { self.member.renewal_timeout() } else { LEDGER_TIMEOUT };
+        let sent = self.monotonic();
         let answer = tokio::time::timeout(limit, answer).await;
+        let took = self.monotonic().saturating_sub(sent);
         let answer = answer
             .unwrap_or_else(|_| Err(LedgerError::Unavailable(format!("{call} not answered in {limit:?}"))));
-        let outcome = match &answer {
-            Ok(_) if call == HEARTBEAT => "ok",
-            Ok(_) => {
-                self.ledger_failures.store(0, Ordering::Relaxed);
-                "ok"
-            }
-            Err(error) => {
-                self.ledger_failed(call, error);
-                "error"
-            }
-        };
-        metrics::counter!(telemetry::LEDGER_CALLS, "call" => call, "outcome" => outcome).increment(1);
+        telemetry::ledger_called(call, answer.is_ok(), took);
+        match &answer {
+            Ok(_) if call == HEARTBEAT => {}
+            Ok(_) => self.ledger_failures.store(0, Ordering::Relaxed),
+            Err(error) => self.ledger_failed(call, error),
+        }
         answer
     }
 

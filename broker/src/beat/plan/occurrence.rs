@@ -5,7 +5,7 @@ use upbeat_schedule::Timetable;
 use upbeat_shared::clock;
 use upbeat_shared::id::TaskId;
 use upbeat_shared::ledger::{Due, NewEntry};
-use upbeat_shared::message::{Message, Payload, Planned, Priority};
+use upbeat_shared::message::{Message, Payload, Planned, Priority, TraceContext};
 use upbeat_shared::name::Namespace;
 use upbeat_shared::occurrence::ScheduleRecord;
 
@@ -29,6 +29,8 @@ pub fn occurrence_message(
     message.timeout = template.timeout;
     message.retry = template.retry;
     message.tags.clone_from(&template.tags);
+    // Nobody asked for it but time: it begins a trace, the same on every beat.
+    message.trace = Some(TraceContext::begun_by(id));
     message
 }
 

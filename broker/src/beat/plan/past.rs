@@ -40,7 +40,7 @@ pub(in crate::beat) async fn settle(
     let mut tries = 0;
     while let Some((next, complete)) = next(namespace, &record, &timetable, now) {
         let to = next.to;
-        let answers = within(TIMEOUT, "advance", store.catalog.advance(vec![next])).await?;
+        let answers = within(clock, TIMEOUT, "advance", store.catalog.advance(vec![next])).await?;
         match answers.first() {
             Some(AdvanceAnswer::Advanced(_)) => {
                 record.cursor = to;
@@ -52,7 +52,8 @@ pub(in crate::beat) async fn settle(
             // This member's idea of the store's time is ahead.
             Some(AdvanceAnswer::Early(store)) => now = *store,
             Some(AdvanceAnswer::Conflict) | None => {
-                let read = within(TIMEOUT, "get", store.catalog.get(vec![record.id.clone()])).await?.pop();
+                let read =
+                    within(clock, TIMEOUT, "get", store.catalog.get(vec![record.id.clone()])).await?.pop();
                 let Some(read) = read else { return Ok(None) };
                 if (read.incarnation, read.revision) != (record.incarnation, record.revision) {
                     return Ok(Some(read));

@@ -9,7 +9,7 @@ use upbeat_shared::clock;
 use upbeat_shared::failpoint;
 use upbeat_shared::ledger::{DueEntry, DueReason, LedgerError, Mark, Postpone};
 use upbeat_shared::name::QueueName;
-use upbeat_shared::telemetry;
+use upbeat_shared::telemetry::{self, Publishing};
 use upbeat_shared::transport::{Outgoing, PublishAnswer, TransportError};
 
 use super::super::context::{Context, backoff};
@@ -155,7 +155,10 @@ impl Promoter {
         if batch.is_empty() {
             return Ok(Vec::new());
         }
-        self.ctx.broker(self.ctx.transport.publish(batch)).await
+        let counted = Publishing::of(&batch);
+        let answers = self.ctx.broker(self.ctx.transport.publish(batch)).await?;
+        counted.answered(&answers);
+        Ok(answers)
     }
 
     /// Publishes queue by queue; what the broker refuses altogether counts as refused by that queue.
