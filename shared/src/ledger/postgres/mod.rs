@@ -117,6 +117,12 @@ impl PostgresLedger {
         ledger.bring_up().await?;
         Ok(Arc::new(ledger))
     }
+
+    /// Removes a namespace's schema with every task, schedule and record in it. There is no way back.
+    pub async fn remove(options: PostgresOptions) -> Result<(), LedgerError> {
+        let schema = SchemaName::of(&options.namespace)?;
+        Ok(schema::remove(&connect::pool(&options, &schema)?, &schema).await?)
+    }
 }
 
 impl fmt::Debug for PostgresLedger {

@@ -5,6 +5,7 @@
 //! an older program keeps finding those that it calls.
 
 use async_trait::async_trait;
+use deadpool_postgres::Pool;
 
 use super::PostgresLedger;
 use super::error::Fault;
@@ -157,6 +158,23 @@ impl Work for Up<'_> {
             session.commit().await?;
         }
         Ok(applied)
+    }
+}
+
+/// Drops the schema with all that is in it.
+pub(super) async fn remove(pool: &Pool, schema: &SchemaName) -> Result<(), Fault> {
+    perform(pool, &Remove(schema)).await
+}
+
+struct Remove<'a>(&'a SchemaName);
+
+impl Work for Remove<'_> {
+    const CALL: &'static str = "remove";
+    const PATIENCE: Patience = Patience::Long;
+    type Answer = ();
+
+    async fn run(&self, session: &mut Session) -> Result<(), Fault> {
+        session.batch(&format!("drop schema if exists {} cascade", self.0.quoted())).await
     }
 }
 
