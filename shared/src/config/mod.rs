@@ -57,7 +57,7 @@ pub use settings::{
     QueueConfig, TaskConfig, TlsFiles, WorkerConfig,
 };
 pub use sources::{Overrides, Sources};
-pub use url::{BrokerUrl, LedgerUrl, ServiceUrl};
+pub use url::{BrokerUrl, LedgerUrl, ServiceUrl, UrlError};
 
 /// The file that is read where nobody names another.
 pub const DEFAULT_FILE: &str = "upbeat.toml";
