@@ -28,3 +28,5 @@ pub const AGENDA_OLDEST_SECONDS: &str = "upbeat_agenda_oldest_due_seconds";
 pub const LOST: &str = "upbeat_members_lost_total";
 /// Ledger round trips. Labels: `call`, `outcome`.
 pub const LEDGER_CALLS: &str = "upbeat_ledger_calls_total";
+/// Connections to the broker that were made again after one was lost. Label: `connection` (`publish`, `consume`).
+pub const BROKER_RECONNECTS: &str = "upbeat_broker_reconnects_total";
