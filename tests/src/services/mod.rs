@@ -1,0 +1,3 @@
+//! The real services that tests run on.
+
+pub mod amqp;
