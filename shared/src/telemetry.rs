@@ -49,7 +49,7 @@ pub const LEDGER_CALL_SECONDS: &str = "upbeat_ledger_call_seconds";
 /// Round trips to the ledger's server.
 pub const LEDGER_ROUND_TRIPS: &str = "upbeat_ledger_round_trips_total";
 /// Connections to the broker made again.
-pub const RECONNECTS: &str = "upbeat_broker_reconnects_total";
+pub const BROKER_RECONNECTS: &str = "upbeat_broker_reconnects_total";
 /// The program's version.
 pub const BUILD_INFO: &str = "upbeat_build_info";
 
@@ -198,7 +198,7 @@ pub const ALL: &[Metric] = &[
     histogram(LEDGER_CALL_SECONDS, &["call"], ShownBy::Every, "How long those calls took"),
     counter(LEDGER_ROUND_TRIPS, &["call"], ShownBy::With("Postgres"), "Round trips to the ledger's server"),
     counter(
-        RECONNECTS,
+        BROKER_RECONNECTS,
         &["connection"],
         ShownBy::With("RabbitMQ"),
         "Connections to the broker that were lost and made again",
