@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use upbeat_shared::config::{Config, ExecutorConfig, Secret, ServiceUrl, TaskConfig};
+use upbeat_shared::config::{Ack, Config, ExecutorConfig, Secret, ServiceUrl, TaskConfig};
 use upbeat_shared::name::TaskName;
 use upbeat_worker::{Executor, Registry, TaskDefinition};
 
@@ -58,7 +58,12 @@ fn add(registry: &mut Registry, task: TaskDefinition) -> Result<(), RegistryErro
 }
 
 fn settings(definition: TaskDefinition, task: &TaskConfig) -> TaskDefinition {
-    definition.queue(task.queue.clone()).timeout(task.timeout).retry(task.retry)
+    let definition = definition.queue(task.queue.clone()).timeout(task.timeout).retry(task.retry);
+    match task.ack {
+        // What the program itself says of its task stands.
+        Ack::Settled => definition,
+        Ack::Claimed => definition.ack_when_claimed(),
+    }
 }
 
 fn described(name: &TaskName, task: &TaskConfig) -> Result<TaskDefinition, RegistryError> {

@@ -48,6 +48,8 @@ pub const LEDGER_CALLS: &str = "upbeat_ledger_calls_total";
 pub const LEDGER_CALL_SECONDS: &str = "upbeat_ledger_call_seconds";
 /// Round trips to the ledger's server.
 pub const LEDGER_ROUND_TRIPS: &str = "upbeat_ledger_round_trips_total";
+/// Batches that collided with another and were asked again.
+pub const LEDGER_COLLISIONS: &str = "upbeat_ledger_collisions_total";
 /// Connections to the broker made again.
 pub const BROKER_RECONNECTS: &str = "upbeat_broker_reconnects_total";
 /// The program's version.
@@ -197,6 +199,12 @@ pub const ALL: &[Metric] = &[
     ),
     histogram(LEDGER_CALL_SECONDS, &["call"], ShownBy::Every, "How long those calls took"),
     counter(LEDGER_ROUND_TRIPS, &["call"], ShownBy::With("Postgres"), "Round trips to the ledger's server"),
+    counter(
+        LEDGER_COLLISIONS,
+        &["call"],
+        ShownBy::With("Postgres"),
+        "Batches that collided with another, and were asked again",
+    ),
     counter(
         BROKER_RECONNECTS,
         &["connection"],

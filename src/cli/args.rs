@@ -6,10 +6,10 @@ use clap::{ArgAction, Args, Parser, Subcommand};
 use upbeat_shared::config::Overrides;
 
 use super::{
-    beat::BeatCommand, completions::CompletionsCommand, config::ConfigCommand, dead::DeadCommand,
-    doctor::DoctorCommand, healthcheck::HealthcheckCommand, init::InitCommand, migrate::MigrateCommand,
-    publish::PublishCommand, queues::QueuesCommand, schedules::SchedulesCommand, tasks::TasksCommand,
-    up::UpCommand, worker::WorkerCommand, workers::WorkersCommand,
+    beat::BeatCommand, bench::BenchCommand, completions::CompletionsCommand, config::ConfigCommand,
+    dead::DeadCommand, doctor::DoctorCommand, healthcheck::HealthcheckCommand, init::InitCommand,
+    migrate::MigrateCommand, publish::PublishCommand, queues::QueuesCommand, schedules::SchedulesCommand,
+    tasks::TasksCommand, up::UpCommand, worker::WorkerCommand, workers::WorkersCommand,
 };
 use crate::logging::Verbosity;
 
@@ -108,6 +108,7 @@ pub(crate) enum Command {
     Workers(WorkersCommand),
     Config(ConfigCommand),
     Migrate(MigrateCommand),
+    Bench(BenchCommand),
     Doctor(DoctorCommand),
     Healthcheck(HealthcheckCommand),
     Init(InitCommand),

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use upbeat_shared::clock::{Clock, SystemClock};
@@ -10,11 +11,15 @@ use upbeat_shared::name::TaskName;
 
 use super::args::GlobalArgs;
 use super::failure::Failure;
+use super::options;
 use super::output::Output;
 use super::quickstart;
 use crate::app::App;
 use crate::logging;
 use crate::stack::{OpenError, Stack};
+
+/// Between two tries to open a broker or a ledger that is away.
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
 /// Made once, from the command line.
 #[derive(Debug)]
@@ -106,13 +111,43 @@ impl Context {
     /// As [`Context::session`], for a command that checks its input against the configuration before anything is opened.
     pub(crate) async fn session_with(&self, settings: Settings, access: Access) -> Result<Session, Failure> {
         logging::for_a_command(self.global.verbosity(), &settings.loaded, &self.clock);
-        let stack = self.open(&settings, access).await?;
+        let stack = self.open(&settings, access, "command").await?;
         Ok(Session { settings, stack })
     }
 
-    /// Opens broker and ledger.
-    pub(crate) async fn open(&self, settings: &Settings, access: Access) -> Result<Stack, Failure> {
+    /// Opens broker and ledger, as this role.
+    pub(crate) async fn open(
+        &self,
+        settings: &Settings,
+        access: Access,
+        role: &str,
+    ) -> Result<Stack, Failure> {
         let config = settings.config();
+        Self::may_open(config, access)?;
+        let stack = Stack::open(config, self.clock.clone(), &options::connection_name(config, role)).await;
+        stack.map_err(|error| unopened(&error))
+    }
+
+    /// Opens broker and ledger for a role, which comes up before them as well as after them: one that is merely away is
+    /// waited for.
+    pub(crate) async fn open_when_there(&self, settings: &Settings, role: &str) -> Result<Stack, Failure> {
+        let config = settings.config();
+        let name = options::connection_name(config, role);
+        let mut waits = [1, 1, 2, 3].map(Duration::from_secs).into_iter();
+        loop {
+            match Stack::open(config, self.clock.clone(), &name).await {
+                Err(error) if error.is_temporary(config) => {
+                    let wait = waits.next().unwrap_or(LONGEST_WAIT);
+                    tracing::warn!(%error, ?wait, "not started yet: what is needed is not there; trying again after the wait");
+                    tokio::time::sleep(wait).await;
+                }
+                opened => return opened.map_err(|error| unopened(&error)),
+            }
+        }
+    }
+
+    /// Whether there is something to open.
+    fn may_open(config: &Config, access: Access) -> Result<(), Failure> {
         if let (Access::Existing, Some(path)) = (access, Stack::embedded_file(config))
             && !path.exists()
         {
@@ -121,7 +156,7 @@ impl Context {
                 "start `upbeat up` or publish a task first; or name another data directory with --data, another namespace with --namespace",
             ));
         }
-        Stack::open(config, self.clock.clone()).await.map_err(|error| unopened(&error))
+        Ok(())
     }
 }
 

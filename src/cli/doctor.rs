@@ -8,6 +8,7 @@ use super::context::{self, Context, Session};
 use super::data_dir;
 use super::examination;
 use super::failure::{Exit, Failure};
+use super::options;
 use super::output::Output;
 use super::table::{Cell, Look};
 use crate::logging;
@@ -110,7 +111,13 @@ impl DoctorCommand {
                 return report.end();
             }
         }
-        let stack = match Stack::open(settings.config(), context.clock.clone()).await {
+        let stack = match Stack::open(
+            settings.config(),
+            context.clock.clone(),
+            &options::connection_name(settings.config(), "doctor"),
+        )
+        .await
+        {
             Ok(stack) => stack,
             Err(error) => {
                 let check = if matches!(error, OpenError::Transport(_)) { "broker" } else { "ledger" };

@@ -40,7 +40,7 @@ impl HealthcheckCommand {
         if let Some(address) = settings.own_listen() {
             return ask(context, reachable(address)).await;
         }
-        let stack = context.open(&settings, Access::Existing).await?;
+        let stack = context.open(&settings, Access::Existing, "healthcheck").await?;
         let name = options::member_name(settings.config());
         let prefix = options::host_prefix();
         let now = stack.clock.now().unwrap_or_else(|| context.clock.wall());
@@ -129,7 +129,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let config = upbeat_shared::config::Config { data: dir.path().to_owned(), ..Default::default() };
         let clock = std::sync::Arc::new(upbeat_shared::clock::SystemClock::default());
-        let stack = crate::Stack::open(&config, clock).await.unwrap();
+        let stack = crate::Stack::open(&config, clock, "upbeat test").await.unwrap();
         let mut readiness = Readiness::new(stack.store.clone(), stack.transport.clone());
         readiness.role("worker", || vec!["stopping".to_owned()]);
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

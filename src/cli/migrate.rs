@@ -5,12 +5,20 @@ use serde_json::json;
 
 use super::context::{Access, Context};
 use super::failure::Failure;
+use crate::stack;
 
 /// Look at the ledger's schema, or bring it up to date
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  upbeat migrate status\n  upbeat migrate --print-sql | psql …",
+    args_conflicts_with_subcommands = true
+)]
 pub(crate) struct MigrateCommand {
     #[command(subcommand)]
-    action: MigrateAction,
+    action: Option<MigrateAction>,
+    /// Print what `up` does to a Postgres ledger, as SQL, and connect to nothing: for those who review it, or may do it
+    #[arg(long)]
+    print_sql: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -26,10 +34,23 @@ enum MigrateAction {
 impl MigrateCommand {
     pub(crate) async fn run(self, context: &Context) -> Result<(), Failure> {
         match self.action {
-            MigrateAction::Status => status(context).await,
-            MigrateAction::Up => up(context).await,
+            Some(MigrateAction::Up) => up(context).await,
+            None if self.print_sql => print_sql(context),
+            Some(MigrateAction::Status) | None => status(context).await,
         }
     }
+}
+
+fn print_sql(context: &Context) -> Result<(), Failure> {
+    let settings = context.settings()?;
+    let sql = stack::migrations_sql(settings.config()).ok_or_else(|| {
+        Failure::usage(format!(
+            "{} has no SQL to print: only a Postgres ledger has",
+            settings.config().ledger.url
+        ))
+        .advice("name a ledger with --ledger postgres://… or in the configuration")
+    })?;
+    context.output.text(&sql)
 }
 
 async fn status(context: &Context) -> Result<(), Failure> {

@@ -3,6 +3,7 @@
 mod acts;
 mod args;
 mod beat;
+mod bench;
 mod completions;
 mod config;
 mod context;
@@ -94,6 +95,7 @@ async fn dispatch(context: &Context, command: Command) -> Result<(), Failure> {
         Command::Workers(command) => command.run(context).await,
         Command::Config(command) => command.run(context),
         Command::Migrate(command) => command.run(context).await,
+        Command::Bench(command) => command.run(context).await,
         Command::Doctor(command) => command.run(context).await,
         Command::Healthcheck(command) => command.run(context).await,
         Command::Init(command) => command.run(context),

@@ -38,6 +38,11 @@ pub(crate) fn member_name(config: &Config) -> String {
     config.worker.name.clone().unwrap_or_else(|| WorkerOptions::default().name)
 }
 
+/// What broker and ledger call the connections of this process.
+pub(crate) fn connection_name(config: &Config, role: &str) -> String {
+    format!("upbeat {role} {}", member_name(config))
+}
+
 /// What the names of this host's members begin with, where nobody named them.
 pub(crate) fn host_prefix() -> String {
     let name = WorkerOptions::default().name;

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use clap::Args;
 use tokio::net::TcpListener;
-use upbeat_shared::config::Overrides;
+use upbeat_shared::config::{BrokerUrl, Overrides};
+use upbeat_worker::Registry;
 
-use super::context::{Access, Context, Settings};
+use super::context::{Context, Settings};
 use super::failure::Failure;
 use super::options;
 use super::process::Process;
@@ -18,6 +19,9 @@ use crate::stack::Stack;
 
 /// How long roles may take to be ready before their start is announced all the same.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// How long RabbitMQ waits for an acknowledgement, unless it is told otherwise.
+const CONSUMER_TIMEOUT: Duration = Duration::from_secs(30 * 60);
 
 /// Which roles a process runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,10 +114,13 @@ pub(crate) async fn run(
     let tasks = registry.names().iter().map(ToString::to_string).collect();
     let listener = bind(config.http.listen).await?;
     let listen = listener.as_ref().and_then(|listener| listener.local_addr().ok());
-    let stack = context.open(&settings, Access::Create).await?;
+    let stack = context.open_when_there(&settings, &roles.names().join("+")).await?;
     let (ledger, broker) = (stack.store.schema.describe(), stack.transport.describe());
     tracing::info!(ledger, broker, namespace = %config.namespace, "opened ledger and broker");
 
+    if roles.worker() {
+        advise(&settings, &registry);
+    }
     let mut process = Process::new(&stack, context.output.clone())?;
     if listener.is_some() {
         process.measure(config);
@@ -136,6 +143,28 @@ pub(crate) async fn run(
     let ended = process.until_ended().await;
     stack.transport.close().await;
     told.and(ended)
+}
+
+/// Tells of tasks that are allowed to run longer than RabbitMQ waits for an acknowledgement. They are safe: the ledger knows
+/// that they run. But their delivery comes again, and takes others with it.
+fn advise(settings: &Settings, registry: &Registry) {
+    if settings.config().broker.url == BrokerUrl::Embedded {
+        return;
+    }
+    let long = registry.tasks().filter(|task| {
+        !task.ack_when_claimed && task.timeout.is_some_and(|timeout| timeout > CONSUMER_TIMEOUT)
+    });
+    // Everybody has the default, and few have tasks that need it.
+    let long = long.filter(|task| task.timeout != Some(settings.config().worker.timeout));
+    let mut names: Vec<&str> = long.map(|task| task.name.as_str()).collect();
+    names.sort_unstable();
+    if !names.is_empty() {
+        tracing::warn!(
+            tasks = names.join(", "),
+            "these tasks may run for more than 30 minutes, which is how long RabbitMQ waits for an acknowledgement unless it \
+             is told otherwise: set `ack = \"claimed\"` for them, or a shorter `timeout`"
+        );
+    }
 }
 
 /// The configuration of a process that may not be the first on this host.

@@ -6,3 +6,4 @@ pub mod compose;
 pub mod conformance;
 pub mod harness;
 pub mod message;
+pub mod services;

@@ -142,6 +142,7 @@ pub(super) const TASK: Keys = Keys {
         key("queue"),
         key("timeout"),
         key("retry"),
+        key("ack"),
         key("env"),
         key("cwd"),
         key("output_limit"),

@@ -53,11 +53,11 @@ pub use error::{ConfigError, ConfigErrors, Place, TextPlace, Warning};
 pub use provenance::{Entry, Origin, Provenance};
 pub use secret::{MASK, Secret};
 pub use settings::{
-    BeatConfig, BrokerConfig, Config, ExecutorConfig, HttpConfig, LedgerConfig, LogConfig, LogFormat,
+    Ack, BeatConfig, BrokerConfig, Config, ExecutorConfig, HttpConfig, LedgerConfig, LogConfig, LogFormat,
     QueueConfig, TaskConfig, TlsFiles, WorkerConfig,
 };
 pub use sources::{Overrides, Sources};
-pub use url::{BrokerUrl, LedgerUrl, ServiceUrl};
+pub use url::{BrokerUrl, LedgerUrl, ServiceUrl, UrlError};
 
 /// The file that is read where nobody names another.
 pub const DEFAULT_FILE: &str = "upbeat.toml";

@@ -164,10 +164,32 @@ pub struct TaskConfig {
     pub timeout: Duration,
     /// When a failed task runs again.
     pub retry: RetryPolicy,
+    /// When its delivery is acknowledged.
+    pub ack: Ack,
     /// What runs it.
     pub executor: ExecutorConfig,
     /// The line of the file on which it is described; 0 if nothing is.
     pub line: usize,
+}
+
+/// When the broker may forget a delivery. Either way the ledger keeps the task.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Ack {
+    /// After the run was settled.
+    #[default]
+    Settled,
+    /// As soon as the task is claimed: for runs that may be longer than the broker waits for an acknowledgement.
+    Claimed,
+}
+
+impl Ack {
+    /// As in the file.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Settled => "settled",
+            Self::Claimed => "claimed",
+        }
+    }
 }
 
 /// What runs a task.

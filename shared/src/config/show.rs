@@ -8,7 +8,7 @@ use std::time::Duration;
 use upbeat_schedule::{CatchUp, Fold, Gap};
 
 use super::secret::{MASK, Secret};
-use super::settings::LogFormat;
+use super::settings::{Ack, LogFormat};
 use super::url::{BrokerUrl, LedgerUrl, ServiceUrl};
 use super::value::show_duration;
 use crate::client::Record;
@@ -68,6 +68,12 @@ macro_rules! by_serde {
 }
 
 by_serde!(Backoff, Jitter, Record, Gap, Fold, CatchUp);
+
+impl Show for Ack {
+    fn show(&self) -> String {
+        quoted(self.as_str())
+    }
+}
 
 /// A number of bytes.
 pub(super) struct Bytes(pub(super) usize);

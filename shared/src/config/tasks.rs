@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use super::keys;
 use super::secret::Secret;
 use super::section::Section;
-use super::settings::{ExecutorConfig, TaskConfig, WorkerConfig};
+use super::settings::{Ack, ExecutorConfig, TaskConfig, WorkerConfig};
 use super::show::{Bytes, bare_or_quoted};
 use super::tables::{MAX_TIMEOUT, MIN_TIMEOUT, misnamed, queue, retry, url_fault};
 use super::tree::Value;
@@ -50,13 +50,15 @@ pub(super) fn read(top: &mut Section<'_, '_>, worker: &WorkerConfig) -> Tasks {
         let executor = executor(&mut section, &name, native.contains(&name));
         let queue = section.get("queue", QueueName::default_queue(), queue);
         tasks.queues.push((queue.clone(), section.place("queue")));
+        let acks = [("settled", Ack::Settled), ("claimed", Ack::Claimed)];
+        let ack = section.get("ack", Ack::default(), |found| found.choice(&acks));
         let mut section = section.inherits("worker");
         let timeout =
             section.get("timeout", worker.timeout, |found| found.duration(MIN_TIMEOUT..=MAX_TIMEOUT));
         let retry = retry(section.child("retry", &keys::RETRY).inherits("worker"), worker.retry);
         section.finish();
         if let Some(executor) = executor {
-            tasks.configs.insert(name, TaskConfig { queue, timeout, retry, executor, line });
+            tasks.configs.insert(name, TaskConfig { queue, timeout, retry, ack, executor, line });
         }
     }
     tasks

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::ops::Range;
+use std::str::FromStr;
 
 use super::mask::passwords;
 use super::secret::MASK;
@@ -38,6 +39,25 @@ pub(super) struct UrlFault {
     pub(super) span: Range<usize>,
     pub(super) message: String,
     pub(super) help: String,
+}
+
+/// Why a text is no URL of a service. Shows no part of the text but its scheme.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}; {help}")]
+pub struct UrlError {
+    message: String,
+    help: String,
+}
+
+/// What Upbeat speaks to.
+const SCHEMES: [&str; 8] = ["amqp", "amqps", "postgres", "postgresql", "redis", "rediss", "http", "https"];
+
+impl FromStr for ServiceUrl {
+    type Err = UrlError;
+
+    fn from_str(text: &str) -> Result<Self, UrlError> {
+        Self::parse(text, &SCHEMES).map_err(|UrlFault { message, help, .. }| UrlError { message, help })
+    }
 }
 
 impl ServiceUrl {

@@ -11,6 +11,8 @@ mod claim;
 pub mod embedded;
 mod inspect;
 mod leases;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 mod settle;
 
 use std::fmt;

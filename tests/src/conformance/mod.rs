@@ -5,6 +5,7 @@
 
 pub mod embedded;
 pub mod ledger;
+pub mod postgres;
 pub mod transport;
 
 pub use ledger::LedgerWorld;

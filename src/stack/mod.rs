@@ -1,5 +1,9 @@
 //! Broker and ledger, opened as the configuration says. The one place that knows which adapters there are.
 
+mod amqp;
+mod embedded;
+mod postgres;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -8,6 +12,8 @@ use upbeat_shared::clock::{Clock, StoreClock};
 use upbeat_shared::config::{BrokerUrl, Config, LedgerUrl};
 use upbeat_shared::ledger::{LedgerError, Store};
 use upbeat_shared::transport::{Transport, TransportError};
+
+use embedded::Files;
 
 /// The ports of one world, open, and a client over them.
 #[derive(Clone, Debug)]
@@ -40,18 +46,55 @@ pub enum OpenError {
     Transport(#[from] TransportError),
 }
 
+impl OpenError {
+    fn no_adapter(url: &impl ToString) -> Self {
+        Self::NoAdapter { url: url.to_string() }
+    }
+
+    /// Whether opening it later may succeed without anybody's doing: a server may come up, a file does not mend itself.
+    pub fn is_temporary(&self, config: &Config) -> bool {
+        match self {
+            Self::Ledger(LedgerError::Unavailable(_)) => config.ledger.url != LedgerUrl::Embedded,
+            Self::Transport(TransportError::Unavailable(_)) => config.broker.url != BrokerUrl::Embedded,
+            _ => false,
+        }
+    }
+}
+
 impl Stack {
     /// Opens what the configuration names. Makes the data directory and the file, if they are embedded and missing.
-    pub async fn open(config: &Config, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
+    /// `name` is what broker and ledger call this process's connections.
+    pub async fn open(config: &Config, clock: Arc<dyn Clock>, name: &str) -> Result<Self, OpenError> {
+        Self::open_with(config, clock, name, false).await
+    }
+
+    /// As [`Stack::open`]; on RabbitMQ with classic queues, if they are asked for.
+    pub(crate) async fn open_with(
+        config: &Config,
+        clock: Arc<dyn Clock>,
+        name: &str,
+        classic: bool,
+    ) -> Result<Self, OpenError> {
         let mut files = Files::new(config, clock.clone());
         let store = match &config.ledger.url {
             LedgerUrl::Embedded => files.ledger().await?,
-            url @ (LedgerUrl::Postgres(_) | LedgerUrl::Redis(_)) => return Err(no_adapter(url)),
+            LedgerUrl::Postgres(url) => postgres::open(config, url, name).await?,
+            url @ LedgerUrl::Redis(_) => return Err(OpenError::no_adapter(url)),
         };
         let transport = match &config.broker.url {
             BrokerUrl::Embedded => files.transport().await?,
-            url @ BrokerUrl::Amqp(_) => return Err(no_adapter(url)),
+            BrokerUrl::Amqp(url) => amqp::open(config, url, clock.clone(), name, classic).await?,
         };
+        Self::over(config, transport, store, clock).await
+    }
+
+    /// A world over ports that are open.
+    pub(crate) async fn over(
+        config: &Config,
+        transport: Arc<dyn Transport>,
+        store: Store,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, OpenError> {
         let store_clock = Arc::new(StoreClock::new(clock.clone()));
         let sent = clock.monotonic();
         let now = store.ledger.now().await?;
@@ -68,8 +111,30 @@ impl Stack {
     }
 }
 
-fn no_adapter(url: &impl ToString) -> OpenError {
-    OpenError::NoAdapter { url: url.to_string() }
+/// Every migration of the configured ledger, where that is written in SQL for others to apply.
+#[cfg(feature = "cli")]
+pub(crate) fn migrations_sql(config: &Config) -> Option<String> {
+    match &config.ledger.url {
+        LedgerUrl::Postgres(_) => postgres::migrations_sql(config),
+        LedgerUrl::Embedded | LedgerUrl::Redis(_) => None,
+    }
+}
+
+/// Closes a world, and removes everything that is kept of it.
+#[cfg(feature = "cli")]
+pub(crate) async fn remove_world(config: &Config, stack: Stack) -> Result<(), OpenError> {
+    stack.transport.close().await;
+    drop(stack);
+    if let BrokerUrl::Amqp(url) = &config.broker.url {
+        amqp::remove(config, url).await?;
+    }
+    if let LedgerUrl::Postgres(url) = &config.ledger.url {
+        postgres::remove(config, url).await?;
+    }
+    if let Some(file) = Stack::embedded_file(config) {
+        embedded::remove(&file);
+    }
+    Ok(())
 }
 
 fn client_options(config: &Config) -> ClientOptions {
@@ -84,58 +149,5 @@ fn client_options(config: &Config) -> ClientOptions {
         record_by_queue: own.collect(),
         limits: config.limits,
         ..ClientOptions::default()
-    }
-}
-
-/// Broker and ledger share one file, opened by whichever of them is embedded.
-#[cfg(feature = "embedded")]
-struct Files<'a> {
-    config: &'a Config,
-    clock: Arc<dyn Clock>,
-    open: Option<Arc<upbeat_shared::sqlite::SqliteFile>>,
-}
-
-#[cfg(feature = "embedded")]
-impl<'a> Files<'a> {
-    fn new(config: &'a Config, clock: Arc<dyn Clock>) -> Self {
-        Self { config, clock, open: None }
-    }
-
-    fn file(&mut self) -> Result<Arc<upbeat_shared::sqlite::SqliteFile>, upbeat_shared::sqlite::SqliteError> {
-        if let Some(file) = &self.open {
-            return Ok(file.clone());
-        }
-        let path = Stack::embedded_file(self.config).expect("broker or ledger is embedded");
-        let file = upbeat_shared::sqlite::SqliteFile::open(&path, self.clock.clone())?;
-        Ok(self.open.insert(file).clone())
-    }
-
-    async fn ledger(&mut self) -> Result<Store, LedgerError> {
-        use upbeat_shared::ledger::embedded::{EmbeddedLedger, EmbeddedOptions};
-        let options = EmbeddedOptions { stale_after: self.config.retention.stale_after() };
-        Ok(Store::from_adapter(EmbeddedLedger::open(self.file()?, options).await?))
-    }
-
-    async fn transport(&mut self) -> Result<Arc<dyn Transport>, TransportError> {
-        Ok(upbeat_shared::transport::embedded::EmbeddedTransport::open(self.file()?).await?)
-    }
-}
-
-#[cfg(not(feature = "embedded"))]
-struct Files;
-
-#[cfg(not(feature = "embedded"))]
-#[allow(clippy::unused_async, reason = "called where the build with the adapter waits")]
-impl Files {
-    fn new(_config: &Config, _clock: Arc<dyn Clock>) -> Self {
-        Self
-    }
-
-    async fn ledger(&mut self) -> Result<Store, OpenError> {
-        Err(no_adapter(&LedgerUrl::Embedded))
-    }
-
-    async fn transport(&mut self) -> Result<Arc<dyn Transport>, OpenError> {
-        Err(no_adapter(&BrokerUrl::Embedded))
     }
 }

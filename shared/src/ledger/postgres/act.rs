@@ -1,0 +1,158 @@
+//! Acting on tasks: cancel, retry, drop.
+
+use super::add::{self, Made, NewRow, RowKind};
+use super::change::{Change, Changes, Kind};
+use super::error::Fault;
+use super::rounds::Rounds;
+use super::row::{self, Brief};
+use super::session::{Patience, Session, Work};
+use crate::id::{Seq, TaskId};
+use crate::ledger::{ActAnswer, Action, Due};
+use crate::message::{ContentType, Message, Payload};
+use crate::name::{QueueName, TaskName};
+use crate::task::TaskState;
+
+/// How many tasks are looked at together.
+const BATCH: usize = 1000;
+
+/// Acts on tasks, all in one transaction.
+pub(super) struct Act<'a> {
+    pub(super) ids: &'a [TaskId],
+    pub(super) action: &'a Action,
+}
+
+impl Work for Act<'_> {
+    const CALL: &'static str = "act";
+    const PATIENCE: Patience = Patience::Long;
+    type Answer = Vec<ActAnswer>;
+
+    async fn run(&self, session: &mut Session) -> Result<Vec<ActAnswer>, Fault> {
+        session.begin().await?;
+        let mut answers = vec![ActAnswer::Unknown; self.ids.len()];
+        let mut rounds = Rounds::of_ids(self.ids.iter().copied());
+        while let Some(places) = rounds.next() {
+            for places in places.chunks(BATCH) {
+                let ids: Vec<TaskId> = places.iter().map(|at| self.ids[*at]).collect();
+                let answered = self.act(session, &ids).await?;
+                for (at, answer) in places.iter().zip(answered) {
+                    answers[*at] = answer;
+                    rounds.again(self.ids[*at]);
+                }
+            }
+        }
+        session.commit().await?;
+        Ok(answers)
+    }
+}
+
+impl Act<'_> {
+    /// Acts on distinct tasks, sorted by id.
+    async fn act(&self, session: &Session, ids: &[TaskId]) -> Result<Vec<ActAnswer>, Fault> {
+        let mut answers = vec![ActAnswer::Unknown; ids.len()];
+        let mut changes = Changes::default();
+        let mut unknown = ids.to_vec();
+        while !unknown.is_empty() {
+            for row in lock(session, &unknown).await? {
+                let at = ids.binary_search(&row.id).expect("only these were asked for");
+                let (answer, change) = decide(&row, self.action);
+                answers[at] = answer;
+                if let Some(change) = change {
+                    changes.push(&row, &change)?;
+                }
+                unknown.retain(|id| *id != row.id);
+            }
+            let Action::Cancel { reason } = self.action else { break };
+            // What somebody made between the two looks is looked at again.
+            unknown = bury(session, &unknown, reason, |id| {
+                let at = ids.binary_search(&id).expect("only these were asked for");
+                answers[at] = ActAnswer::Applied(TaskState::Cancelled);
+            })
+            .await?;
+        }
+        changes.write(session).await?;
+        Ok(answers)
+    }
+}
+
+/// Locks those of these rows that exist.
+pub(super) async fn lock(session: &Session, ids: &[TaskId]) -> Result<Vec<Brief>, Fault> {
+    let sql = [row::SELECT, "t.id = any ($1)", row::LOCK].concat();
+    let ids = add::ids(ids.iter().copied());
+    session.query(&sql, &[&ids]).await?.iter().map(row::brief).collect()
+}
+
+fn decide(row: &Brief, action: &Action) -> (ActAnswer, Option<Change>) {
+    match action {
+        Action::Cancel { reason } => cancel(row, reason),
+        Action::Retry => retry(row),
+        Action::Drop if row.state == TaskState::Dead => {
+            (ActAnswer::Applied(TaskState::Cancelled), Some(row.drop()))
+        }
+        Action::Drop => (ActAnswer::Refused(row.state), None),
+    }
+}
+
+fn cancel(row: &Brief, reason: &str) -> (ActAnswer, Option<Change>) {
+    match row.state {
+        TaskState::Running => (ActAnswer::Requested, Some(row.ask())),
+        TaskState::Scheduled | TaskState::Queued | TaskState::Held => {
+            let end = row.end_as(TaskState::Cancelled, reason);
+            (ActAnswer::Applied(TaskState::Cancelled), Some(end))
+        }
+        TaskState::Succeeded | TaskState::Dead | TaskState::Cancelled | TaskState::Expired => {
+            (ActAnswer::Refused(row.state), None)
+        }
+    }
+}
+
+fn retry(row: &Brief) -> (ActAnswer, Option<Change>) {
+    let moved = row.move_to(row.now, "retried by hand");
+    let change = match row.state {
+        TaskState::Scheduled => moved,
+        TaskState::Dead | TaskState::Cancelled | TaskState::Expired if row.has_details => {
+            Change { kind: Kind::Revive, attempts: 0, crashes: 0, ..moved }
+        }
+        state => return (ActAnswer::Refused(state), None),
+    };
+    (ActAnswer::Applied(TaskState::Scheduled), Some(change))
+}
+
+/// Makes cancelled rows of tasks that have none; answers the ids that have one after all. A task that was published
+/// without a row may still be on its way: its claim will find this.
+async fn bury(
+    session: &Session,
+    ids: &[TaskId],
+    reason: &str,
+    mut buried: impl FnMut(TaskId),
+) -> Result<Vec<TaskId>, Fault> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let name = TaskName::new("unknown").expect("a plain word is a name");
+    let nothing = Payload { content_type: ContentType::Json, bytes: bytes::Bytes::from_static(b"null") };
+    let messages: Vec<Message> = ids
+        .iter()
+        .map(|id| Message::new(*id, name.clone(), QueueName::default_queue(), nothing.clone()))
+        .collect();
+    let note = format!("{reason}; nothing else was known of it");
+    let rows: Vec<NewRow<'_>> = messages
+        .iter()
+        .map(|message| NewRow {
+            message,
+            seq: Seq(0),
+            due: Due::In(std::time::Duration::ZERO),
+            cover: 0,
+            note: Some(&note),
+            kind: RowKind::Tombstone,
+        })
+        .collect();
+    let made = add::insert(session, &rows).await?;
+    let mut left = Vec::new();
+    for (id, made) in ids.iter().zip(made) {
+        match made {
+            Made::New(_) => buried(*id),
+            Made::Exists(_) => left.push(*id),
+        }
+    }
+    Ok(left)
+}

@@ -1,0 +1,135 @@
+//! The ledger on Postgres, 15 and later.
+//!
+//! A namespace has a schema of its own (`upbeat`, or `upbeat_NAMESPACE`). The steps of a task's life are functions of
+//! that schema, called with one array a column: one round trip a batch. What is rare is decided here, between a statement
+//! that locks rows and one that writes what was decided.
+//!
+//! Rows are always locked in the order of their ids, and each connection counts in rows of its own, so batches that
+//! overlap wait for each other but never in a circle.
+
+mod act;
+mod add;
+mod catalog;
+mod change;
+mod claim;
+mod columns;
+mod connect;
+mod due;
+mod error;
+mod inspect;
+mod leases;
+mod member;
+mod occurrence;
+mod pace;
+mod park;
+mod ports;
+mod reap;
+mod rounds;
+mod row;
+mod schema;
+mod session;
+mod settle;
+mod tls;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use deadpool_postgres::Pool;
+
+use super::{LedgerError, Retention};
+use crate::config::{ServiceUrl, TlsFiles};
+use crate::name::Namespace;
+use pace::Pace;
+use schema::SchemaName;
+
+pub use schema::migrations_sql;
+
+/// The longest time until a beat looks at an idle agenda again.
+const IDLE_AGENDA: Duration = Duration::from_millis(100);
+
+/// The longest time until somebody who waits for an end looks again.
+const IDLE_ENDS: Duration = Duration::from_millis(250);
+
+/// Where the ledger is, and how it is used.
+#[derive(Clone, Debug)]
+pub struct PostgresOptions {
+    /// `postgres://user:password@host:port/database`, with further parameters as libpq names them.
+    ///
+    /// `sslmode` is one of:
+    ///
+    /// - `disable`: never TLS.
+    /// - `prefer` (the default): TLS if the server offers it, else none. An attacker on the way can make it none.
+    /// - `require`: TLS or nothing.
+    ///
+    /// Wherever TLS is used, the server's certificate must come from a known authority and name the URL's host; libpq
+    /// calls this `verify-full`.
+    pub url: ServiceUrl,
+    /// Whose world it is. Its schema's name must not be longer than 63 bytes.
+    pub namespace: Namespace,
+    /// How many connections are opened at most.
+    pub connections: u32,
+    /// Authorities in place of the system's, and this program's own certificate.
+    pub tls: TlsFiles,
+    /// What the server shows as `application_name`.
+    pub name: String,
+    /// A message without a row that was first published longer ago than this is dead on arrival: its id could have been
+    /// forgotten. See [`Retention::stale_after`].
+    pub stale_after: Duration,
+}
+
+impl PostgresOptions {
+    /// Eight connections, the system's certificates, the default retention.
+    pub fn new(url: ServiceUrl, namespace: Namespace) -> Self {
+        Self {
+            url,
+            namespace,
+            connections: 8,
+            tls: TlsFiles::default(),
+            name: "upbeat".to_owned(),
+            stale_after: Retention::default().stale_after(),
+        }
+    }
+}
+
+/// Every ledger port, on one schema.
+pub struct PostgresLedger {
+    pool: Pool,
+    schema: SchemaName,
+    address: String,
+    stale_after: Duration,
+    agenda: Pace,
+    ended: Pace,
+}
+
+impl PostgresLedger {
+    /// Connects, and brings the schema to this program's version; refuses one that this program cannot work with.
+    pub async fn open(options: PostgresOptions) -> Result<Arc<Self>, LedgerError> {
+        let schema = SchemaName::of(&options.namespace)?;
+        let ledger = Self {
+            pool: connect::pool(&options, &schema)?,
+            schema,
+            address: connect::address(&options),
+            stale_after: options.stale_after,
+            agenda: Pace::new(IDLE_AGENDA),
+            ended: Pace::new(IDLE_ENDS),
+        };
+        ledger.bring_up().await?;
+        Ok(Arc::new(ledger))
+    }
+
+    /// Removes a namespace's schema with every task, schedule and record in it. There is no way back.
+    pub async fn remove(options: PostgresOptions) -> Result<(), LedgerError> {
+        let schema = SchemaName::of(&options.namespace)?;
+        Ok(schema::remove(&connect::pool(&options, &schema)?, &schema).await?)
+    }
+}
+
+impl fmt::Debug for PostgresLedger {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PostgresLedger")
+            .field("address", &self.address)
+            .field("schema", &self.schema)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,222 @@
+//! Occurrences: cursors move in the transaction that puts what they pass on the agenda.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
+use upbeat_schedule::{SkipReason, SkippedRange};
+use uuid::Uuid;
+
+use super::add;
+use super::error::Fault;
+use super::row::{bigint, duration_micros, instant, limit};
+use super::session::{Session, Work};
+use crate::id::TaskId;
+use crate::ledger::{AddAnswer, Advance, AdvanceAnswer, NewEntry};
+use crate::name::ScheduleId;
+use crate::occurrence::OccurrenceRecord;
+
+/// A cursor further ahead of now than this comes from a time when the store's clock was wrong.
+const AHEAD: Duration = Duration::from_secs(3600);
+
+/// Moves cursors.
+pub(super) struct AdvanceAll<'a>(pub(super) &'a [Advance]);
+
+/// Where a schedule stands, as this transaction has locked it and moves it.
+struct Place {
+    incarnation: u64,
+    revision: u64,
+    cursor: i64,
+    moved: bool,
+}
+
+impl Work for AdvanceAll<'_> {
+    const CALL: &'static str = "advance";
+    type Answer = Vec<AdvanceAnswer>;
+
+    async fn run(&self, session: &mut Session) -> Result<Vec<AdvanceAnswer>, Fault> {
+        session.begin().await?;
+        let (now, mut places) = self.lock(session).await?;
+        let mut answers: Vec<AdvanceAnswer> =
+            self.0.iter().map(|advance| judge(advance, now, &mut places)).collect();
+        let passed: Vec<&Advance> = self
+            .0
+            .iter()
+            .zip(&answers)
+            .filter(|(_, answer)| matches!(answer, AdvanceAnswer::Advanced(_)))
+            .map(|(advance, _)| advance)
+            .collect();
+        move_cursors(session, &places).await?;
+        let fire: Vec<&NewEntry> = passed.iter().flat_map(|advance| &advance.fire).collect();
+        let mut added = add::add(session, &fire).await?.into_iter();
+        for (advance, answer) in self.0.iter().zip(&mut answers) {
+            if let AdvanceAnswer::Advanced(new) = answer {
+                let of_it = added.by_ref().take(advance.fire.len());
+                *new = of_it.filter(|answer| matches!(answer, AddAnswer::Added(_))).count() as u64;
+            }
+        }
+        Records::of(&passed)?.write(session, now).await?;
+        session.commit().await?;
+        Ok(answers)
+    }
+}
+
+impl AdvanceAll<'_> {
+    /// Locks the schedules in the order of their ids.
+    async fn lock(&self, session: &Session) -> Result<(i64, HashMap<String, Place>), Fault> {
+        let ids: Vec<&str> = self.0.iter().map(|advance| advance.id.as_str()).collect();
+        let sql = "select id, incarnation, revision, cursor from schedule where id = any ($1) order by id for update";
+        let mut places = HashMap::new();
+        for row in session.query(sql, &[&ids]).await? {
+            let place = Place {
+                incarnation: row.try_get::<_, i64>("incarnation")?.unsigned_abs(),
+                revision: row.try_get::<_, i64>("revision")?.unsigned_abs(),
+                cursor: row.try_get("cursor")?,
+                moved: false,
+            };
+            places.insert(row.try_get("id")?, place);
+        }
+        let now = session.query_one("select now_us()", &[]).await?.try_get(0)?;
+        Ok((now, places))
+    }
+}
+
+/// Moves the cursor here if it may; how many occurrences are new is found later.
+fn judge(advance: &Advance, now: i64, places: &mut HashMap<String, Place>) -> AdvanceAnswer {
+    if advance.to.as_microsecond() > now {
+        return AdvanceAnswer::Early(instant(now));
+    }
+    let Some(found) = places.get_mut(advance.id.as_str()) else { return AdvanceAnswer::Conflict };
+    let same = found.incarnation == advance.incarnation
+        && found.revision == advance.revision
+        && found.cursor == advance.from.as_microsecond();
+    let back = advance.to < advance.from;
+    let from_the_future = found.cursor > now.saturating_add(duration_micros(AHEAD));
+    if !same || (back && !from_the_future) {
+        return AdvanceAnswer::Conflict;
+    }
+    found.cursor = advance.to.as_microsecond();
+    found.moved = true;
+    AdvanceAnswer::Advanced(0)
+}
+
+async fn move_cursors(session: &Session, places: &HashMap<String, Place>) -> Result<(), Fault> {
+    let moved = places.iter().filter(|(_, place)| place.moved);
+    let (ids, cursors): (Vec<&str>, Vec<i64>) = moved.map(|(id, place)| (id.as_str(), place.cursor)).unzip();
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let sql =
+        "update schedule s set cursor = i.cursor from unnest($1::text[], $2::bigint[]) as i (id, cursor)
+        where s.id = i.id";
+    session.execute(sql, &[&ids, &cursors]).await?;
+    Ok(())
+}
+
+/// Fired instants and runs of skipped ones, as columns.
+#[derive(Default)]
+struct Records<'a> {
+    schedules: Vec<&'a str>,
+    planned: Vec<i64>,
+    incarnations: Vec<i64>,
+    until: Vec<i64>,
+    instants: Vec<i64>,
+    skipped: Vec<Option<String>>,
+    tasks: Vec<Option<Uuid>>,
+}
+
+impl<'a> Records<'a> {
+    fn of(advances: &[&'a Advance]) -> Result<Self, Fault> {
+        let mut all = Self::default();
+        for advance in advances {
+            for message in advance.fire.iter().map(|entry| &entry.message) {
+                let Some(planned) = &message.occurrence else { continue };
+                let at = planned.planned_at.as_microsecond();
+                all.push(advance, (at, at), 1, None, Some(message.id.0));
+            }
+            for range in &advance.skipped {
+                let reason = serde_json::to_string(&range.reason)
+                    .map_err(|error| Fault::Invalid(error.to_string()))?;
+                let ends = (range.from.as_microsecond(), range.until.as_microsecond());
+                all.push(advance, ends, bigint(range.count), Some(reason), None);
+            }
+        }
+        Ok(all)
+    }
+
+    fn push(
+        &mut self,
+        advance: &'a Advance,
+        (from, until): (i64, i64),
+        instants: i64,
+        skipped: Option<String>,
+        task: Option<Uuid>,
+    ) {
+        self.schedules.push(advance.id.as_str());
+        self.planned.push(from);
+        self.incarnations.push(bigint(advance.incarnation));
+        self.until.push(until);
+        self.instants.push(instants);
+        self.skipped.push(skipped);
+        self.tasks.push(task);
+    }
+
+    async fn write(&self, session: &Session, now: i64) -> Result<(), Fault> {
+        if self.schedules.is_empty() {
+            return Ok(());
+        }
+        let sql = "insert into occurrence
+                (schedule_id, planned_at, incarnation, until_at, instants, skipped, task_id, fired_at)
+            select i.*, $8::bigint
+            from unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::text[], $7::uuid[]) as i
+            on conflict do nothing";
+        let params: [&(dyn ToSql + Sync); 8] = [
+            &self.schedules,
+            &self.planned,
+            &self.incarnations,
+            &self.until,
+            &self.instants,
+            &self.skipped,
+            &self.tasks,
+            &now,
+        ];
+        session.execute(sql, &params).await?;
+        Ok(())
+    }
+}
+
+/// What became of a schedule's instants, the newest first.
+pub(super) struct Occurrences<'a> {
+    pub(super) id: &'a ScheduleId,
+    pub(super) limit: usize,
+}
+
+impl Work for Occurrences<'_> {
+    const CALL: &'static str = "occurrences";
+    type Answer = Vec<OccurrenceRecord>;
+
+    async fn run(&self, session: &mut Session) -> Result<Vec<OccurrenceRecord>, Fault> {
+        let sql = "select planned_at, until_at, instants, skipped, fired_at, task_id from occurrence
+            where schedule_id = $1 order by planned_at desc limit $2";
+        let rows = session.query(sql, &[&self.id.as_str(), &i64::from(limit(self.limit))]).await?;
+        rows.iter().map(record).collect()
+    }
+}
+
+fn record(row: &Row) -> Result<OccurrenceRecord, Fault> {
+    let planned_at = instant(row.try_get("planned_at")?);
+    if let Some(task) = row.try_get::<_, Option<Uuid>>("task_id")? {
+        let fired_at = instant(row.try_get("fired_at")?);
+        return Ok(OccurrenceRecord::Fired { planned_at, fired_at, task_id: TaskId(task) });
+    }
+    let reason: Option<&str> = row.try_get("skipped")?;
+    let reason = reason.and_then(|text| serde_json::from_str(text).ok());
+    Ok(OccurrenceRecord::Skipped(SkippedRange {
+        from: planned_at,
+        until: instant(row.try_get("until_at")?),
+        count: row.try_get::<_, i64>("instants")?.unsigned_abs(),
+        // A reason that a newer program wrote.
+        reason: reason.unwrap_or(SkipReason::Misfire),
+    }))
+}

@@ -1,0 +1,256 @@
+//! The ledger's tables and functions: one Postgres schema a namespace, brought up to date by migrations.
+//!
+//! During a rolling upgrade, programs of two versions work on one store. So each version of the schema names the oldest
+//! program that can still work with it (`reads_from`), and functions carry the version that brought them in their names:
+//! an older program keeps finding those that it calls.
+
+use async_trait::async_trait;
+use deadpool_postgres::Pool;
+
+use super::PostgresLedger;
+use super::error::Fault;
+use super::session::{Patience, Session, Work, perform};
+use crate::ledger::{LedgerError, Schema, SchemaStatus};
+use crate::name::Namespace;
+
+/// One step: the version that it leads to, the oldest program version that can work with it, and its statements.
+struct Migration {
+    version: u32,
+    reads_from: u32,
+    sql: &'static [&'static str],
+}
+
+/// Every version since the first; a released one never changes.
+const MIGRATIONS: &[Migration] = &[Migration {
+    version: 1,
+    reads_from: 1,
+    sql: &[
+        include_str!("sql/1_tables.sql"),
+        include_str!("sql/1_claim.sql"),
+        include_str!("sql/1_settle.sql"),
+        include_str!("sql/1_agenda.sql"),
+        include_str!("sql/1_change.sql"),
+    ],
+}];
+
+/// The newest.
+pub(super) const KNOWN: u32 = 1;
+
+/// Names in Postgres are cut beyond this.
+const MAX_NAME: usize = 63;
+
+/// The name of a namespace's schema.
+#[derive(Clone, Debug)]
+pub(super) struct SchemaName(String);
+
+impl SchemaName {
+    /// `upbeat` for the default namespace, `upbeat_NAMESPACE` for every other.
+    pub(super) fn of(namespace: &Namespace) -> Result<Self, Fault> {
+        let name = if *namespace == Namespace::default() {
+            "upbeat".to_owned()
+        } else {
+            format!("upbeat_{namespace}")
+        };
+        if name.len() > MAX_NAME {
+            return Err(Fault::Invalid(format!(
+                "the namespace {namespace} would need a Postgres schema named {name}, which is longer than {MAX_NAME} \
+                 bytes; choose a namespace of at most {} characters",
+                MAX_NAME - "upbeat_".len()
+            )));
+        }
+        Ok(Self(name))
+    }
+
+    /// As it stands in a statement. Names of namespaces hold no quotes.
+    pub(super) fn quoted(&self) -> String {
+        format!("\"{}\"", self.0)
+    }
+
+    pub(super) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Every migration as SQL text for this namespace, for a user who applies it by hand.
+pub fn migrations_sql(namespace: &Namespace) -> String {
+    match SchemaName::of(namespace) {
+        Ok(schema) => {
+            let steps = MIGRATIONS.iter().map(|migration| {
+                format!("begin;\n{}\n{}\ncommit;\n", preparation(&schema), statements(migration, &schema))
+            });
+            steps.collect()
+        }
+        Err(fault) => format!("-- {}\n", LedgerError::from(fault)),
+    }
+}
+
+/// What every migration begins with; harmless if it was done before.
+fn preparation(schema: &SchemaName) -> String {
+    let schema = schema.quoted();
+    format!(
+        "create schema if not exists {schema};
+create table if not exists {schema}.schema_version (
+    version integer primary key, reads_from integer not null, applied_at timestamptz not null default now());"
+    )
+}
+
+fn statements(migration: &Migration, schema: &SchemaName) -> String {
+    let Migration { version, reads_from, sql } = migration;
+    let body = sql.concat().replace("{schema}", &schema.quoted());
+    format!(
+        "{body}\ninsert into {}.schema_version (version, reads_from) values ({version}, {reads_from});",
+        schema.quoted()
+    )
+}
+
+/// The newest version that is there, and the oldest program that can work with it.
+struct Find<'a>(&'a SchemaName);
+
+impl Work for Find<'_> {
+    const CALL: &'static str = "schema";
+    type Answer = (u32, u32);
+
+    async fn run(&self, session: &mut Session) -> Result<(u32, u32), Fault> {
+        find(session, self.0).await
+    }
+}
+
+async fn find(session: &Session, schema: &SchemaName) -> Result<(u32, u32), Fault> {
+    let table = format!("{}.schema_version", schema.quoted());
+    let there = "select to_regclass($1) is not null";
+    if !session.query_one(there, &[&table]).await?.try_get::<_, bool>(0)? {
+        return Ok((0, 0));
+    }
+    let newest = format!("select version, reads_from from {table} order by version desc limit 1");
+    let rows = session.query(&newest, &[]).await?;
+    let Some(row) = rows.first() else { return Ok((0, 0)) };
+    let number = |column| Ok::<_, Fault>(u32::try_from(row.try_get::<_, i32>(column)?).unwrap_or(0));
+    Ok((number(0)?, number(1)?))
+}
+
+/// Applies what is missing, one transaction a version.
+struct Up<'a>(&'a SchemaName);
+
+impl Work for Up<'_> {
+    const CALL: &'static str = "migrate";
+    const PATIENCE: Patience = Patience::Migration;
+    type Answer = Vec<u32>;
+
+    async fn run(&self, session: &mut Session) -> Result<Vec<u32>, Fault> {
+        let mut applied = Vec::new();
+        for migration in MIGRATIONS {
+            session.begin().await?;
+            session.batch("set local statement_timeout = 0; set local lock_timeout = 0").await?;
+            // One at a time: whoever comes second finds it done.
+            let lock = "select pg_advisory_xact_lock(hashtextextended($1, 0))";
+            session.query(lock, &[&self.0.as_str()]).await?;
+            let (found, reads_from) = find(session, self.0).await?;
+            if found > KNOWN && reads_from > KNOWN {
+                return Err(Fault::Newer { found, known: KNOWN });
+            }
+            if found < migration.version {
+                if found == 0 {
+                    session.batch(&preparation(self.0)).await?;
+                }
+                session.batch(&statements(migration, self.0)).await?;
+                applied.push(migration.version);
+            }
+            session.commit().await?;
+        }
+        Ok(applied)
+    }
+}
+
+/// Drops the schema with all that is in it.
+pub(super) async fn remove(pool: &Pool, schema: &SchemaName) -> Result<(), Fault> {
+    perform(pool, &Remove(schema)).await
+}
+
+struct Remove<'a>(&'a SchemaName);
+
+impl Work for Remove<'_> {
+    const CALL: &'static str = "remove";
+    const PATIENCE: Patience = Patience::Long;
+    type Answer = ();
+
+    async fn run(&self, session: &mut Session) -> Result<(), Fault> {
+        session.batch(&format!("drop schema if exists {} cascade", self.0.quoted())).await
+    }
+}
+
+impl PostgresLedger {
+    /// Brings the schema to this program's version if it is behind; refuses one that this program cannot work with.
+    pub(super) async fn bring_up(&self) -> Result<(), Fault> {
+        let (found, reads_from) = perform(&self.pool, &Find(&self.schema)).await?;
+        if found > KNOWN && reads_from > KNOWN {
+            return Err(Fault::Newer { found, known: KNOWN });
+        }
+        if found >= KNOWN {
+            return Ok(());
+        }
+        match perform(&self.pool, &Up(&self.schema)).await {
+            Ok(versions) if versions.is_empty() => Ok(()),
+            Ok(versions) => {
+                tracing::info!(
+                    schema = self.schema.as_str(),
+                    ?versions,
+                    "the ledger's schema was brought up to date"
+                );
+                Ok(())
+            }
+            Err(fault) if fault.is_forbidden() => Err(Fault::Invalid(format!(
+                "the schema {} is at version {found} of {KNOWN}, and this user may not change that ({}): run `upbeat \
+                 migrate` as a user who may, or apply what `upbeat migrate --print-sql` prints",
+                self.schema.quoted(),
+                LedgerError::from(fault)
+            ))),
+            Err(fault) => Err(fault),
+        }
+    }
+}
+
+#[async_trait]
+impl Schema for PostgresLedger {
+    async fn status(&self) -> Result<SchemaStatus, LedgerError> {
+        let (found, _) = perform(&self.pool, &Find(&self.schema)).await?;
+        Ok(SchemaStatus { found, known: KNOWN })
+    }
+
+    async fn up(&self) -> Result<Vec<u32>, LedgerError> {
+        Ok(perform(&self.pool, &Up(&self.schema)).await?)
+    }
+
+    fn describe(&self) -> String {
+        format!("Postgres at {}, schema {}", self.address, self.schema.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_namespace_has_a_schema_of_its_own() {
+        let name = |text: &str| SchemaName::of(&Namespace::new(text).unwrap()).map(|name| name.quoted());
+        assert_eq!(name("default").unwrap(), "\"upbeat\"");
+        assert_eq!(name("Team-1").unwrap(), "\"upbeat_Team-1\"");
+        assert_eq!(name(&"x".repeat(56)).unwrap().len(), 63 + 2);
+        let Err(Fault::Invalid(message)) = name(&"x".repeat(57)) else { panic!("it is too long") };
+        assert!(message.contains("at most 56 characters"), "{message}");
+    }
+
+    #[test]
+    fn the_printed_migrations_name_the_schema_and_leave_nothing_open() {
+        let sql = migrations_sql(&Namespace::new("team").unwrap());
+        assert!(sql.contains("create table \"upbeat_team\".task"));
+        assert!(!sql.contains("{schema}"), "a place was left open");
+        assert_eq!(sql.matches("begin;\n").count(), MIGRATIONS.len());
+    }
+
+    #[test]
+    fn versions_count_up_to_the_known_one() {
+        let versions: Vec<u32> = MIGRATIONS.iter().map(|migration| migration.version).collect();
+        assert_eq!(versions, (1..=KNOWN).collect::<Vec<_>>());
+        assert!(MIGRATIONS.iter().all(|migration| migration.reads_from <= migration.version));
+    }
+}

@@ -1,0 +1,89 @@
+//! A world of a benchmark's own: a namespace that nobody else uses, removed at the end.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use upbeat_shared::client::Client;
+use upbeat_shared::clock::Clock;
+use upbeat_shared::config::Config;
+use upbeat_shared::name::{Namespace, QueueName};
+use upbeat_shared::task::TaskState;
+use upbeat_worker::{Registry, Worker, WorkerOptions};
+
+use super::super::context::unopened;
+use super::super::failure::Failure;
+use super::super::options;
+use super::QueueKind;
+use crate::stack::{Stack, remove_world};
+
+/// Broker and ledger of the configuration, in a namespace of their own.
+pub(super) struct World {
+    config: Config,
+    stack: Stack,
+}
+
+impl World {
+    pub(super) async fn open(
+        config: &Config,
+        clock: &Arc<dyn Clock>,
+        queue: QueueKind,
+    ) -> Result<Self, Failure> {
+        let mut config = config.clone();
+        config.namespace = Namespace::new(&format!("bench-{}", std::process::id()))
+            .map_err(|error| Failure::failed(error.to_string()))?;
+        config.queues.clear();
+        let name = options::connection_name(&config, "bench");
+        let stack = Stack::open_with(&config, clock.clone(), &name, queue == QueueKind::Classic).await;
+        let stack = stack.map_err(|error| unopened(&error))?;
+        stack.transport.declare(&[QueueName::default_queue()]).await?;
+        Ok(Self { config, stack })
+    }
+
+    pub(super) fn client(&self) -> &Client {
+        &self.stack.client
+    }
+
+    pub(super) fn clock(&self) -> &Arc<dyn Clock> {
+        self.stack.clock.clock()
+    }
+
+    /// Broker and ledger, in words.
+    pub(super) fn describe(&self) -> (String, String) {
+        (self.stack.transport.describe(), self.stack.store.schema.describe())
+    }
+
+    pub(super) fn worker(&self, registry: Registry, concurrency: u32) -> Worker {
+        let Stack { transport, store, clock, client } = self.stack.clone();
+        let options = WorkerOptions {
+            namespace: self.config.namespace.clone(),
+            concurrency,
+            lease: self.config.ledger.lease,
+            limits: self.config.limits,
+            ..WorkerOptions::default()
+        };
+        Worker::new(transport, store, clock, client, registry, options)
+    }
+
+    /// How many tasks have succeeded, by the ledger's own counts.
+    pub(super) async fn settled(&self) -> Result<u64, Failure> {
+        let queues = self.stack.store.inspect.queues().await?;
+        let counts = queues.iter().flat_map(|queue| &queue.counts);
+        Ok(counts.filter(|(state, _)| *state == TaskState::Succeeded).map(|(_, count)| count).sum())
+    }
+
+    /// Removes everything that it made.
+    pub(super) async fn remove(self) -> Result<(), Failure> {
+        let Self { config, stack } = self;
+        remove_world(&config, stack).await.map_err(|error| unopened(&error))
+    }
+}
+
+/// Processor time of this process so far, where the system tells.
+pub(super) fn cpu() -> Option<Duration> {
+    let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
+    // The program's name, in brackets, may hold spaces: count from its end.
+    let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(11);
+    let mut ticks = || fields.next()?.parse::<u64>().ok();
+    let ticks = ticks()? + ticks()?;
+    Some(Duration::from_secs(1) / 100 * u32::try_from(ticks).ok()?)
+}

@@ -1,0 +1,9 @@
+//! Real servers: those that `tests/run` starts for all tests to share, and private ones that a test may stop, kill and
+//! starve.
+
+pub mod postgres;
+mod server;
+mod tls;
+
+pub use server::{Kind, Server, python};
+pub use tls::{Authority, Signed};
