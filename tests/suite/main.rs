@@ -16,5 +16,6 @@ mod production;
 mod readme;
 mod scene;
 mod servers;
+mod stack;
 mod structure;
 mod traces;

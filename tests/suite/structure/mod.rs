@@ -3,6 +3,7 @@
 //! Each rule is a pure function over text or metadata. It is applied to the project, and to a planted violation, so that
 //! a rule that went blind is noticed.
 
+mod containers;
 mod files;
 mod house;
 mod layers;
