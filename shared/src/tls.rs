@@ -32,8 +32,20 @@ pub(crate) fn client_config(files: &TlsFiles) -> Result<ClientConfig, String> {
         (Some(cert), None) => {
             Err(format!("the certificate {} needs its private key (`tls_key`)", cert.display()))
         }
-        (None, Some(key)) => Err(format!("the private key {} needs its certificate (`tls_cert`)", key.display())),
+        (None, Some(key)) => {
+            Err(format!("the private key {} needs its certificate (`tls_cert`)", key.display()))
+        }
     }
+}
+
+/// For a client that never makes a handshake, and has to be given something all the same.
+#[cfg(feature = "management")]
+pub(crate) fn without_authorities() -> ClientConfig {
+    ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .expect("the provider knows the default versions")
+        .with_root_certificates(RootCertStore::empty())
+        .with_no_client_auth()
 }
 
 /// The authorities of the file, in place of the system's.

@@ -12,7 +12,7 @@ const IMPATIENT: &str = "application:set_env(rabbit, consumer_timeout, 2000), \
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_task_that_outlasts_the_brokers_patience_is_not_run_twice() {
-    let scene = Scene::with("[tasks.nap]\nack = 'settled'\n").await;
+    let scene = Scene::new().await;
     scene.rabbitmq.ctl(&["-q", "eval", IMPATIENT]).await;
     let members = [scene.beat(), scene.worker(), scene.worker()];
     let stack = scene.stack().await;

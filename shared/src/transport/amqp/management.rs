@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::address::Address;
-use crate::config::ServiceUrl;
+use crate::config::{ServiceUrl, TlsFiles};
 use crate::transport::{Depth, Rates, TransportError};
 
 /// The API keeps its own statistics, so an answer takes no work; one that is late is as good as none.
@@ -57,7 +57,10 @@ impl Management {
         }
         // A URL that can have a host can have these taken away.
         let _ = parsed.set_username("").and_then(|()| parsed.set_password(None));
-        let http = reqwest::Client::builder().timeout(TIMEOUT).build();
+        let http = reqwest::Client::builder()
+            .timeout(TIMEOUT)
+            .tls_backend_preconfigured(tls(&parsed).map_err(refused)?)
+            .build();
         Ok(Self {
             http: http.map_err(|error| refused(error.to_string()))?,
             base: parsed.as_str().trim_end_matches('/').to_owned(),
@@ -92,6 +95,14 @@ impl Management {
             _ => TransportError::Unavailable(format!("the management API at {}: {error}", self.base)),
         }
     }
+}
+
+/// Given, so that it does not depend on what the process has installed as its default.
+fn tls(url: &reqwest::Url) -> Result<rustls::ClientConfig, String> {
+    if url.scheme() == "https" {
+        return crate::tls::client_config(&TlsFiles::default());
+    }
+    Ok(crate::tls::without_authorities())
 }
 
 impl From<Queue> for Depth {
