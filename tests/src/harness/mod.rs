@@ -1,5 +1,6 @@
 //! Running the program: members in this process, processes of their own, and waiting for what they do.
 
+mod authority;
 mod cluster;
 mod endpoint;
 mod eventually;
@@ -11,6 +12,7 @@ mod queue;
 mod runs;
 mod world;
 
+pub use authority::{Authority, Certificate, tls_in_front_of};
 pub use cluster::{Cluster, Connections, LEASE, Member};
 pub use endpoint::Endpoint;
 pub use eventually::{eventually, eventually_some};

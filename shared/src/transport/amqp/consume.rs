@@ -17,7 +17,7 @@ use tokio_util::task::TaskTracker;
 use super::holding::{Desk, Holding};
 use super::link::Live;
 use super::topology::Topology;
-use super::{PATIENCE, convert, explain, in_time, late};
+use super::{PATIENCE, convert, explain, in_time, in_time_raw};
 use crate::name::QueueName;
 use crate::transport::{Acknowledge, Consumer, Delivery, DeliveryTag, TransportError};
 
@@ -80,7 +80,7 @@ async fn start_one(
         BasicConsumeOptions::default(),
         FieldTable::default(),
     );
-    match tokio::time::timeout(PATIENCE, consuming).await.map_err(|_| late(&doing))? {
+    match in_time_raw(&doing, consuming).await? {
         Ok(stream) => Ok(Source { stream, holding: Arc::new(Holding::new(generation, channel)) }),
         Err(error) if explain::is_missing(&error) => Err(topology.missing(queue)),
         Err(error) => Err(explain::call(&error, &doing)),

@@ -14,8 +14,8 @@ pub(super) fn call(error: &lapin::Error, doing: &str) -> TransportError {
         ErrorKind::ProtocolError(error) if is_final(error) => {
             TransportError::Refused(format!("{doing}: {}", error.get_message()))
         }
-        ErrorKind::ChannelsLimitReached => TransportError::Refused(format!(
-            "{doing}: the connection has as many channels as the broker allows (`channel_max`)"
+        ErrorKind::ChannelsLimitReached => TransportError::Unavailable(format!(
+            "{doing}: the connection has used as many channels as the broker allows (`channel_max`)"
         )),
         _ => TransportError::Unavailable(format!("{doing}: {}", reason(error))),
     }
@@ -63,6 +63,11 @@ pub(super) fn is_missing(error: &lapin::Error) -> bool {
 /// It is there, and otherwise than it was declared. Answers the broker's words.
 pub(super) fn conflict(error: &lapin::Error) -> Option<String> {
     is_soft(error, &AMQPSoftError::PRECONDITIONFAILED).then(|| reason(error))
+}
+
+/// It ended a channel, and no connection.
+pub(super) fn is_a_channels(error: &lapin::Error) -> bool {
+    error.is_amqp_soft_error()
 }
 
 fn is_soft(error: &lapin::Error, wanted: &AMQPSoftError) -> bool {
@@ -142,10 +147,10 @@ fn tls_error(error: &io::Error) -> Option<&rustls::Error> {
 
 fn explain_tls(error: &rustls::Error, address: &Address) -> String {
     match error {
-        rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer) => {
-            "no authority that we know has signed its certificate; name the authority's certificate in `ca`"
-                .to_owned()
-        }
+        rustls::Error::InvalidCertificate(
+            rustls::CertificateError::UnknownIssuer | rustls::CertificateError::BadSignature,
+        ) => "no authority that we know has signed its certificate; name the authority's certificate in `ca`"
+            .to_owned(),
         rustls::Error::InvalidCertificate(
             rustls::CertificateError::NotValidForName
             | rustls::CertificateError::NotValidForNameContext { .. },

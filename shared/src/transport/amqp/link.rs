@@ -2,12 +2,12 @@
 //! The library's own recovery stays off: it would not bring back what was agreed on the old connection.
 
 use std::fmt;
-use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, RwLock};
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use lapin::{Channel, Connection, ConnectionProperties, Event};
+use lapin::{Channel, Connection, ConnectionProperties, ErrorKind, Event};
 use tokio::sync::{OnceCell, watch};
 use tokio_rustls::TlsConnector;
 use tokio_util::sync::CancellationToken;
@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::address::Address;
 use super::greeting::{Greeting, Support};
 use super::stream::{self, Handshake};
-use super::{PATIENCE, explain, in_time};
+use super::{PATIENCE, explain, in_time, in_time_raw};
 use crate::clock::Clock;
 use crate::telemetry;
 use crate::transport::TransportError;
@@ -25,6 +25,8 @@ const SHORTEST_WAIT: Duration = Duration::from_millis(100);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 /// How long a connection may take to say goodbye.
 const GOODBYE: Duration = Duration::from_secs(3);
+
+const OPENING: &str = "opening a channel";
 
 /// What a connection is for. A blocked publisher must stop neither acknowledgements nor heartbeats, so each has its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,6 +79,9 @@ pub(super) struct Live {
     /// Set once what a rebuilt connection needs has been declared.
     pub(super) prepared: OnceCell<()>,
     blocked: watch::Receiver<Option<String>>,
+    spare: Mutex<Option<Channel>>,
+    /// Every channel that it could have is used, or lost to the library's memory: the next caller gets a new connection.
+    spent: AtomicBool,
 }
 
 impl Link {
@@ -193,7 +198,9 @@ impl Link {
         let greeting = handshake.greeting.get().cloned().unwrap_or_default();
         self.check(&greeting, is_rebuilt)?;
         let blocked = self.listen(&connection);
-        Ok(Arc::new(Live { connection, greeting, is_rebuilt, prepared: OnceCell::new(), blocked }))
+        let prepared = OnceCell::new();
+        let (spare, spent) = (Mutex::default(), AtomicBool::new(false));
+        Ok(Arc::new(Live { connection, greeting, is_rebuilt, prepared, blocked, spare, spent }))
     }
 
     fn check(&self, greeting: &Greeting, is_rebuilt: bool) -> Result<(), TransportError> {
@@ -278,11 +285,52 @@ fn backoff(failures: u32) -> Duration {
 
 impl Live {
     pub(super) fn is_up(&self) -> bool {
-        self.connection.status().connected()
+        self.connection.status().connected() && !self.spent.load(Ordering::Acquire)
     }
 
     pub(super) async fn channel(&self) -> Result<Channel, TransportError> {
-        in_time("opening a channel", self.connection.create_channel()).await
+        loop {
+            match in_time_raw(OPENING, self.connection.create_channel()).await? {
+                Ok(channel) => return Ok(channel),
+                // The library remembers a channel's error by the channel's number, and repeats it when the numbers have
+                // gone round. That number is not given out again, so that this comes to an end.
+                Err(error) if explain::is_a_channels(&error) => {}
+                Err(error) => {
+                    if matches!(error.kind(), ErrorKind::ChannelsLimitReached) {
+                        self.spent.store(true, Ordering::Release);
+                    }
+                    return Err(explain::call(&error, OPENING));
+                }
+            }
+        }
+    }
+
+    /// Does something on a channel that serves for one thing after the other. The broker ends a channel with its first
+    /// error; then the next one gets a new one.
+    pub(super) async fn on_a_channel<T>(
+        &self,
+        work: impl AsyncFnOnce(&Channel) -> Result<T, TransportError>,
+    ) -> Result<T, TransportError> {
+        let kept = self.spare().take().filter(|channel| channel.status().connected());
+        let channel = match kept {
+            Some(channel) => channel,
+            None => self.channel().await?,
+        };
+        let done = work(&channel).await;
+        if !channel.status().connected() {
+            return done;
+        }
+        // Two at once make two; one of them is enough for later.
+        let surplus = self.spare().replace(channel);
+        if let Some(surplus) = surplus {
+            // Closed here and not by a drop, whose errors would end the whole connection.
+            in_time("closing a channel", surplus.close(200, "done".into())).await?;
+        }
+        done
+    }
+
+    fn spare(&self) -> MutexGuard<'_, Option<Channel>> {
+        self.spare.lock().expect("no holder of the channel panics")
     }
 
     /// Bytes of a frame, with all that is in it.

@@ -29,7 +29,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use lapin::Channel;
-use lapin::options::{QueueDeclareOptions, QueuePurgeOptions};
+use lapin::options::{BasicQosOptions, QueueDeclareOptions, QueuePurgeOptions};
 use lapin::types::FieldTable;
 use tokio_rustls::TlsConnector;
 
@@ -40,7 +40,7 @@ use address::Address;
 use consume::Afterlife;
 use link::{Link, Live, Role};
 use publish::Publisher;
-use topology::{Topology, in_time_raw};
+use topology::Topology;
 
 pub use options::{AmqpOptions, QueueType};
 
@@ -112,8 +112,7 @@ impl AmqpTransport {
         let transport = Self::open(options, clock).await?;
         let shared = &transport.shared;
         let live = shared.consuming().await?;
-        let removed =
-            shared.on_a_channel(&live, async |channel| shared.topology.remove(channel, queues).await).await;
+        let removed = live.on_a_channel(async |channel| shared.topology.remove(channel, queues).await).await;
         transport.close().await;
         removed
     }
@@ -141,8 +140,7 @@ impl Shared {
         if !live.is_rebuilt || declared.is_empty() {
             return;
         }
-        let declaring =
-            self.on_a_channel(live, async |channel| self.topology.declare(channel, &declared).await);
+        let declaring = live.on_a_channel(async |channel| self.topology.declare(channel, &declared).await);
         if let Err(error) = declaring.await {
             tracing::warn!(%error, "the queues could not be declared on the new connection");
         }
@@ -150,21 +148,6 @@ impl Shared {
 
     fn declared(&self) -> Vec<QueueName> {
         self.declared.lock().expect("no holder of the names panics").iter().cloned().collect()
-    }
-
-    /// Does something on a channel of its own, since the broker ends a channel with its first error.
-    async fn on_a_channel<T>(
-        &self,
-        live: &Live,
-        work: impl AsyncFnOnce(&Channel) -> Result<T, TransportError>,
-    ) -> Result<T, TransportError> {
-        let channel = live.channel().await?;
-        let done = work(&channel).await;
-        if channel.status().connected() {
-            // Closed here and not by a drop, whose errors would end the whole connection.
-            in_time("closing a channel", channel.close(200, "done".into())).await?;
-        }
-        done
     }
 
     /// What the management API adds to a queue's depth, if it is asked and answers. Its own counts are some seconds old.
@@ -187,9 +170,13 @@ impl Shared {
         depth
     }
 
-    async fn round_trip(&self, live: &Live) -> Result<(), TransportError> {
+    async fn round_trip(live: &Live) -> Result<(), TransportError> {
         live.blocked().map_or(Ok(()), Err)?;
-        self.on_a_channel(live, async |_| Ok(())).await
+        // Nobody consumes on that channel: the answer is all that matters.
+        live.on_a_channel(async |channel| {
+            in_time("pinging", channel.basic_qos(1, BasicQosOptions::default())).await
+        })
+        .await
     }
 }
 
@@ -210,7 +197,7 @@ impl Transport for AmqpTransport {
     async fn declare(&self, queues: &[QueueName]) -> Result<(), TransportError> {
         let shared = &self.shared;
         let live = shared.consuming().await?;
-        shared.on_a_channel(&live, async |channel| shared.topology.declare(channel, queues).await).await?;
+        live.on_a_channel(async |channel| shared.topology.declare(channel, queues).await).await?;
         shared.declared.lock().expect("no holder of the names panics").extend(queues.iter().cloned());
         Ok(())
     }
@@ -244,7 +231,7 @@ impl Transport for AmqpTransport {
                 Err(error) => Err(explain::call(&error, &doing)),
             }
         };
-        let depth = shared.on_a_channel(&live, look).await?;
+        let depth = live.on_a_channel(look).await?;
         Ok(match depth {
             Some(depth) => Some(shared.more_of(&name, depth).await),
             None => None,
@@ -264,13 +251,13 @@ impl Transport for AmqpTransport {
                 Err(error) => Err(explain::call(&error, &doing)),
             }
         };
-        shared.on_a_channel(&live, purge).await
+        live.on_a_channel(purge).await
     }
 
     async fn ping(&self) -> Result<(), TransportError> {
         let shared = &self.shared;
         let (publishing, consuming) = tokio::try_join!(shared.publishing(), shared.consuming())?;
-        tokio::try_join!(shared.round_trip(&publishing), shared.round_trip(&consuming))?;
+        tokio::try_join!(Shared::round_trip(&publishing), Shared::round_trip(&consuming))?;
         Ok(())
     }
 
@@ -291,6 +278,14 @@ impl Transport for AmqpTransport {
 
 fn late(doing: &str) -> TransportError {
     TransportError::Unavailable(format!("{doing}: the broker did not answer within {} s", PATIENCE.as_secs()))
+}
+
+/// The answer in time, be it an error of the broker or not.
+async fn in_time_raw<T>(
+    doing: &str,
+    call: impl Future<Output = lapin::Result<T>>,
+) -> Result<lapin::Result<T>, TransportError> {
+    tokio::time::timeout(PATIENCE, call).await.map_err(|_| late(doing))
 }
 
 /// The answer of the broker, if it comes in time.

@@ -4,12 +4,15 @@ use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use deadpool::managed::{self, Metrics, Object, Pool, PoolError, RecycleError, RecycleResult};
 use lapin::message::BasicReturnMessage;
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
 use lapin::types::ShortString;
 use lapin::{BasicProperties, Channel, Confirmation};
+use tokio::sync::oneshot;
+use tokio_util::task::TaskTracker;
 
 use super::convert::{self, Bounds};
 use super::link::Live;
@@ -22,10 +25,13 @@ use crate::transport::{Outgoing, PublishAnswer, TransportError};
 const CHANNELS: usize = 8;
 /// Messages of one channel that are sent and not confirmed.
 const WINDOW: usize = 1000;
+/// A connection that may be gone is looked at so often.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// See the module.
 pub(super) struct Publisher {
     pool: Pool<Channels>,
+    tasks: TaskTracker,
 }
 
 /// Makes channels, and throws those away that something happened to.
@@ -70,8 +76,9 @@ impl PublishChannel {
 
 impl Publisher {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
+        let tasks = shared.afterlife.tasks.clone();
         let pool = Pool::builder(Channels(shared)).max_size(CHANNELS).build();
-        Self { pool: pool.expect("a pool without timeouts of its own needs no runtime") }
+        Self { pool: pool.expect("a pool without timeouts of its own needs no runtime"), tasks }
     }
 
     pub(super) fn close(&self) {
@@ -86,12 +93,14 @@ impl Publisher {
         if batch.is_empty() {
             return Ok(Vec::new());
         }
-        let mut channel = self.channel().await?;
+        let channel = self.channel().await?;
         channel.live.unblocked().await?;
-        channel.clean = false;
-        let answers = publish(&channel, topology, &batch).await?;
-        channel.clean = true;
-        Ok(answers)
+        // In a task of its own: a caller that goes away leaves messages on their way, and a channel that is closed before
+        // they are written takes its whole connection with it.
+        let (answer, answered) = oneshot::channel();
+        self.tasks.spawn(work(channel, ShortString::from(topology.exchange()), batch, answer));
+        let ended = || TransportError::Unavailable("the program is ending".to_owned());
+        answered.await.unwrap_or_else(|_| Err(ended()))
     }
 
     async fn channel(&self) -> Result<Object<Channels>, TransportError> {
@@ -123,34 +132,27 @@ fn send<'a>(
     })
 }
 
-/// Sends a batch on one channel, so that it keeps its order, and answers when each of it is confirmed.
-async fn publish(
-    channel: &PublishChannel,
-    topology: &Topology,
-    batch: &[Outgoing],
-) -> Result<Vec<PublishAnswer>, TransportError> {
-    let exchange = ShortString::from(topology.exchange());
-    let alone = returns::unrecognisable(ids(batch));
-    let bounds = channel.bounds();
-    let mut sent = Sent::new(&channel.live, batch);
-    for (place, outgoing) in batch.iter().enumerate() {
-        let properties = match convert::properties(&outgoing.message, bounds) {
-            Ok(properties) => properties,
-            Err(reason) => {
-                sent.answers[place] = PublishAnswer::Refused(reason);
-                continue;
-            }
-        };
-        let sending = send(&channel.channel, &exchange, outgoing, properties);
-        if alone[place] {
-            sent.push_alone(place, sending).await?;
-        } else {
-            sent.confirm_down_to(WINDOW - 1).await?;
-            sent.push(place, sending)?;
+/// One batch on one channel, which is back in the pool afterwards, or thrown away if something went wrong.
+async fn work(
+    mut channel: Object<Channels>,
+    exchange: ShortString,
+    batch: Vec<Outgoing>,
+    answer: oneshot::Sender<Result<Vec<PublishAnswer>, TransportError>>,
+) {
+    channel.clean = false;
+    let mut sent = Sent::new(&channel.live, &batch);
+    match sent.publish(&channel, &exchange).await {
+        Ok(()) => {
+            let answers = sent.into_answers();
+            channel.clean = answers.is_ok();
+            // A caller that went away does not want to know.
+            let _ = answer.send(answers);
+        }
+        Err(error) => {
+            let _ = answer.send(sent.answers_without_exchange().ok_or(error));
+            sent.abandon().await;
         }
     }
-    sent.confirm_down_to(0).await?;
-    sent.answers()
 }
 
 fn ids(batch: &[Outgoing]) -> impl Iterator<Item = Option<&str>> + Clone {
@@ -165,6 +167,8 @@ struct Sent<'a> {
     answers: Vec<PublishAnswer>,
     /// Ids of messages that came back, with whichever confirmation.
     returned: Vec<Option<String>>,
+    /// There is no exchange: nobody has declared a queue yet.
+    no_exchange: bool,
 }
 
 impl<'a> Sent<'a> {
@@ -175,6 +179,43 @@ impl<'a> Sent<'a> {
             window: VecDeque::with_capacity(WINDOW.min(batch.len())),
             answers: vec![PublishAnswer::Confirmed; batch.len()],
             returned: Vec::new(),
+            no_exchange: false,
+        }
+    }
+
+    /// Sends everything in its order, and returns when everything is confirmed.
+    async fn publish(
+        &mut self,
+        channel: &'a PublishChannel,
+        exchange: &ShortString,
+    ) -> Result<(), TransportError> {
+        let alone = returns::unrecognisable(ids(self.batch));
+        let bounds = channel.bounds();
+        for (place, outgoing) in self.batch.iter().enumerate() {
+            let properties = match convert::properties(&outgoing.message, bounds) {
+                Ok(properties) => properties,
+                Err(reason) => {
+                    self.answers[place] = PublishAnswer::Refused(reason);
+                    continue;
+                }
+            };
+            let sending = send(&channel.channel, exchange, outgoing, properties);
+            if alone[place] {
+                self.push_alone(place, sending).await?;
+            } else {
+                self.confirm_down_to(WINDOW - 1).await?;
+                self.push(place, sending)?;
+            }
+        }
+        self.confirm_down_to(0).await
+    }
+
+    /// Waits until nothing is on its way any more. Nobody waits for the answers.
+    async fn abandon(mut self) {
+        while let Some((_, sending)) = self.window.front_mut() {
+            if tokio::time::timeout(LOOK, sending).await.is_ok() || !self.live.is_up() {
+                self.window.pop_front();
+            }
         }
     }
 
@@ -222,7 +263,11 @@ impl<'a> Sent<'a> {
         place: usize,
         confirmation: lapin::Result<Confirmation>,
     ) -> Result<(), TransportError> {
-        let returned = match confirmation.map_err(|error| explain::call(&error, "publishing"))? {
+        let confirmation = confirmation.map_err(|error| {
+            self.no_exchange |= explain::is_missing(&error);
+            explain::call(&error, "publishing")
+        })?;
+        let returned = match confirmation {
             Confirmation::Ack(returned) => returned,
             Confirmation::Nack(returned) => {
                 self.answers[place] = PublishAnswer::Refused(full(&self.batch[place].queue));
@@ -238,7 +283,17 @@ impl<'a> Sent<'a> {
         Ok(())
     }
 
-    fn answers(mut self) -> Result<Vec<PublishAnswer>, TransportError> {
+    /// Without an exchange there is no queue either, and that is the answer. Some may have been confirmed before it was
+    /// deleted: then there are two of them, which is allowed.
+    fn answers_without_exchange(&self) -> Option<Vec<PublishAnswer>> {
+        let answer = |answer: &PublishAnswer| match answer {
+            PublishAnswer::Confirmed | PublishAnswer::Unroutable => PublishAnswer::Unroutable,
+            PublishAnswer::Refused(reason) => PublishAnswer::Refused(reason.clone()),
+        };
+        self.no_exchange.then(|| self.answers.iter().map(answer).collect())
+    }
+
+    fn into_answers(mut self) -> Result<Vec<PublishAnswer>, TransportError> {
         let places = returns::places(ids(self.batch), &self.returned).map_err(|stranger| {
             TransportError::Unavailable(format!("the broker returned what was not published: {stranger}"))
         })?;

@@ -9,7 +9,7 @@ use lapin::types::{AMQPValue, FieldTable};
 use lapin::{Channel, ExchangeKind};
 
 use super::options::QueueType;
-use super::{explain, in_time};
+use super::{explain, in_time, in_time_raw};
 use crate::name::{Namespace, QueueName};
 use crate::transport::TransportError;
 
@@ -185,14 +185,6 @@ impl Topology {
         }
         shown
     }
-}
-
-/// The answer in time, be it an error of the broker or not.
-pub(super) async fn in_time_raw<T>(
-    doing: &str,
-    call: impl Future<Output = lapin::Result<T>>,
-) -> Result<lapin::Result<T>, TransportError> {
-    tokio::time::timeout(super::PATIENCE, call).await.map_err(|_| super::late(doing))
 }
 
 fn conflict(name: &str, said: &str) -> String {

@@ -64,17 +64,17 @@ impl Desk {
 }
 
 /// The queue that most cases use.
-pub(super) fn work() -> QueueName {
+pub fn work() -> QueueName {
     queue("work")
 }
 
 /// As the client sends it.
-pub(super) fn outgoing(queue: &QueueName, message: &Message) -> Outgoing {
+pub fn outgoing(queue: &QueueName, message: &Message) -> Outgoing {
     Outgoing { queue: queue.clone(), message: message.encode() }
 }
 
 /// Waits for exactly so many deliveries.
-pub(super) async fn take(consumer: &mut dyn Consumer, count: usize) -> Vec<Delivery> {
+pub async fn take(consumer: &mut dyn Consumer, count: usize) -> Vec<Delivery> {
     let mut taken = Vec::with_capacity(count);
     while taken.len() < count {
         let next = consumer.next(count - taken.len());
@@ -87,18 +87,18 @@ pub(super) async fn take(consumer: &mut dyn Consumer, count: usize) -> Vec<Deliv
 }
 
 /// Waits a little: no delivery may come.
-pub(super) async fn nothing(consumer: &mut dyn Consumer, why: &str) {
+pub async fn nothing(consumer: &mut dyn Consumer, why: &str) {
     let next = tokio::time::timeout(SILENCE, consumer.next(100)).await;
     assert!(next.is_err(), "{why}, yet this came: {:?}", next.expect("it came in time"));
 }
 
 /// The ids of the tasks delivered.
-pub(super) fn ids(deliveries: &[Delivery]) -> Vec<TaskId> {
+pub fn ids(deliveries: &[Delivery]) -> Vec<TaskId> {
     deliveries.iter().map(|delivery| id(&delivery.message)).collect()
 }
 
 /// The ids of messages.
-pub(super) fn ids_of(messages: &[Message]) -> Vec<TaskId> {
+pub fn ids_of(messages: &[Message]) -> Vec<TaskId> {
     messages.iter().map(|message| message.id).collect()
 }
 

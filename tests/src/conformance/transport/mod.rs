@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use upbeat_shared::transport::Transport;
 
 pub mod consume;
-mod desk;
+pub mod desk;
 pub mod publish;
 pub mod sessions;
 pub mod settle;
