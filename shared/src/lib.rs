@@ -20,6 +20,8 @@ pub mod retry;
 pub mod sqlite;
 pub mod task;
 pub mod telemetry;
+#[cfg(any(feature = "amqp", feature = "postgres"))]
+mod tls;
 pub mod transport;
 pub mod typed;
 pub mod verdict;

@@ -37,9 +37,13 @@ fn options(config: &Config, url: &ServiceUrl) -> AmqpOptions {
 
 /// Removes what this namespace has at the broker.
 #[cfg(all(feature = "amqp", feature = "cli"))]
-pub(super) async fn remove(config: &Config, url: &ServiceUrl) -> Result<(), OpenError> {
+pub(super) async fn remove(
+    config: &Config,
+    url: &ServiceUrl,
+    clock: Arc<dyn Clock>,
+) -> Result<(), OpenError> {
     let queues = [upbeat_shared::name::QueueName::default_queue()];
-    Ok(AmqpTransport::remove(options(config, url), &queues).await?)
+    Ok(AmqpTransport::remove(options(config, url), &queues, clock).await?)
 }
 
 #[cfg(not(feature = "amqp"))]
@@ -56,6 +60,10 @@ pub(super) async fn open(
 
 #[cfg(all(not(feature = "amqp"), feature = "cli"))]
 #[allow(clippy::unused_async, reason = "called where the build with the adapter waits")]
-pub(super) async fn remove(_config: &Config, url: &ServiceUrl) -> Result<(), OpenError> {
+pub(super) async fn remove(
+    _config: &Config,
+    url: &ServiceUrl,
+    _clock: Arc<dyn Clock>,
+) -> Result<(), OpenError> {
     Err(OpenError::no_adapter(url))
 }

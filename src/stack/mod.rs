@@ -123,10 +123,11 @@ pub(crate) fn migrations_sql(config: &Config) -> Option<String> {
 /// Closes a world, and removes everything that is kept of it.
 #[cfg(feature = "cli")]
 pub(crate) async fn remove_world(config: &Config, stack: Stack) -> Result<(), OpenError> {
+    let clock = stack.clock.clock().clone();
     stack.transport.close().await;
     drop(stack);
     if let BrokerUrl::Amqp(url) = &config.broker.url {
-        amqp::remove(config, url).await?;
+        amqp::remove(config, url, clock).await?;
     }
     if let LedgerUrl::Postgres(url) = &config.ledger.url {
         postgres::remove(config, url).await?;

@@ -26,7 +26,7 @@ pub struct WireMessage {
     pub priority: Option<u8>,
     /// `timestamp`, in seconds since the epoch.
     pub timestamp: Option<u64>,
-    /// Headers, in the order they were written.
+    /// Headers. Their order means nothing, and a broker may change it.
     pub headers: Vec<(String, HeaderValue)>,
     /// The arguments.
     #[serde(with = "bytes_field")]

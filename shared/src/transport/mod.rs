@@ -3,6 +3,8 @@
 //! A transport carries messages; what they mean is decided by the ledger, which it never sees. It may deliver a message
 //! twice, never lose one that it confirmed.
 
+#[cfg(feature = "amqp")]
+pub mod amqp;
 #[cfg(feature = "embedded")]
 pub mod embedded;
 

@@ -3,6 +3,7 @@
 //! A case is a plain async function over a world, which is one empty store or broker. An adapter brings its world and
 //! runs every list: `upbeat_tests::ledger_conformance!(path::of::Its::World)`.
 
+pub mod amqp;
 pub mod embedded;
 pub mod ledger;
 pub mod postgres;

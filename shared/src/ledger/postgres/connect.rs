@@ -6,11 +6,12 @@ use std::time::Duration;
 use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime, Timeouts};
 use tokio_postgres::Config;
 use tokio_postgres::config::{Host, SslMode};
+use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::PostgresOptions;
 use super::error::{Fault, chain};
 use super::schema::SchemaName;
-use super::tls;
+use crate::config::TlsFiles;
 
 /// How long a new connection may take, its TLS and its password included.
 const CONNECT: Duration = Duration::from_secs(3);
@@ -22,11 +23,16 @@ const FREE: Duration = Duration::from_secs(4);
 pub(super) fn pool(options: &PostgresOptions, schema: &SchemaName) -> Result<Pool, Fault> {
     let config = config(options)?;
     let recycle = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-    // Certificates that nobody will look at need not be readable.
-    let manager = if config.get_ssl_mode() == SslMode::Disable {
-        Manager::from_config(config, tokio_postgres::NoTls, recycle)
-    } else {
-        Manager::from_config(config, tls::connector(&options.tls)?, recycle)
+    let tls = match config.get_ssl_mode() {
+        // Certificates that nobody will look at need not be readable.
+        SslMode::Disable => None,
+        // A machine without certificates knows no server: there is nothing to prefer.
+        SslMode::Prefer => tls(&options.tls).ok(),
+        _ => Some(tls(&options.tls)?),
+    };
+    let manager = match tls {
+        None => Manager::from_config(config, tokio_postgres::NoTls, recycle),
+        Some(tls) => Manager::from_config(config, tls, recycle),
     };
     let set_up = settings(schema);
     Pool::builder(manager)
@@ -39,6 +45,11 @@ pub(super) fn pool(options: &PostgresOptions, schema: &SchemaName) -> Result<Poo
         }))
         .build()
         .map_err(|error| Fault::Invalid(chain(&error)))
+}
+
+/// Certificate chain and host name are always checked where TLS is used.
+fn tls(files: &TlsFiles) -> Result<MakeRustlsConnect, Fault> {
+    Ok(MakeRustlsConnect::new(crate::tls::client_config(files).map_err(Fault::Invalid)?))
 }
 
 fn config(options: &PostgresOptions) -> Result<Config, Fault> {

@@ -29,7 +29,6 @@ mod row;
 mod schema;
 mod session;
 mod settle;
-mod tls;
 
 use std::fmt;
 use std::sync::Arc;

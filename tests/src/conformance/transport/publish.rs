@@ -23,6 +23,13 @@ suite! { $ publish_conformance, TransportWorld, transport::publish:
     consuming_from_no_queue_is_refused,
 }
 
+/// The order of headers means nothing, and a broker may change it. Nothing else.
+fn in_order(message: &WireMessage) -> WireMessage {
+    let mut headers = message.headers.clone();
+    headers.sort_by(|(one, _), (other, _)| one.cmp(other));
+    WireMessage { headers, ..message.clone() }
+}
+
 async fn a_message_arrives_as_it_was_sent(world: &impl TransportWorld) {
     let desk = Desk::of(world).await;
     let sent = full_message().encode();
@@ -32,7 +39,7 @@ async fn a_message_arrives_as_it_was_sent(world: &impl TransportWorld) {
 
     let delivery = take(&mut *desk.consume(1).await, 1).await.remove(0);
 
-    assert_eq!(delivery.message, sent);
+    assert_eq!(in_order(&delivery.message), in_order(&sent));
     assert_eq!(delivery.queue, work());
     assert_eq!(delivery.redeliveries, 0);
 }
@@ -58,7 +65,7 @@ async fn what_any_client_may_send_arrives_as_it_was_sent(world: &impl TransportW
 
     for (delivery, sent) in deliveries.iter().zip(sent) {
         let priority = delivery.message.priority.or(sent.priority);
-        assert_eq!(delivery.message, WireMessage { priority, ..sent });
+        assert_eq!(in_order(&delivery.message), in_order(&WireMessage { priority, ..sent }));
     }
 }
 

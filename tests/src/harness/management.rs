@@ -1,0 +1,126 @@
+//! RabbitMQ's management API: the broker as an operator sees and changes it.
+
+use std::time::Duration;
+
+use reqwest::{Client, Method, StatusCode};
+use serde_json::Value;
+use upbeat_shared::config::ServiceUrl;
+
+use super::eventually_some;
+
+/// Asks one broker, in its default vhost.
+#[derive(Clone, Debug)]
+pub struct Management {
+    client: Client,
+    base: String,
+    user: String,
+    password: String,
+}
+
+impl Management {
+    /// At `http://user:password@host:port`.
+    pub fn new(url: &ServiceUrl) -> Self {
+        let (scheme, rest) = url.expose().split_once("://").expect("a URL has a scheme");
+        let (login, host) = rest.trim_end_matches('/').split_once('@').expect("the URL names a user");
+        let (user, password) = login.split_once(':').expect("the URL has a password");
+        Self {
+            client: client(),
+            base: format!("{scheme}://{host}/api"),
+            user: user.to_owned(),
+            password: password.to_owned(),
+        }
+    }
+
+    /// Asks; fails the test unless the broker agrees or there is no such thing.
+    pub async fn request(&self, method: Method, path: &str, body: Option<Value>) -> Option<Value> {
+        let what = format!("{method} {path}");
+        let mut request = self.client.request(method, format!("{}/{path}", self.base));
+        request = request.basic_auth(&self.user, Some(&self.password));
+        if let Some(body) = &body {
+            request = request.json(body);
+        }
+        let answer = request.send().await.unwrap_or_else(|error| panic!("{what}: {error}"));
+        let status = answer.status();
+        let text = answer.text().await.unwrap_or_else(|error| panic!("{what}: {error}"));
+        assert!(status.is_success() || status == StatusCode::NOT_FOUND, "{what}: {status} {text}");
+        if status == StatusCode::NOT_FOUND {
+            return None;
+        }
+        Some(if text.is_empty() {
+            Value::Null
+        } else {
+            serde_json::from_str(&text).expect("it answers JSON")
+        })
+    }
+
+    /// What is at a path.
+    pub async fn get(&self, path: &str) -> Option<Value> {
+        self.request(Method::GET, path, None).await
+    }
+
+    /// Puts something at a path.
+    pub async fn put(&self, path: &str, body: Value) {
+        self.request(Method::PUT, path, Some(body)).await.unwrap_or_else(|| panic!("there is no {path}"));
+    }
+
+    /// Removes what is at a path, if there is something.
+    pub async fn delete(&self, path: &str) {
+        self.request(Method::DELETE, path, None).await;
+    }
+
+    /// Removes the exchange and every queue of a namespace.
+    pub async fn remove_namespace(&self, namespace: &str) {
+        let prefix = format!("upbeat.{namespace}.");
+        let path = format!("queues/%2F?page=1&page_size=500&disable_stats=true&name={prefix}");
+        let queues = self.get(&path).await.unwrap_or_default();
+        for queue in queues["items"].as_array().into_iter().flatten() {
+            let name = queue["name"].as_str().expect("a queue has a name");
+            if name.starts_with(&prefix) {
+                self.delete(&format!("queues/%2F/{name}")).await;
+            }
+        }
+        self.delete(&format!("exchanges/%2F/upbeat.{namespace}")).await;
+    }
+
+    /// The connections whose names, as their clients chose them, begin so. Waits until there are so many: the broker
+    /// lists one some moments after it was made.
+    pub async fn connections(&self, prefix: &str, count: usize) -> Vec<Value> {
+        let within = Duration::from_secs(20);
+        eventually_some("the connections are listed", within, async || {
+            let all = self.get("connections?disable_stats=false").await.unwrap_or_default();
+            let ours = all.as_array().into_iter().flatten().filter(|connection| {
+                let name = connection["client_properties"]["connection_name"].as_str();
+                name.is_some_and(|name| name.starts_with(prefix))
+            });
+            let ours: Vec<Value> = ours.cloned().collect();
+            (ours.len() == count).then_some(ours)
+        })
+        .await
+    }
+
+    /// Closes the connections whose names begin so, as an operator would; there must be `count`.
+    pub async fn close_connections(&self, prefix: &str, count: usize) {
+        for connection in self.connections(prefix, count).await {
+            let name = connection["name"].as_str().expect("a connection has a name");
+            self.delete(&format!("connections/{}", escaped(name))).await;
+        }
+    }
+}
+
+fn client() -> Client {
+    // Somebody else may have been first: then that is the one.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    Client::builder()
+        .timeout(Duration::from_secs(30))
+        .build()
+        .expect("a client without certificates can be made")
+}
+
+/// As a part of a path.
+fn escaped(name: &str) -> String {
+    let escape = |byte: u8| match byte {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' => char::from(byte).to_string(),
+        other => format!("%{other:02X}"),
+    };
+    name.bytes().map(escape).collect()
+}
