@@ -51,7 +51,7 @@ pub const LEDGER_ROUND_TRIPS: &str = "upbeat_ledger_round_trips_total";
 /// Batches that collided with another and were asked again.
 pub const LEDGER_COLLISIONS: &str = "upbeat_ledger_collisions_total";
 /// Connections to the broker made again.
-pub const BROKER_RECONNECTS: &str = "upbeat_broker_reconnects_total";
+pub const RECONNECTS: &str = "upbeat_broker_reconnects_total";
 /// The program's version.
 pub const BUILD_INFO: &str = "upbeat_build_info";
 
@@ -206,7 +206,7 @@ pub const ALL: &[Metric] = &[
         "Batches that collided with another, and were asked again",
     ),
     counter(
-        BROKER_RECONNECTS,
+        RECONNECTS,
         &["connection"],
         ShownBy::With("RabbitMQ"),
         "Connections to the broker that were lost and made again",
