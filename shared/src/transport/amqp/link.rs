@@ -176,7 +176,7 @@ impl Link {
         attempts.connections += 1;
         *self.current.write().expect("no holder of the connection panics") = Some(live.clone());
         if live.is_rebuilt {
-            metrics::counter!(telemetry::BROKER_RECONNECTS, "connection" => self.role.as_str()).increment(1);
+            metrics::counter!(telemetry::RECONNECTS, "connection" => self.role.as_str()).increment(1);
             tracing::info!(connection = self.name, broker = %live.greeting, "connected to the broker again");
         }
     }
