@@ -4,7 +4,7 @@ use upbeat_shared::id::TaskId;
 use upbeat_shared::ledger::TaskFilter;
 use upbeat_shared::name::Namespace;
 use upbeat_shared::task::TaskState;
-use upbeat_shared::verdict::RunErrorKind;
+use upbeat_shared::verdict::{RunError, RunErrorKind};
 use upbeat_tests::harness::{eventually, tasks};
 use upbeat_tests::services;
 use uuid::Uuid;
@@ -38,14 +38,15 @@ async fn a_message_of_any_amqp_client_is_a_task() {
     let dead = TaskFilter { states: vec![TaskState::Dead], ..TaskFilter::default() };
     let dead = tasks(&stack.store, dead).await;
     assert_eq!(dead.len(), 4);
-    for task in &dead {
-        let error = task.error.as_ref().expect("its record says why");
-        assert_eq!(error.kind, RunErrorKind::Undeliverable, "{error:?}");
-    }
-    let why: String =
-        dead.iter().map(|task| task.error.as_ref().expect("as above").message.clone() + "\n").collect();
-    for reason in ["the property `type` is missing", "application/xml", "upbeat-seq"] {
-        assert!(why.contains(reason), "{reason} is not among\n{why}");
+    let errors: Vec<_> = dead.iter().map(|task| task.error.clone().expect("its record says why")).collect();
+    for (kind, reason) in [
+        (RunErrorKind::Undeliverable, "the property `type` is missing"),
+        (RunErrorKind::Undeliverable, "application/xml"),
+        (RunErrorKind::Undeliverable, "upbeat-seq"),
+        (RunErrorKind::BadArguments, "do not fit the handler"),
+    ] {
+        let told = |error: &&RunError| error.kind == kind && error.message.contains(reason);
+        assert_eq!(errors.iter().filter(told).count(), 1, "{kind:?} for {reason:?} among {errors:#?}");
     }
     for member in members {
         member.stop().await;
