@@ -26,6 +26,17 @@ pub(super) async fn open(
     Ok(AmqpTransport::open(options, clock).await?)
 }
 
+/// How the configured broker is reached by somebody of this name.
+#[cfg(all(feature = "amqp", feature = "cli"))]
+pub(super) fn named(config: &Config, url: &ServiceUrl, name: &str, classic: bool) -> AmqpOptions {
+    let mut options = options(config, url);
+    name.clone_into(&mut options.name);
+    if classic {
+        options.queue_type = QueueType::Classic;
+    }
+    options
+}
+
 #[cfg(feature = "amqp")]
 fn options(config: &Config, url: &ServiceUrl) -> AmqpOptions {
     let mut options = AmqpOptions::new(url.clone(), config.namespace.clone());

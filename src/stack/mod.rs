@@ -120,6 +120,19 @@ pub(crate) fn migrations_sql(config: &Config) -> Option<String> {
     }
 }
 
+/// How the configured broker is reached beside the transport; `None` if it is not RabbitMQ.
+#[cfg(all(feature = "amqp", feature = "cli"))]
+pub(crate) fn amqp_options(
+    config: &Config,
+    name: &str,
+    classic: bool,
+) -> Option<upbeat_shared::transport::amqp::AmqpOptions> {
+    match &config.broker.url {
+        BrokerUrl::Amqp(url) => Some(amqp::named(config, url, name, classic)),
+        BrokerUrl::Embedded => None,
+    }
+}
+
 /// Closes a world, and removes everything that is kept of it.
 #[cfg(feature = "cli")]
 pub(crate) async fn remove_world(config: &Config, stack: Stack) -> Result<(), OpenError> {

@@ -135,12 +135,20 @@ fn beyond(mine: &mut BTreeSet<u32>, share: usize) -> Vec<u32> {
     excess
 }
 
-/// The other beats, counted as live while their heartbeat moves. Quicker to give one up than the judge is: a shard whose
-/// beat was only slow costs double work, one that nobody plans costs occurrences that are late.
+/// The other beats, counted as live from when their heartbeat is seen to move until it stands still. Quicker to give one up
+/// than the judge is: a shard whose beat was only slow costs double work, one that nobody plans costs occurrences that are
+/// late. A beat that comes where others have died must not leave them their shares until the judge has spoken.
 #[derive(Debug)]
 pub(super) struct Peers {
     silence: Duration,
-    seen: HashMap<OwnerId, (u64, Duration)>,
+    seen: HashMap<OwnerId, Seen>,
+}
+
+/// Where another beat's counter stands, and when it was last seen to move.
+#[derive(Clone, Copy, Debug)]
+struct Seen {
+    counter: u64,
+    moved: Option<Duration>,
 }
 
 impl Peers {
@@ -154,13 +162,15 @@ impl Peers {
         let mut seen = HashMap::new();
         for pulse in pulses.iter().filter(|pulse| pulse.role == Role::Beat && pulse.owner != me) {
             let moved = match self.seen.get(&pulse.owner) {
-                Some((counter, moved)) if *counter == pulse.counter => *moved,
-                Some(_) | None => now,
+                Some(before) if before.counter == pulse.counter => before.moved,
+                Some(_) => Some(now),
+                None => None,
             };
-            seen.insert(pulse.owner, (pulse.counter, moved));
+            seen.insert(pulse.owner, Seen { counter: pulse.counter, moved });
         }
         self.seen = seen;
-        1 + self.seen.values().filter(|(_, moved)| now.saturating_sub(*moved) <= self.silence).count()
+        let live = |seen: &&Seen| seen.moved.is_some_and(|at| now.saturating_sub(at) <= self.silence);
+        1 + self.seen.values().filter(live).count()
     }
 }
 
@@ -212,14 +222,14 @@ mod tests {
     }
 
     #[test]
-    fn a_beat_that_went_silent_stops_to_count_and_workers_never_do() {
+    fn a_beat_counts_while_it_is_seen_to_move_and_a_worker_never_does() {
         let mut peers = Peers::new(Duration::from_secs(3));
         let me = beat(1, 0).owner;
         let worker = Pulse { role: Role::Worker, ..beat(3, 0) };
         let mut count = |second: u64, other: u64| {
             peers.count(Duration::from_secs(second), me, &[beat(1, second), beat(2, other), worker])
         };
-        assert_eq!(count(0, 5), 2);
+        assert_eq!(count(0, 5), 1, "it may have been dead for long");
         assert_eq!(count(1, 6), 2);
         assert_eq!(count(4, 6), 2);
         assert_eq!(count(5, 6), 1);

@@ -47,6 +47,25 @@ pub(super) struct Taken {
     pub(super) cpu: Option<Duration>,
 }
 
+/// How long tasks took from the call of `publish` to their start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Latency {
+    pub(super) p50: Duration,
+    pub(super) p99: Duration,
+    pub(super) max: Duration,
+}
+
+impl Latency {
+    /// Of times that are sorted.
+    fn of(times: &[Duration]) -> Self {
+        let at = |per_mille: usize| {
+            let index = (times.len() * per_mille / 1000).min(times.len().saturating_sub(1));
+            times.get(index).copied().unwrap_or_default()
+        };
+        Self { p50: at(500), p99: at(990), max: at(1000) }
+    }
+}
+
 /// Runs a part and takes its time.
 async fn taking(
     world: &World,
@@ -144,8 +163,8 @@ async fn until_settled(world: &World, goal: u64) -> Result<(), Failure> {
 }
 
 /// Publishes at a fixed rate, one by one, and measures for each how long it took from the call of `publish` to the start
-/// of its run. Answers the times, shortest first.
-pub(super) async fn latency(load: &Load, world: &World) -> Result<Vec<Duration>, Failure> {
+/// of its run.
+pub(super) async fn latency(load: &Load, world: &World) -> Result<Latency, Failure> {
     let count = latencies(load);
     let starts: Arc<Vec<AtomicU64>> = Arc::new((0..count).map(|_| AtomicU64::new(0)).collect());
     let mut registry = Registry::new();
@@ -180,7 +199,7 @@ pub(super) async fn latency(load: &Load, world: &World) -> Result<Vec<Duration>,
         })
         .collect();
     times.sort_unstable();
-    Ok(times)
+    Ok(Latency::of(&times))
 }
 
 /// How many tasks the rate makes in the time; at least one.
@@ -211,4 +230,18 @@ async fn publish_at_rate(load: &Load, world: &World, count: usize) -> Result<Vec
 
 fn nanos(clock: &dyn Clock) -> u64 {
     u64::try_from(clock.monotonic().as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_percentile_is_one_of_the_times() {
+        let times: Vec<Duration> = (1..=100).map(Duration::from_millis).collect();
+        let millis = Duration::from_millis;
+        assert_eq!(Latency::of(&times), Latency { p50: millis(51), p99: millis(100), max: millis(100) });
+        assert_eq!(Latency::of(&times[..1]), Latency { p50: millis(1), p99: millis(1), max: millis(1) });
+        assert_eq!(Latency::of(&[]), Latency::default());
+    }
 }

@@ -1,6 +1,7 @@
 //! `upbeat bench`: what this machine, this broker and this ledger reach, beside the broker's own limit.
 
 mod measure;
+#[cfg_attr(not(feature = "amqp"), path = "no_raw.rs")]
 mod raw;
 mod report;
 mod world;
@@ -75,10 +76,13 @@ impl BenchCommand {
             seconds: self.seconds,
             concurrency: self.concurrency,
         };
-        let config = settings.config();
-        let baseline = if self.no_raw { None } else { Baseline::of(config, self.queue_type) };
+        let config = &world::config(settings.config())?;
         let mut report = Report::new(&context.output);
         let world = World::open(config, &context.clock, self.queue_type).await?;
+        let baseline = match self.no_raw {
+            true => None,
+            false => Baseline::open(config, &context.clock, self.queue_type).await?,
+        };
         let measured = async {
             report.title(&load, &world)?;
             compare(&load, &world, baseline.as_ref(), &mut report).await
@@ -88,8 +92,12 @@ impl BenchCommand {
             measured = measured => measured,
             _ = tokio::signal::ctrl_c() => Err(Failure::failed("interrupted")),
         };
-        let removed = world.remove().await;
-        measured.and(removed)
+        let removed = match baseline {
+            Some(baseline) => baseline.remove().await,
+            None => Ok(()),
+        };
+        let emptied = world.remove().await;
+        measured.and(removed).and(emptied)
     }
 }
 

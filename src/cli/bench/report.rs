@@ -6,16 +6,13 @@ use serde_json::json;
 
 use super::super::failure::Failure;
 use super::super::output::Output;
-use super::measure::{Load, Taken};
+use super::measure::{Latency, Load, Taken};
 use super::world::World;
 
 /// Prints what was measured.
 pub(super) struct Report<'a> {
     output: &'a Output,
 }
-
-/// A percentile that is shown, in per mille, with its name.
-const PERCENTILES: [(&str, usize); 3] = [("p50", 500), ("p95", 950), ("p99", 990)];
 
 impl<'a> Report<'a> {
     pub(super) fn new(output: &'a Output) -> Self {
@@ -59,38 +56,23 @@ impl<'a> Report<'a> {
     }
 
     /// Percentiles of the time from publish to start.
-    pub(super) fn latency(
-        &self,
-        load: &Load,
-        times: &[Duration],
-        raw: Option<&Vec<Duration>>,
-    ) -> Result<(), Failure> {
-        for (name, per_mille) in PERCENTILES {
-            let (ours, theirs) =
-                (percentile(times, per_mille), raw.and_then(|raw| percentile(raw, per_mille)));
+    pub(super) fn latency(&self, load: &Load, ours: &Latency, raw: Option<&Latency>) -> Result<(), Failure> {
+        let percentiles: [(&str, fn(&Latency) -> Duration); 3] =
+            [("p50", |latency| latency.p50), ("p99", |latency| latency.p99), ("max", |latency| latency.max)];
+        for (name, read) in percentiles {
+            let (ours, raw) = (millis(read(ours)), raw.map(|raw| millis(read(raw))));
             let part = format!("publish to start at {}/s, {name}", load.rate);
             let human = || {
-                let text = |time: Option<Duration>| {
-                    time.map_or_else(|| "-".to_owned(), |time| format!("{:.2} ms", millis(time)))
-                };
-                let ratio = ours.zip(theirs).map_or_else(
-                    || "-".to_owned(),
-                    |(ours, theirs)| format!("{:.2}", millis(ours) / millis(theirs)),
-                );
-                format!("{part:<40}{:>14}{:>14}{ratio:>9}{:>16}", text(ours), text(theirs), "-")
+                let text = |time: f64| format!("{time:.2} ms");
+                let ratio = raw.map_or_else(|| "-".to_owned(), |raw| format!("{:.2}", ours / raw));
+                let raw = raw.map_or_else(|| "-".to_owned(), text);
+                format!("{part:<40}{:>14}{raw:>14}{ratio:>9}{:>16}", text(ours), "-")
             };
-            self.output.result(human, || {
-                json!({ "part": part, "milliseconds": ours.map(millis), "raw_milliseconds": theirs.map(millis) })
-            })?;
+            let json = || json!({ "part": part, "milliseconds": ours, "raw_milliseconds": raw });
+            self.output.result(human, json)?;
         }
         Ok(())
     }
-}
-
-/// Of times that are sorted; `None` if there are none.
-fn percentile(times: &[Duration], per_mille: usize) -> Option<Duration> {
-    let index = (times.len() * per_mille / 1000).min(times.len().checked_sub(1)?);
-    times.get(index).copied()
 }
 
 fn per_second(taken: &Taken) -> f64 {
@@ -104,18 +86,4 @@ fn millis(time: Duration) -> f64 {
 #[expect(clippy::cast_precision_loss, reason = "nobody runs 2^53 tasks")]
 fn count(tasks: usize) -> f64 {
     tasks as f64
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_percentile_is_one_of_the_times() {
-        let times: Vec<Duration> = (1..=100).map(Duration::from_millis).collect();
-        assert_eq!(percentile(&times, 500), Some(Duration::from_millis(51)));
-        assert_eq!(percentile(&times, 990), Some(Duration::from_millis(100)));
-        assert_eq!(percentile(&times[..1], 990), Some(Duration::from_millis(1)));
-        assert_eq!(percentile(&[], 500), None);
-    }
 }

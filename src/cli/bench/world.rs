@@ -22,21 +22,24 @@ pub(super) struct World {
     stack: Stack,
 }
 
+/// The configuration with a namespace that nobody else uses.
+pub(super) fn config(config: &Config) -> Result<Config, Failure> {
+    let namespace = Namespace::new(&format!("bench-{}", std::process::id()));
+    let namespace = namespace.map_err(|error| Failure::failed(error.to_string()))?;
+    Ok(Config { namespace, queues: std::collections::BTreeMap::new(), ..config.clone() })
+}
+
 impl World {
     pub(super) async fn open(
         config: &Config,
         clock: &Arc<dyn Clock>,
         queue: QueueKind,
     ) -> Result<Self, Failure> {
-        let mut config = config.clone();
-        config.namespace = Namespace::new(&format!("bench-{}", std::process::id()))
-            .map_err(|error| Failure::failed(error.to_string()))?;
-        config.queues.clear();
-        let name = options::connection_name(&config, "bench");
-        let stack = Stack::open_with(&config, clock.clone(), &name, queue == QueueKind::Classic).await;
+        let name = options::connection_name(config, "bench");
+        let stack = Stack::open_with(config, clock.clone(), &name, queue == QueueKind::Classic).await;
         let stack = stack.map_err(|error| unopened(&error))?;
         stack.transport.declare(&[QueueName::default_queue()]).await?;
-        Ok(Self { config, stack })
+        Ok(Self { config: config.clone(), stack })
     }
 
     pub(super) fn client(&self) -> &Client {

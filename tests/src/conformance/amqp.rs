@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use upbeat_shared::clock::SystemClock;
+use upbeat_shared::config::ServiceUrl;
 use upbeat_shared::name::Namespace;
 use upbeat_shared::transport::Transport;
 use upbeat_shared::transport::amqp::{AmqpOptions, AmqpTransport};
@@ -13,11 +14,16 @@ use super::TransportWorld;
 use crate::harness::Management;
 use crate::services::amqp::Version;
 
+/// Of the users that tests make.
+const PASSWORD: &str = "of-a-test";
+
 /// A namespace on a broker, removed with everything in it when it is dropped.
 #[derive(Debug)]
 pub struct Tenant {
     version: Version,
     namespace: Namespace,
+    /// It logs in under its namespace's name.
+    has_a_user: bool,
 }
 
 impl Tenant {
@@ -25,7 +31,21 @@ impl Tenant {
     pub fn new(version: Version) -> Self {
         let namespace =
             Namespace::new(format!("test-{}", Uuid::now_v7().simple())).expect("letters and digits");
-        Self { version, namespace }
+        Self { version, namespace, has_a_user: false }
+    }
+
+    /// A new one, empty, with a user of its own, so that its connections can be closed and nobody else's.
+    pub async fn with_a_user(version: Version) -> Self {
+        let mut tenant = Self::new(version);
+        tenant.has_a_user = true;
+        tenant.management().add_user(tenant.namespace.as_str(), PASSWORD).await;
+        tenant
+    }
+
+    /// Closes its connections, as an operator would, once there are so many.
+    pub async fn close_connections(&self, count: usize) {
+        assert!(self.has_a_user, "the others' connections would be closed too");
+        self.management().close_connections_of(self.namespace.as_str(), count).await;
     }
 
     /// Its namespace.
@@ -35,7 +55,12 @@ impl Tenant {
 
     /// How one connects to it. Its connections are named after it.
     pub fn options(&self) -> AmqpOptions {
-        let mut options = AmqpOptions::new(self.version.url(), self.namespace.clone());
+        let url = if self.has_a_user {
+            url_of(self.version, &format!("{}:{PASSWORD}", self.namespace))
+        } else {
+            self.version.url()
+        };
+        let mut options = AmqpOptions::new(url, self.namespace.clone());
         options.name = format!("upbeat test {}", self.namespace);
         options
     }
@@ -51,6 +76,14 @@ impl Tenant {
     }
 }
 
+/// Where the broker is, for a user: `name:password`.
+pub fn url_of(version: Version, user: &str) -> ServiceUrl {
+    let url = version.url();
+    let (scheme, rest) = url.expose().split_once("://").expect("a URL has a scheme");
+    let host = rest.rsplit('@').next().expect("a URL has a host").trim_end_matches('/');
+    format!("{scheme}://{user}@{host}").parse().expect("a URL with a user is one")
+}
+
 /// Connects.
 pub async fn open(options: AmqpOptions) -> Arc<AmqpTransport> {
     let transport = AmqpTransport::open(options, Arc::new(SystemClock::default())).await;
@@ -60,10 +93,16 @@ pub async fn open(options: AmqpOptions) -> Arc<AmqpTransport> {
 impl Drop for Tenant {
     fn drop(&mut self) {
         let (management, namespace) = (self.management(), self.namespace.to_string());
+        let has_a_user = self.has_a_user;
         // A drop cannot wait on the runtime that it is on.
         let removing = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            runtime.expect("a runtime can be made").block_on(management.remove_namespace(&namespace));
+            runtime.expect("a runtime can be made").block_on(async {
+                management.remove_namespace(&namespace).await;
+                if has_a_user {
+                    management.delete(&format!("users/{namespace}")).await;
+                }
+            });
         });
         let removed = removing.join();
         // A test that fails already should say why itself.

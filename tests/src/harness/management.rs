@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use reqwest::{Client, Method, StatusCode};
-use serde_json::Value;
+use serde_json::{Value, json};
 use upbeat_shared::config::ServiceUrl;
 
-use super::eventually_some;
+use super::{eventually, eventually_some};
 
 /// Asks one broker, in its default vhost.
 #[derive(Clone, Debug)]
@@ -98,12 +98,23 @@ impl Management {
         .await
     }
 
-    /// Closes the connections whose names begin so, as an operator would; there must be `count`.
-    pub async fn close_connections(&self, prefix: &str, count: usize) {
-        for connection in self.connections(prefix, count).await {
-            let name = connection["name"].as_str().expect("a connection has a name");
-            self.delete(&format!("connections/{}", escaped(name))).await;
-        }
+    /// Makes a user who may do everything in the default vhost.
+    pub async fn add_user(&self, name: &str, password: &str) {
+        self.put(&format!("users/{name}"), json!({ "password": password, "tags": "" })).await;
+        let everything = json!({ "configure": ".*", "write": ".*", "read": ".*" });
+        self.put(&format!("permissions/%2F/{name}"), everything).await;
+    }
+
+    /// Closes all connections of a user, as an operator would, once there are so many. That is known at once, while a
+    /// connection is listed with the rest of what there is to say about it some seconds late.
+    pub async fn close_connections_of(&self, user: &str, count: usize) {
+        let path = format!("connections/username/{user}");
+        eventually("the user is connected", Duration::from_secs(20), async || {
+            let known = self.get(&path).await.unwrap_or_default();
+            known.as_array().is_some_and(|connections| connections.len() >= count)
+        })
+        .await;
+        self.delete(&path).await;
     }
 }
 
@@ -114,13 +125,4 @@ fn client() -> Client {
         .timeout(Duration::from_secs(30))
         .build()
         .expect("a client without certificates can be made")
-}
-
-/// As a part of a path.
-fn escaped(name: &str) -> String {
-    let escape = |byte: u8| match byte {
-        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' => char::from(byte).to_string(),
-        other => format!("%{other:02X}"),
-    };
-    name.bytes().map(escape).collect()
 }

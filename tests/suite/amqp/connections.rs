@@ -7,12 +7,11 @@ use upbeat_tests::conformance::transport::desk::work;
 use upbeat_tests::services::amqp::Version;
 
 on_every_version! {
-    connections_say_who_they_are_and_what_for,
+    connections_say_who_they_are_and_what_for_and_end_with_their_transport,
     a_transport_says_what_broker_it_is_on,
-    closing_closes_both_connections,
 }
 
-async fn connections_say_who_they_are_and_what_for(version: Version) {
+async fn connections_say_who_they_are_and_what_for_and_end_with_their_transport(version: Version) {
     let tenant = Tenant::new(version);
     let desk = Desk { transport: tenant.connect().await };
     desk.transport.declare(&[work()]).await.expect("the queue can be declared");
@@ -29,6 +28,13 @@ async fn connections_say_who_they_are_and_what_for(version: Version) {
         assert_eq!(properties["version"], env!("CARGO_PKG_VERSION"));
         assert_eq!(connection["timeout"], 10, "seconds between heartbeats");
     }
+
+    desk.transport.close().await;
+
+    tenant.management().connections(&name, 0).await;
+    let closed = desk.transport.declare(&[work()]).await;
+    assert!(matches!(closed, Err(TransportError::Closed)), "{closed:?}");
+    assert!(matches!(desk.transport.depth(&work()).await, Err(TransportError::Closed)));
 }
 
 async fn a_transport_says_what_broker_it_is_on(version: Version) {
@@ -41,18 +47,4 @@ async fn a_transport_says_what_broker_it_is_on(version: Version) {
 
     assert!(described.starts_with(&format!("RabbitMQ {version} at 127.0.0.1:")), "{described}");
     assert!(described.ends_with(" vhost /"), "{described}");
-}
-
-async fn closing_closes_both_connections(version: Version) {
-    let tenant = Tenant::new(version);
-    let transport = tenant.connect().await;
-    transport.ping().await.expect("the broker answers");
-    tenant.management().connections(&tenant.options().name, 2).await;
-
-    transport.close().await;
-
-    tenant.management().connections(&tenant.options().name, 0).await;
-    let closed = transport.declare(&[work()]).await;
-    assert!(matches!(closed, Err(TransportError::Closed)), "{closed:?}");
-    assert!(matches!(transport.depth(&work()).await, Err(TransportError::Closed)));
 }

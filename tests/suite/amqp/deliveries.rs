@@ -26,10 +26,9 @@ async fn desk(tenant: &Tenant) -> Desk {
     desk
 }
 
-/// Closes the connection that a consumer is on, and waits until the consumer says so.
+/// Closes the connection that a consumer is on, and the other one, and waits until the consumer says so.
 async fn cut(tenant: &Tenant, consumer: &mut dyn Consumer) {
-    let name = format!("{} consume", tenant.options().name);
-    tenant.management().close_connections(&name, 1).await;
+    tenant.close_connections(2).await;
     let lost = tokio::time::timeout(Duration::from_secs(10), async {
         loop {
             match consumer.next(100).await {
@@ -46,7 +45,7 @@ async fn cut(tenant: &Tenant, consumer: &mut dyn Consumer) {
 }
 
 async fn a_tag_of_a_lost_connection_acknowledges_nothing_on_the_next(version: Version) {
-    let tenant = Tenant::new(version);
+    let tenant = Tenant::with_a_user(version).await;
     let desk = desk(&tenant).await;
     let messages = desk.publish_new(4).await;
     let mut first = desk.consume(4).await;
@@ -76,7 +75,7 @@ async fn a_tag_of_a_lost_connection_acknowledges_nothing_on_the_next(version: Ve
 }
 
 async fn the_prefetch_is_in_force_after_the_connection_was_lost(version: Version) {
-    let tenant = Tenant::new(version);
+    let tenant = Tenant::with_a_user(version).await;
     let desk = desk(&tenant).await;
     desk.publish_new(50).await;
     let mut consumer = desk.consume(5).await;
@@ -123,10 +122,11 @@ async fn a_prefetch_above_what_one_consumer_may_have_is_split(version: Version) 
 }
 
 async fn redeliveries_are_counted_across_lost_connections(version: Version) {
-    let tenant = Tenant::new(version);
+    let tenant = Tenant::with_a_user(version).await;
     let desk = desk(&tenant).await;
     desk.publish_new(1).await;
     for redeliveries in 0..4 {
+        desk.transport.ping().await.expect("both connections stand");
         let mut consumer = desk.consume(1).await;
         let delivery = take(&mut *consumer, 1).await.remove(0);
         assert_eq!(delivery.redeliveries, redeliveries);

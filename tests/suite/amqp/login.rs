@@ -10,7 +10,7 @@ use upbeat_shared::clock::SystemClock;
 use upbeat_shared::name::Namespace;
 use upbeat_shared::transport::amqp::{AmqpOptions, AmqpTransport};
 use upbeat_shared::transport::{Transport, TransportError};
-use upbeat_tests::conformance::amqp::{Tenant, open};
+use upbeat_tests::conformance::amqp::{Tenant, open, url_of};
 use upbeat_tests::conformance::transport::desk::work;
 use upbeat_tests::services::amqp::Version;
 
@@ -28,22 +28,15 @@ async fn failure(url: &str) -> TransportError {
     opened.expect_err("nobody can log in there")
 }
 
-/// The broker's URL with another user, and with something after it.
-fn url(version: Version, user: &str, after: &str) -> String {
-    let url = version.url();
-    let host = url.expose().rsplit('@').next().expect("it has a host").trim_end_matches('/').to_owned();
-    format!("amqp://{user}@{host}{after}")
-}
-
 async fn a_wrong_password_is_refused_without_showing_it(version: Version) {
-    let error = failure(&url(version, "guest:open-sesame", "")).await;
+    let error = failure(url_of(version, "guest:open-sesame").expose()).await;
     let TransportError::Refused(reason) = &error else { panic!("{error:?}") };
     assert!(reason.contains("the user \"guest\" may not log in at 127.0.0.1:"), "{reason}");
     assert!(!format!("{error} {error:?}").contains("open-sesame"), "{error:?}");
 }
 
 async fn an_unknown_vhost_is_refused_by_its_name(version: Version) {
-    let error = failure(&url(version, "guest:guest", "/nowhere")).await;
+    let error = failure(&format!("{}/nowhere", url_of(version, "guest:guest").expose())).await;
     let TransportError::Refused(reason) = &error else { panic!("{error:?}") };
     assert!(reason.contains("the vhost \"nowhere\" at 127.0.0.1:"), "{reason}");
     assert!(reason.contains("add_vhost"), "{reason}");
@@ -57,7 +50,7 @@ async fn a_user_without_rights_is_told_which(version: Version) {
     let rights = json!({ "configure": "^$", "write": "^$", "read": "^$" });
     management.put(&format!("permissions/%2F/{name}"), rights).await;
     let mut options = tenant.options();
-    options.url = url(version, &format!("{name}:p"), "").parse().expect("a URL");
+    options.url = url_of(version, &format!("{name}:p"));
     let transport = open(options).await;
 
     let refused = transport.declare(&[work()]).await;

@@ -24,9 +24,8 @@ async fn desk(tenant: &Tenant) -> Desk {
 }
 
 async fn a_connection_lost_while_publishing_is_made_again_by_itself(version: Version) {
-    let tenant = Tenant::new(version);
+    let tenant = Tenant::with_a_user(version).await;
     let desk = desk(&tenant).await;
-    let name = format!("{} publish", tenant.options().name);
     let mut confirmed = Vec::new();
     let mut failed = 0;
     let publishing = async {
@@ -44,9 +43,9 @@ async fn a_connection_lost_while_publishing_is_made_again_by_itself(version: Ver
     };
     let cutting = async {
         for _ in 0..2 {
-            tenant.management().close_connections(&name, 1).await;
-            // So that the next one is listed under a name that is not this one's.
-            tokio::time::sleep(Duration::from_secs(1)).await;
+            tenant.close_connections(1).await;
+            // In the middle of it, not while it is made again.
+            tokio::time::sleep(Duration::from_millis(500)).await;
         }
         std::future::pending::<()>().await;
     };
@@ -73,14 +72,13 @@ async fn a_connection_lost_while_publishing_is_made_again_by_itself(version: Ver
 }
 
 async fn queues_that_vanished_with_a_connection_are_made_again(version: Version) {
-    let tenant = Tenant::new(version);
+    let tenant = Tenant::with_a_user(version).await;
     let desk = desk(&tenant).await;
     desk.publish_new(1).await;
 
     // As if its disk were new.
-    tenant.management().connections(&tenant.options().name, 2).await;
     tenant.management().remove_namespace(tenant.namespace().as_str()).await;
-    tenant.management().close_connections(&format!("{} publish", tenant.options().name), 1).await;
+    tenant.close_connections(2).await;
 
     eventually("it publishes again", Duration::from_secs(10), async || {
         let batch = vec![outgoing(&work(), &message())];
@@ -90,11 +88,11 @@ async fn queues_that_vanished_with_a_connection_are_made_again(version: Version)
 }
 
 async fn every_call_works_again_after_both_connections_were_lost(version: Version) {
-    let tenant = Tenant::new(version);
+    let tenant = Tenant::with_a_user(version).await;
     let desk = desk(&tenant).await;
     let messages = desk.publish_new(3).await;
 
-    tenant.management().close_connections(&tenant.options().name, 2).await;
+    tenant.close_connections(2).await;
 
     // An answer may be an error for as long as the loss is not known here; then every call makes its connection.
     eventually("it answers again", Duration::from_secs(10), async || desk.transport.ping().await.is_ok())

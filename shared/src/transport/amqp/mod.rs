@@ -18,6 +18,7 @@ mod link;
 mod management;
 mod options;
 mod publish;
+pub mod raw;
 mod returns;
 mod stream;
 mod topology;
@@ -35,6 +36,7 @@ use tokio_rustls::TlsConnector;
 
 use super::{Consumer, Depth, Outgoing, PublishAnswer, Transport, TransportError};
 use crate::clock::Clock;
+use crate::config::TlsFiles;
 use crate::name::QueueName;
 use address::Address;
 use consume::Afterlife;
@@ -72,12 +74,7 @@ impl AmqpTransport {
     /// Connects, and checks that the broker can be used. Must be called within a tokio runtime.
     pub async fn open(options: AmqpOptions, clock: Arc<dyn Clock>) -> Result<Arc<Self>, TransportError> {
         let address = Arc::new(Address::parse(&options.url)?);
-        let tls = if address.is_tls() {
-            let config = crate::tls::client_config(&options.tls).map_err(TransportError::Refused)?;
-            Some(TlsConnector::from(Arc::new(config)))
-        } else {
-            None
-        };
+        let tls = tls_connector(&address, &options.tls)?;
         let afterlife = Afterlife::default();
         let link = |role| {
             let (address, closed) = (address.clone(), afterlife.closed.clone());
@@ -274,6 +271,14 @@ impl Transport for AmqpTransport {
         tokio::join!(shared.publishing.close(), shared.consuming.close());
         shared.afterlife.tasks.wait().await;
     }
+}
+
+fn tls_connector(address: &Address, files: &TlsFiles) -> Result<Option<TlsConnector>, TransportError> {
+    if !address.is_tls() {
+        return Ok(None);
+    }
+    let config = crate::tls::client_config(files).map_err(TransportError::Refused)?;
+    Ok(Some(TlsConnector::from(Arc::new(config))))
 }
 
 fn late(doing: &str) -> TransportError {

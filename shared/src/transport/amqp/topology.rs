@@ -164,7 +164,7 @@ impl Topology {
         arguments
     }
 
-    fn table(&self, queue: &QueueName) -> FieldTable {
+    pub(super) fn table(&self, queue: &QueueName) -> FieldTable {
         let mut table = FieldTable::default();
         for (key, value) in self.arguments(queue) {
             table.insert(key.into(), value);
