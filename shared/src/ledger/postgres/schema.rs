@@ -115,11 +115,12 @@ impl Work for Find<'_> {
 }
 
 async fn find(session: &Session, schema: &SchemaName) -> Result<(u32, u32), Fault> {
-    let table = format!("{}.schema_version", schema.quoted());
-    let there = "select to_regclass($1) is not null";
-    if !session.query_one(there, &[&table]).await?.try_get::<_, bool>(0)? {
+    // By a query, not by `to_regclass`: that one may remember what was there before somebody else's migration.
+    let there = "select from pg_catalog.pg_tables where schemaname = $1 and tablename = 'schema_version'";
+    if session.query(there, &[&schema.as_str()]).await?.is_empty() {
         return Ok((0, 0));
     }
+    let table = format!("{}.schema_version", schema.quoted());
     let newest = format!("select version, reads_from from {table} order by version desc limit 1");
     let rows = session.query(&newest, &[]).await?;
     let Some(row) = rows.first() else { return Ok((0, 0)) };
