@@ -40,8 +40,8 @@ async fn a_newer_store_that_this_version_cannot_read_is_refused() {
     let not_raised = ledger.up().await.expect_err("nobody here can raise it");
 
     for error in [refused, not_raised] {
-        let LedgerError::NewerSchema { found, known: knows } = error else { panic!("{error}") };
-        assert_eq!((found, knows), (known + 1, known));
+        let LedgerError::NewerSchema { found, known: mine } = error else { panic!("{error}") };
+        assert_eq!((found, mine), (known + 1, known));
     }
 }
 
