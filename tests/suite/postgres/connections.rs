@@ -216,3 +216,30 @@ async fn a_call_that_is_given_up_leaves_no_transaction_behind() {
     let state = ledger.get(vec![task.id]).await.expect("it shows").remove(0).expect("it is there").state;
     assert_eq!(state, TaskState::Cancelled, "what was given up did not happen");
 }
+
+#[tokio::test]
+async fn a_batch_that_lost_a_deadlock_is_done_again() {
+    let space = Space::random();
+    let ledger = space.open(1).await;
+    let mut ids = vec![message().id, message().id];
+    ids.sort();
+    let cancel = upbeat_shared::ledger::Action::Cancel { reason: "no".into() };
+    ledger.act(ids.clone(), cancel).await.expect("it acts");
+    let client = connect(&space.url).await;
+    let lock = format!("select from {}.task where id = $1 for update", space.schema());
+
+    // Somebody who does not keep to the order of ids: the ledger waits for them, and then they for the ledger.
+    client.batch_execute("begin; set local deadlock_timeout = '60s'").await.expect("a transaction begins");
+    client.execute(&lock, &[&ids[1].0]).await.expect("the second row is locked");
+    let act = ledger.act(ids.clone(), upbeat_shared::ledger::Action::Drop);
+    let other = async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        client.execute(&lock, &[&ids[0].0]).await.expect("the ledger gives way");
+        client.batch_execute("commit").await.expect("both rows are free");
+    };
+
+    let (answers, ()) = tokio::join!(act, other);
+
+    let refused = upbeat_shared::ledger::ActAnswer::Refused(TaskState::Cancelled);
+    assert_eq!(answers.expect("it is done again"), [refused, refused]);
+}

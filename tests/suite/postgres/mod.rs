@@ -1,5 +1,6 @@
 //! The ledger on Postgres passes the suite of its ports, and keeps its own promises.
 
+mod claimed;
 mod connections;
 mod crowd;
 mod plans;

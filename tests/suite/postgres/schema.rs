@@ -129,5 +129,6 @@ async fn a_description_shows_no_password() {
 
     let shown = ledger.expect("nobody asks for the password").describe();
     assert!(!shown.contains("s3cret"), "{shown}");
+    assert!(shown.starts_with("Postgres 1"), "the server's version: {shown}");
     assert!(shown.contains(&format!("upbeat_{}", space.namespace)), "{shown}");
 }

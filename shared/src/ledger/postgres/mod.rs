@@ -32,7 +32,7 @@ mod settle;
 mod tls;
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use deadpool_postgres::Pool;
@@ -97,6 +97,8 @@ pub struct PostgresLedger {
     pool: Pool,
     schema: SchemaName,
     address: String,
+    /// The server's version, as it says it.
+    server: OnceLock<String>,
     stale_after: Duration,
     agenda: Pace,
     ended: Pace,
@@ -110,6 +112,7 @@ impl PostgresLedger {
             pool: connect::pool(&options, &schema)?,
             schema,
             address: connect::address(&options),
+            server: OnceLock::new(),
             stale_after: options.stale_after,
             agenda: Pace::new(IDLE_AGENDA),
             ended: Pace::new(IDLE_ENDS),
