@@ -57,15 +57,20 @@ impl Space {
 
 impl Drop for Space {
     fn drop(&mut self) {
-        let (url, sql) = (self.url.clone(), format!("drop schema if exists {} cascade", self.schema()));
-        let cleaned = async move { connect(&url).await.batch_execute(&sql).await };
-        // The test's own runtime may be the one that is ending.
-        let thread = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            drop(runtime.expect("a runtime can be made").block_on(cleaned));
-        });
-        drop(thread.join());
+        sweep(&self.url, format!("drop schema if exists {} cascade", self.schema()));
     }
+}
+
+/// Runs a statement at the end of a test, however it ends.
+pub fn sweep(url: &ServiceUrl, sql: String) {
+    let url = url.clone();
+    // The test's own runtime may be the one that is ending.
+    let swept = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let swept = async { connect(&url).await.batch_execute(&sql).await };
+        drop(runtime.expect("a runtime can be made").block_on(swept));
+    });
+    drop(swept.join());
 }
 
 /// A connection on a thread of its own, for what a test asks between two steps: the runtime of the test stands still then.

@@ -1,5 +1,7 @@
 //! Acting on tasks: cancel, retry, drop.
 
+use std::time::Duration;
+
 use super::add::{self, Made, NewRow, RowKind};
 use super::change::{Change, Changes, Kind};
 use super::error::Fault;
@@ -36,7 +38,10 @@ impl Work for Act<'_> {
                 let answered = self.act(session, &ids).await?;
                 for (at, answer) in places.iter().zip(answered) {
                     answers[*at] = answer;
-                    rounds.again(self.ids[*at]);
+                    // A row that somebody makes meanwhile would be locked out of the order of ids.
+                    if answer != ActAnswer::Unknown {
+                        rounds.again(self.ids[*at]);
+                    }
                 }
             }
         }
@@ -49,25 +54,20 @@ impl Act<'_> {
     /// Acts on distinct tasks, sorted by id.
     async fn act(&self, session: &Session, ids: &[TaskId]) -> Result<Vec<ActAnswer>, Fault> {
         let mut answers = vec![ActAnswer::Unknown; ids.len()];
+        if let Action::Cancel { reason } = self.action {
+            // Makes the rows that are missing and locks the others, in one pass in the order of ids.
+            answers = bury(session, ids, reason).await?;
+        }
         let mut changes = Changes::default();
-        let mut unknown = ids.to_vec();
-        while !unknown.is_empty() {
-            for row in lock(session, &unknown).await? {
-                let at = ids.binary_search(&row.id).expect("only these were asked for");
+        for row in lock(session, ids).await? {
+            let at = ids.binary_search(&row.id).expect("only these were asked for");
+            if answers[at] == ActAnswer::Unknown {
                 let (answer, change) = decide(&row, self.action);
                 answers[at] = answer;
                 if let Some(change) = change {
                     changes.push(&row, &change)?;
                 }
-                unknown.retain(|id| *id != row.id);
             }
-            let Action::Cancel { reason } = self.action else { break };
-            // What somebody made between the two looks is looked at again.
-            unknown = bury(session, &unknown, reason, |id| {
-                let at = ids.binary_search(&id).expect("only these were asked for");
-                answers[at] = ActAnswer::Applied(TaskState::Cancelled);
-            })
-            .await?;
         }
         changes.write(session).await?;
         Ok(answers)
@@ -117,17 +117,9 @@ fn retry(row: &Brief) -> (ActAnswer, Option<Change>) {
     (ActAnswer::Applied(TaskState::Scheduled), Some(change))
 }
 
-/// Makes cancelled rows of tasks that have none; answers the ids that have one after all. A task that was published
-/// without a row may still be on its way: its claim will find this.
-async fn bury(
-    session: &Session,
-    ids: &[TaskId],
-    reason: &str,
-    mut buried: impl FnMut(TaskId),
-) -> Result<Vec<TaskId>, Fault> {
-    if ids.is_empty() {
-        return Ok(Vec::new());
-    }
+/// Makes cancelled rows of tasks that have none, and answers so; locks the others. A task that was published without a row
+/// may still be on its way: its claim will find this.
+async fn bury(session: &Session, ids: &[TaskId], reason: &str) -> Result<Vec<ActAnswer>, Fault> {
     let name = TaskName::new("unknown").expect("a plain word is a name");
     let nothing = Payload { content_type: ContentType::Json, bytes: bytes::Bytes::from_static(b"null") };
     let messages: Vec<Message> = ids
@@ -140,19 +132,16 @@ async fn bury(
         .map(|message| NewRow {
             message,
             seq: Seq(0),
-            due: Due::In(std::time::Duration::ZERO),
+            due: Due::In(Duration::ZERO),
             cover: 0,
             note: Some(&note),
             kind: RowKind::Tombstone,
         })
         .collect();
     let made = add::insert(session, &rows).await?;
-    let mut left = Vec::new();
-    for (id, made) in ids.iter().zip(made) {
-        match made {
-            Made::New(_) => buried(*id),
-            Made::Exists(_) => left.push(*id),
-        }
-    }
-    Ok(left)
+    let answers = made.into_iter().map(|made| match made {
+        Made::New(_) => ActAnswer::Applied(TaskState::Cancelled),
+        Made::Exists(_) => ActAnswer::Unknown,
+    });
+    Ok(answers.collect())
 }

@@ -74,14 +74,15 @@ fn config(options: &PostgresOptions) -> Result<Config, Fault> {
 /// What every connection is told first.
 fn settings(schema: &SchemaName) -> String {
     format!(
-        "set search_path = {schema}, pg_catalog;
+        "set search_path = {schema};
          -- A plan made for an empty table must be good for a large one: indexes, and loops over them.
          set enable_seqscan = off; set enable_hashjoin = off; set enable_mergejoin = off;
          set plan_cache_mode = force_generic_plan; set jit = off;
          set statement_timeout = '20s'; set lock_timeout = '10s'; set idle_in_transaction_session_timeout = '30s';
          set client_connection_check_interval = '1s'; set client_min_messages = warning;
-         set default_transaction_isolation = 'read committed'; set synchronous_commit = on;
-         set bytea_output = hex; set timezone = 'UTC'",
+         set default_transaction_isolation = 'read committed';
+         -- A commit that was answered must not be forgotten; how many standbys must have it is the server's setting.
+         select set_config('synchronous_commit', 'on', false) where current_setting('synchronous_commit') = 'off'",
         schema = schema.quoted()
     )
 }

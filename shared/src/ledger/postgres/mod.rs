@@ -31,7 +31,7 @@ mod session;
 mod settle;
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use deadpool_postgres::Pool;
@@ -96,6 +96,8 @@ pub struct PostgresLedger {
     pool: Pool,
     schema: SchemaName,
     address: String,
+    /// The server's version, as it says it.
+    server: OnceLock<String>,
     stale_after: Duration,
     agenda: Pace,
     ended: Pace,
@@ -109,6 +111,7 @@ impl PostgresLedger {
             pool: connect::pool(&options, &schema)?,
             schema,
             address: connect::address(&options),
+            server: OnceLock::new(),
             stale_after: options.stale_after,
             agenda: Pace::new(IDLE_AGENDA),
             ended: Pace::new(IDLE_ENDS),

@@ -24,23 +24,10 @@ impl Work for ParkAll<'_> {
         let mut answers = vec![ParkAnswer::Ignored; self.0.len()];
         let mut rounds = Rounds::of_ids(self.0.iter().map(|park| park.message.id));
         while let Some(places) = rounds.next() {
-            let mut left: Vec<&Park> = places.iter().map(|at| &self.0[*at]).collect();
-            let mut changes = Changes::default();
-            let mut answered: Vec<(TaskId, ParkAnswer)> = Vec::with_capacity(left.len());
-            while !left.is_empty() {
-                let ids: Vec<TaskId> = left.iter().map(|park| park.message.id).collect();
-                for row in lock(session, &ids).await? {
-                    let at = left.iter().position(|park| park.message.id == row.id);
-                    let park = left.remove(at.expect("only these were asked for"));
-                    answered.push((row.id, park_row(&mut changes, park, &row)?));
-                }
-                left = park_new(session, left, &mut answered).await?;
-            }
-            changes.write(session).await?;
-            answered.sort_unstable_by_key(|(id, _)| *id);
-            for (at, (id, answer)) in places.iter().zip(answered) {
+            let parks: Vec<&Park> = places.iter().map(|at| &self.0[*at]).collect();
+            for (at, answer) in places.iter().zip(park(session, &parks).await?) {
                 answers[*at] = answer;
-                rounds.again(id);
+                rounds.again(self.0[*at].message.id);
             }
         }
         session.commit().await?;
@@ -48,34 +35,43 @@ impl Work for ParkAll<'_> {
     }
 }
 
-/// Makes rows where there are none; answers what somebody else made meanwhile.
-async fn park_new<'a>(
-    session: &Session,
-    parks: Vec<&'a Park>,
-    answered: &mut Vec<(TaskId, ParkAnswer)>,
-) -> Result<Vec<&'a Park>, Fault> {
-    if parks.is_empty() {
-        return Ok(parks);
+/// Parks deliveries of distinct tasks, sorted by id.
+async fn park(session: &Session, parks: &[&Park]) -> Result<Vec<ParkAnswer>, Fault> {
+    // Makes the rows that are missing and locks the others, in one pass in the order of ids.
+    let rows: Vec<NewRow<'_>> = parks.iter().map(|park| NewRow::parked(park)).collect();
+    let made = add::insert(session, &rows).await?;
+    let mut answers = Vec::with_capacity(parks.len());
+    let mut known: Vec<TaskId> = Vec::new();
+    for (park, made) in parks.iter().zip(made) {
+        answers.push(match made {
+            Made::New(due_at) => ParkAnswer::Parked(instant(due_at)),
+            Made::Exists(_) => {
+                known.push(park.message.id);
+                ParkAnswer::Ignored
+            }
+        });
     }
-    let rows: Vec<NewRow<'_>> = parks
-        .iter()
-        .map(|park| NewRow {
+    let mut changes = Changes::default();
+    for row in lock(session, &known).await? {
+        let at =
+            parks.binary_search_by_key(&row.id, |park| park.message.id).expect("only these were asked for");
+        answers[at] = park_row(&mut changes, parks[at], &row)?;
+    }
+    changes.write(session).await?;
+    Ok(answers)
+}
+
+impl<'a> NewRow<'a> {
+    fn parked(park: &'a Park) -> Self {
+        Self {
             message: &park.message,
             seq: park.message.seq.next(),
             due: Due::In(park.delay.min(park.max_delay)),
             cover: 0,
             note: Some(&park.note),
             kind: RowKind::Parked,
-        })
-        .collect();
-    let mut left = Vec::new();
-    for (park, made) in parks.iter().zip(add::insert(session, &rows).await?) {
-        match made {
-            Made::New(due_at) => answered.push((park.message.id, ParkAnswer::Parked(instant(due_at)))),
-            Made::Exists(_) => left.push(*park),
         }
     }
-    Ok(left)
 }
 
 fn park_row(changes: &mut Changes, park: &Park, row: &Brief) -> Result<ParkAnswer, Fault> {

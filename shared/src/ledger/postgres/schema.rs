@@ -36,6 +36,9 @@ const MIGRATIONS: &[Migration] = &[Migration {
 /// The newest.
 pub(super) const KNOWN: u32 = 1;
 
+/// Postgres 15, as it numbers its versions.
+const OLDEST_SERVER: i32 = 150_000;
+
 /// Names in Postgres are cut beyond this.
 const MAX_NAME: usize = 63;
 
@@ -101,6 +104,20 @@ fn statements(migration: &Migration, schema: &SchemaName) -> String {
         "{body}\ninsert into {}.schema_version (version, reads_from) values ({version}, {reads_from});",
         schema.quoted()
     )
+}
+
+/// The server's version, as a number and as it says it.
+struct Server;
+
+impl Work for Server {
+    const CALL: &'static str = "schema";
+    type Answer = (i32, String);
+
+    async fn run(&self, session: &mut Session) -> Result<(i32, String), Fault> {
+        let sql = "select current_setting('server_version_num')::integer, current_setting('server_version')";
+        let row = session.query_one(sql, &[]).await?;
+        Ok((row.try_get(0)?, row.try_get(1)?))
+    }
 }
 
 /// The newest version that is there, and the oldest program that can work with it.
@@ -182,6 +199,11 @@ impl Work for Remove<'_> {
 impl PostgresLedger {
     /// Brings the schema to this program's version if it is behind; refuses one that this program cannot work with.
     pub(super) async fn bring_up(&self) -> Result<(), Fault> {
+        let (number, server) = perform(&self.pool, &Server).await?;
+        if number < OLDEST_SERVER {
+            return Err(Fault::Invalid(format!("this is Postgres {server}; 15 or later is needed")));
+        }
+        let _ = self.server.set(server);
         let (found, reads_from) = perform(&self.pool, &Find(&self.schema)).await?;
         if found > KNOWN && reads_from > KNOWN {
             return Err(Fault::Newer { found, known: KNOWN });
@@ -222,7 +244,9 @@ impl Schema for PostgresLedger {
     }
 
     fn describe(&self) -> String {
-        format!("Postgres at {}, schema {}", self.address, self.schema.as_str())
+        let server = self.server.get().map_or("", String::as_str);
+        let version = server.split(' ').next().unwrap_or_default();
+        format!("Postgres {version} at {}, schema {}", self.address, self.schema.as_str())
     }
 }
 

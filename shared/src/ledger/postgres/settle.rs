@@ -100,6 +100,7 @@ impl Work for Settle<'_> {
             return self.settle(session).await;
         }
         session.begin().await?;
+        self.lock(session).await?;
         let answers = self.settle(session).await?;
         let applied = self.0.iter().zip(&answers).filter(|(_, it)| matches!(it, SettleAnswer::Applied(_)));
         let entries: Vec<&NewEntry> = applied.flat_map(|(settlement, _)| &settlement.then).collect();
@@ -110,6 +111,14 @@ impl Work for Settle<'_> {
 }
 
 impl Settle<'_> {
+    /// Locks every row that may be touched in the order of ids: the steps that follow go over them more than once.
+    async fn lock(&self, session: &Session) -> Result<(), Fault> {
+        let then = self.0.iter().flat_map(|settlement| settlement.then.iter().map(|entry| entry.message.id));
+        let ids = add::ids(self.0.iter().map(|settlement| settlement.claim.id).chain(then));
+        let sql = "select t.id from task t where t.id = any ($1) order by t.id for update";
+        session.query(sql, &[&ids]).await.map(drop)
+    }
+
     async fn settle(&self, session: &Session) -> Result<Vec<SettleAnswer>, Fault> {
         let batch = self.0;
         let mut answers = vec![SettleAnswer::Stale; batch.len()];

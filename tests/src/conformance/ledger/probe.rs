@@ -55,12 +55,17 @@ impl Running {
 impl Probe {
     /// Of the world's first process.
     pub fn of(world: &impl LedgerWorld) -> Self {
-        Self { store: world.store(), introduced: Arc::default() }
+        Self::over(world.store())
+    }
+
+    /// Of these ports.
+    pub fn over(store: Store) -> Self {
+        Self { store, introduced: Arc::default() }
     }
 
     /// Of a further process.
     pub async fn another(world: &impl LedgerWorld) -> Self {
-        Self { store: world.connect().await, introduced: Arc::default() }
+        Self::over(world.connect().await)
     }
 
     /// The store's time.

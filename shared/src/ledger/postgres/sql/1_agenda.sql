@@ -1,4 +1,5 @@
--- Makes rows of distinct ids, sorted; leaves ids alone that exist. States: that of the row made, or of the one there.
+-- Makes rows of distinct ids, sorted; those that exist are locked and left as they are. States: that of the row made, or
+-- of the one there.
 -- `p_due` is an instant, or a delay where `p_relative`; a row with a `p_cover` of null is on nobody's agenda.
 create function {schema}.add_1(
     p_ids uuid[], p_names text[], p_queues text[], p_priorities smallint[], p_seqs bigint[], p_attempts integer[],
@@ -29,7 +30,7 @@ begin
             p_schedules, p_tags, p_states, p_due, p_relative, p_cover, p_notes, p_parks)
         as i (id, row, name, queue, priority, seq, attempts, crashes, expires_at, schedule_id, tags, state, due, relative,
             cover, note, parks)
-        on conflict (id) do nothing
+        on conflict (id) do update set looks = task.looks where false
         returning row, queue, state, due_at
     ), kept as (
         insert into {schema}.detail (task, message)

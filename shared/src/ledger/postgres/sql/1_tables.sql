@@ -35,7 +35,7 @@ create table {schema}.task (
     tags text,
     note text
 ) with (
-    fillfactor = 60, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_insert_scale_factor = 0.05,
+    fillfactor = 50, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_insert_scale_factor = 0.05,
     autovacuum_analyze_scale_factor = 0.02
 );
 create sequence {schema}.task_row;
@@ -68,6 +68,8 @@ create table {schema}.claimed (
     ids uuid[] not null,
     primary key (owner, look_at, no)
 ) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 500);
+-- Ids hardly shrink: trying would cost more than writing them.
+alter table {schema}.claimed alter ids set storage external;
 create sequence {schema}.claimed_no;
 
 -- Running tasks that somebody asked to stop; as above, the task has the last word.
