@@ -26,7 +26,8 @@ const REDRAW: Duration = Duration::from_secs(2);
 
 const COLUMNS: &str = "\
 READY and UNACKED are messages at the broker: waiting, and with a worker. CONSUMERS take from it. A dash
-stands for what the broker does not tell. The other numbers are tasks on record, by state.
+stands for what the broker does not tell. The other numbers are tasks on record, by state. What RabbitMQ's
+management tells (UNACKED, rates) is some seconds old; what the ledger tells is as of now.
 
 IN/s and OUT/s are the broker's own rates where it tells them: published, and acknowledged. Otherwise they
 are measured between two readings of the ledger's counters, --sample apart:

@@ -13,6 +13,7 @@ mod once;
 mod operators;
 mod postgres;
 mod production;
+mod provisioned;
 mod readme;
 mod scene;
 mod servers;

@@ -63,6 +63,11 @@ impl Management {
         self.request(Method::PUT, path, Some(body)).await.unwrap_or_else(|| panic!("there is no {path}"));
     }
 
+    /// Posts something to a path.
+    pub async fn post(&self, path: &str, body: Value) {
+        self.request(Method::POST, path, Some(body)).await.unwrap_or_else(|| panic!("there is no {path}"));
+    }
+
     /// Removes what is at a path, if there is something.
     pub async fn delete(&self, path: &str) {
         self.request(Method::DELETE, path, None).await;
