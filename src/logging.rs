@@ -57,7 +57,7 @@ fn directives(verbosity: Verbosity, loaded: &Loaded, level: &str) -> String {
 
 fn install(directives: &str, loaded: &Loaded, clock: &Arc<dyn Clock>) {
     // A directive that makes no sense is left out, and said to be on stderr.
-    let filter = EnvFilter::builder().parse_lossy(directives);
+    let filter = EnvFilter::builder().parse_lossy(without_echoes(directives));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
     let terminal = io::stderr().is_terminal();
     let human = match loaded.config.log.format {
@@ -77,6 +77,15 @@ fn install(directives: &str, loaded: &Loaded, clock: &Arc<dyn Clock>) {
     if let Err(error) = installed {
         tracing::debug!(%error, "logs go to the program's own subscriber");
     }
+}
+
+/// Without the AMQP library's own lines, unless somebody asks for them or for everything: it calls an error whatever the
+/// broker refuses, also what is asked only to learn whether it is there. What matters of it, the transport says.
+fn without_echoes(directives: &str) -> String {
+    if directives == "trace" || directives.contains("lapin") {
+        return directives.to_owned();
+    }
+    format!("lapin=off,{directives}")
 }
 
 /// The time of day in this machine's zone, for eyes.

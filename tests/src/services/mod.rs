@@ -4,7 +4,5 @@
 pub mod amqp;
 pub mod postgres;
 mod server;
-mod tls;
 
-pub use server::{Kind, Server, python};
-pub use tls::{Authority, Signed};
+pub use server::{Kind, Server, compose, python};

@@ -144,6 +144,17 @@ pub async fn python(args: &[&str]) {
     assert!(output.status.success(), "{args:?} failed: {}", String::from_utf8_lossy(&output.stderr));
 }
 
+/// Runs docker-compose on a file, for what needs no Docker engine; answers what it printed.
+pub async fn compose(file: &Path, args: &[&str]) -> String {
+    let mut command = Command::new(SCRIPT);
+    command.arg("compose").arg(file).args(args).stdin(Stdio::null());
+    let output = command.output().await.unwrap_or_else(|error| panic!("cannot run {SCRIPT}: {error}"));
+    let (said, complained) =
+        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "docker-compose {args:?} failed: {said}{complained}");
+    said.into_owned()
+}
+
 impl Drop for Server {
     fn drop(&mut self) {
         // A server that was stopped, or never came up, has nothing to kill.

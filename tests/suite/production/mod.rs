@@ -8,3 +8,4 @@ mod producer;
 mod program;
 mod rabbitmq;
 mod scene;
+mod tls;
