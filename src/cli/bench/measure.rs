@@ -64,6 +64,11 @@ impl Latency {
         };
         Self { p50: at(500), p99: at(990), max: at(1000) }
     }
+
+    /// By name.
+    pub(super) fn shown(&self) -> [(&'static str, Duration); 3] {
+        [("p50", self.p50), ("p99", self.p99), ("max", self.max)]
+    }
 }
 
 /// Runs a part and takes its time.

@@ -23,7 +23,7 @@ const EXAMPLES: &str = "\
 Examples:
   upbeat bench
   upbeat bench --broker amqp://127.0.0.1 --ledger postgres://127.0.0.1/upbeat --tasks 100000
-  upbeat bench --rate 1000 --seconds 10 --json";
+  upbeat bench --rate 1000 --seconds 10s --json";
 
 /// Measure publishing, running and settling of no-op tasks
 ///
@@ -79,10 +79,8 @@ impl BenchCommand {
         let config = &world::config(settings.config())?;
         let mut report = Report::new(&context.output);
         let world = World::open(config, &context.clock, self.queue_type).await?;
-        let baseline = match self.no_raw {
-            true => None,
-            false => Baseline::open(config, &context.clock, self.queue_type).await?,
-        };
+        let baseline =
+            if self.no_raw { None } else { Baseline::open(config, &context.clock, self.queue_type).await? };
         let measured = async {
             report.title(&load, &world)?;
             compare(&load, &world, baseline.as_ref(), &mut report).await

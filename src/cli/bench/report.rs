@@ -57,10 +57,9 @@ impl<'a> Report<'a> {
 
     /// Percentiles of the time from publish to start.
     pub(super) fn latency(&self, load: &Load, ours: &Latency, raw: Option<&Latency>) -> Result<(), Failure> {
-        let percentiles: [(&str, fn(&Latency) -> Duration); 3] =
-            [("p50", |latency| latency.p50), ("p99", |latency| latency.p99), ("max", |latency| latency.max)];
-        for (name, read) in percentiles {
-            let (ours, raw) = (millis(read(ours)), raw.map(|raw| millis(read(raw))));
+        for ((name, ours), at) in ours.shown().into_iter().zip(0..) {
+            let raw = raw.map(|raw| millis(raw.shown()[at].1));
+            let ours = millis(ours);
             let part = format!("publish to start at {}/s, {name}", load.rate);
             let human = || {
                 let text = |time: f64| format!("{time:.2} ms");

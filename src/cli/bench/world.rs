@@ -24,7 +24,7 @@ pub(super) struct World {
 
 /// The configuration with a namespace that nobody else uses.
 pub(super) fn config(config: &Config) -> Result<Config, Failure> {
-    let namespace = Namespace::new(&format!("bench-{}", std::process::id()));
+    let namespace = Namespace::new(format!("bench-{}", std::process::id()));
     let namespace = namespace.map_err(|error| Failure::failed(error.to_string()))?;
     Ok(Config { namespace, queues: std::collections::BTreeMap::new(), ..config.clone() })
 }

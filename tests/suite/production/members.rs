@@ -55,9 +55,9 @@ async fn eight_workers_complete_50_000_tasks_once_while_two_of_them_are_killed()
 async fn every_tick_fires_once_while_one_of_two_beats_is_killed_each_second() {
     const SCHEDULES: usize = 200;
     const SECONDS: usize = 60;
-    let schedules: String = (0..SCHEDULES)
-        .map(|n| format!("[[schedule]]\nid = 's{n}'\ntask = 'tick'\nevery = '1s'\ncatch_up = 'all'\n"))
-        .collect();
+    let schedules = (0..SCHEDULES).fold(String::new(), |text, n| {
+        text + &format!("[[schedule]]\nid = 's{n}'\ntask = 'tick'\nevery = '1s'\ncatch_up = 'all'\n")
+    });
     let scene = Scene::with(&schedules).await;
     let worker = scene.worker();
     let mut beats = [scene.beat(), scene.beat()];
@@ -79,7 +79,7 @@ async fn every_tick_fires_once_while_one_of_two_beats_is_killed_each_second() {
     let mut fired = 0;
     for n in 0..SCHEDULES {
         let occurrences = stack.store.catalog.occurrences(schedule_id(&format!("s{n}")), 10_000).await;
-        let seconds: Vec<i64> = occurrences.expect("the store shows").into_iter().map(second).collect();
+        let seconds: Vec<i64> = occurrences.expect("the store shows").iter().map(second).collect();
         assert!(seconds.len() >= SECONDS, "s{n} fired {} times", seconds.len());
         assert!(seconds.windows(2).all(|pair| pair[0] == pair[1] + 1), "s{n} left some out: {seconds:?}");
         fired += seconds.len();
@@ -98,7 +98,7 @@ async fn every_tick_fires_once_while_one_of_two_beats_is_killed_each_second() {
     assert_eq!(runs.len(), all, "as many tasks as ticks");
 }
 
-fn second(occurrence: OccurrenceRecord) -> i64 {
+fn second(occurrence: &OccurrenceRecord) -> i64 {
     match occurrence {
         OccurrenceRecord::Fired { planned_at, .. } => planned_at.as_second(),
         OccurrenceRecord::Skipped(range) => panic!("nothing was to be skipped: {range:?}"),
@@ -125,10 +125,10 @@ async fn a_rolling_restart_loses_nothing_doubles_nothing_and_keeps_nobody_waitin
         ids
     };
     let restart = async {
-        for old in 0..workers.len() {
+        for old in &mut workers {
             let new = scene.worker();
             new.says("the worker is ready", PATIENCE).await;
-            std::mem::replace(&mut workers[old], new).stop().await;
+            std::mem::replace(old, new).stop().await;
         }
     };
     let (ids, ()) = tokio::join!(publish, restart);

@@ -1,5 +1,6 @@
 //! RabbitMQ's management API, for what AMQP does not tell: what is unacknowledged, and how fast a queue moves. Only looks.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -35,9 +36,12 @@ struct Queue {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Statistics {
-    publish_details: Rate,
-    deliver_get_details: Rate,
-    ack_details: Rate,
+    #[serde(rename = "publish_details")]
+    published: Rate,
+    #[serde(rename = "deliver_get_details")]
+    delivered: Rate,
+    #[serde(rename = "ack_details")]
+    acknowledged: Rate,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -112,9 +116,9 @@ impl From<Queue> for Depth {
             unacknowledged: Some(queue.messages_unacknowledged),
             consumers: Some(queue.consumers),
             rates: Some(Rates {
-                published: queue.message_stats.publish_details.rate,
-                delivered: queue.message_stats.deliver_get_details.rate,
-                acknowledged: queue.message_stats.ack_details.rate,
+                published: queue.message_stats.published.rate,
+                delivered: queue.message_stats.delivered.rate,
+                acknowledged: queue.message_stats.acknowledged.rate,
             }),
         }
     }
@@ -123,14 +127,15 @@ impl From<Queue> for Depth {
 /// As a part of a path; a vhost is often `/` itself.
 fn escape(text: &str) -> String {
     let unreserved = |b: u8| b.is_ascii_alphanumeric() || b"-._~".contains(&b);
-    text.bytes().fold(String::new(), |mut escaped, b| {
+    let mut escaped = String::with_capacity(text.len());
+    for b in text.bytes() {
         if unreserved(b) {
             escaped.push(char::from(b));
         } else {
-            escaped.push_str(&format!("%{b:02X}"));
+            write!(escaped, "%{b:02X}").expect("a text can always be written to");
         }
-        escaped
-    })
+    }
+    escaped
 }
 
 fn unescape(text: &str) -> String {
@@ -164,6 +169,6 @@ mod tests {
         .unwrap();
         let depth = Depth::from(queue);
         assert_eq!((depth.ready, depth.unacknowledged), (3, Some(0)));
-        assert_eq!(depth.rates.unwrap().acknowledged, 1.5);
+        assert!((depth.rates.unwrap().acknowledged - 1.5).abs() < 1e-9);
     }
 }
