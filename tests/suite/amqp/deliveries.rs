@@ -145,3 +145,45 @@ async fn redeliveries_are_counted_across_lost_connections(version: Version) {
         eventually("it waits again", Duration::from_secs(10), async || desk.depth().await.ready == 1).await;
     }
 }
+
+/// Two calls at once: the frames of one must not settle what the other is about. In threads, or they would take turns.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_is_settled_from_many_sides_at_once_becomes_what_each_of_them_said() {
+    let tenant = Tenant::new(Version::V4_3);
+    let desk = desk(&tenant).await;
+    for _ in 0..3 {
+        desk.publish_new(2000).await;
+        let mut consumer = desk.consume(2000).await;
+        let deliveries = take(&mut *consumer, 2000).await;
+        // Nothing comes again while they are settled.
+        let acknowledge = consumer.acknowledger();
+        drop(consumer);
+        let mut back = Vec::new();
+        let mut sides = tokio::task::JoinSet::new();
+        for (number, some) in deliveries.chunks(4).enumerate() {
+            let (acknowledge, tags) = (acknowledge.clone(), tags(some));
+            if number % 2 == 0 {
+                sides.spawn(async move { acknowledge.acknowledge(tags).await });
+            } else {
+                back.extend(ids(some));
+                sides.spawn(async move { acknowledge.give_back(tags).await });
+            }
+        }
+        while let Some(settled) = sides.join_next().await {
+            settled.expect("it does not panic").expect("its channel stands");
+        }
+
+        let mut consumer = desk.consume(2000).await;
+        let again = take(&mut *consumer, back.len()).await;
+        nothing(&mut *consumer, "the rest was acknowledged").await;
+        let mut came = ids(&again);
+        came.sort();
+        back.sort();
+        assert_eq!(came, back);
+        consumer
+            .acknowledger()
+            .acknowledge(tags(&again))
+            .await
+            .expect("the broker takes the acknowledgement");
+    }
+}

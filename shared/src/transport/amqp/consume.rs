@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -25,6 +25,11 @@ use crate::transport::{Acknowledge, Consumer, Delivery, DeliveryTag, TransportEr
 const MAX_PREFETCH: u32 = 2000;
 /// A dropped consumer's channel is looked at so often: its end raises nothing.
 const LOOK: Duration = Duration::from_secs(5);
+/// How long a channel stays open after its last delivery was settled. A quorum queue takes settlements through the channel's
+/// own process, a few at a time; those that wait there when the channel is closed are lost, and their messages come again.
+const LINGER: Duration = Duration::from_secs(1);
+/// The same for a whole connection, whose owner waits for its end.
+const SHORT_LINGER: Duration = Duration::from_millis(100);
 
 /// Generations of this process: every channel that consumes is one.
 static GENERATIONS: AtomicU64 = AtomicU64::new(1);
@@ -34,6 +39,17 @@ static GENERATIONS: AtomicU64 = AtomicU64::new(1);
 pub(super) struct Afterlife {
     pub(super) tasks: TaskTracker,
     pub(super) closed: CancellationToken,
+    /// Something was settled on some channel.
+    pub(super) settled: Arc<AtomicBool>,
+}
+
+impl Afterlife {
+    /// Gives the broker time to take what was settled last.
+    pub(super) async fn linger(&self) {
+        if self.settled.swap(false, Ordering::AcqRel) {
+            tokio::time::sleep(SHORT_LINGER).await;
+        }
+    }
 }
 
 /// Starts the consumers that a prefetch takes.
@@ -48,7 +64,8 @@ pub(super) async fn start(
         AmqpConsumer { queue: queue.clone(), sources: Vec::new(), first: 0, lost: None, afterlife };
     for prefetch in shares(prefetch) {
         // On an error, those that are there already are ended by the drop of what holds them.
-        consumer.sources.push(start_one(live, topology, queue, prefetch).await?);
+        let settled = consumer.afterlife.settled.clone();
+        consumer.sources.push(start_one(live, topology, queue, prefetch, settled).await?);
     }
     Ok(consumer)
 }
@@ -68,6 +85,7 @@ async fn start_one(
     topology: &Topology,
     queue: &QueueName,
     prefetch: u16,
+    settled: Arc<AtomicBool>,
 ) -> Result<Source, TransportError> {
     let channel = live.channel().await?;
     let doing = format!("consuming from the queue {}", topology.queue(queue));
@@ -81,7 +99,7 @@ async fn start_one(
         FieldTable::default(),
     );
     match in_time_raw(&doing, consuming).await? {
-        Ok(stream) => Ok(Source { stream, holding: Arc::new(Holding::new(generation, channel)) }),
+        Ok(stream) => Ok(Source { stream, holding: Arc::new(Holding::new(generation, channel, settled)) }),
         Err(error) if explain::is_missing(&error) => Err(topology.missing(queue)),
         Err(error) => Err(explain::call(&error, &doing)),
     }
@@ -218,6 +236,7 @@ impl Source {
                 let _ = tokio::time::timeout(LOOK, settled).await;
             }
         }
+        tokio::time::sleep(LINGER).await;
         // Closed here and not by a drop, whose errors would end the whole connection.
         if holding.is_up()
             && let Err(error) = in_time("closing a channel", holding.channel.close(200, "done".into())).await

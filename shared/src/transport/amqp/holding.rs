@@ -1,6 +1,7 @@
 //! The deliveries of one channel that are with this process, and what settles them.
 
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
 
@@ -21,6 +22,8 @@ pub(super) struct Holding {
     outstanding: Mutex<Outstanding>,
     /// Raised whenever nothing is outstanding any more.
     pub(super) settled: Notify,
+    /// Shared by the channels of a transport: something was settled.
+    any_settled: Arc<AtomicBool>,
 }
 
 /// What becomes of a delivery.
@@ -33,8 +36,8 @@ enum Verb {
 type Sending<'a> = Pin<Box<dyn Future<Output = lapin::Result<()>> + Send + 'a>>;
 
 impl Holding {
-    pub(super) fn new(generation: u64, channel: Channel) -> Self {
-        Self { generation, channel, outstanding: Mutex::default(), settled: Notify::new() }
+    pub(super) fn new(generation: u64, channel: Channel, any_settled: Arc<AtomicBool>) -> Self {
+        Self { generation, channel, outstanding: Mutex::default(), settled: Notify::new(), any_settled }
     }
 
     pub(super) fn hand_out(&self, tags: impl Iterator<Item = u64>) {
@@ -81,6 +84,7 @@ impl Holding {
                 Poll::Pending => sent.push(sending),
             }
         }
+        self.any_settled.store(true, Ordering::Release);
         if outstanding.is_empty() {
             self.settled.notify_waiters();
         }

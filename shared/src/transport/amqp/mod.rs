@@ -268,6 +268,7 @@ impl Transport for AmqpTransport {
         shared.afterlife.closed.cancel();
         self.publisher.close();
         shared.afterlife.tasks.close();
+        shared.afterlife.linger().await;
         tokio::join!(shared.publishing.close(), shared.consuming.close());
         shared.afterlife.tasks.wait().await;
     }
