@@ -99,13 +99,12 @@ async fn an_entry_that_cannot_be_read_keeps_nobody_waiting() {
     );
     assert_eq!(client.execute(&spoil, &[&broken.id.0]).await.expect("it can be spoilt"), 1);
 
-    // The broken one is due for longer, and there is room for one.
-    let first = ledger.store.agenda.due(1, Duration::ZERO).await.expect("the store leases");
-    let second = ledger.store.agenda.due(1, Duration::ZERO).await.expect("the store leases");
-
-    assert_eq!(first.entries, []);
-    let ids: Vec<_> = second.entries.iter().map(|entry| entry.message.id).collect();
-    assert_eq!(ids, [sound.id]);
+    // There is room for one, and the broken one is due for the longest; but only once.
+    for expected in [vec![], vec![sound.id], vec![sound.id]] {
+        let batch = ledger.store.agenda.due(1, Duration::ZERO).await.expect("the store leases");
+        let ids: Vec<_> = batch.entries.iter().map(|entry| entry.message.id).collect();
+        assert_eq!(ids, expected);
+    }
     let listed = ledger.store.inspect.list(TaskFilter::default(), None, 10).await.expect("the store lists");
     assert_eq!(listed.tasks.len(), 2, "a listing shows what is left of it");
 }
