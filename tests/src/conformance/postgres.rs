@@ -67,7 +67,12 @@ pub fn sweep(url: &ServiceUrl, sql: String) {
     // The test's own runtime may be the one that is ending.
     let swept = std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let swept = async { connect(&url).await.batch_execute(&sql).await };
+        let swept = async {
+            let client = connect(&url).await;
+            // A test that failed in the middle of a transaction may still hold a lock.
+            client.batch_execute("set lock_timeout = '5s'").await?;
+            client.batch_execute(&sql).await
+        };
         drop(runtime.expect("a runtime can be made").block_on(swept));
     });
     drop(swept.join());

@@ -79,3 +79,26 @@ async fn a_claim_on_its_way_when_its_owner_is_retired_is_reaped_or_refused() {
         assert_eq!(running, None);
     }
 }
+
+#[tokio::test]
+async fn nobody_waits_for_what_another_counts() {
+    let space = Space::random();
+    let ledger = space.open(1).await;
+    let probe = Probe::over(upbeat_shared::ledger::Store::from_adapter(ledger));
+    probe.acquire_any(&message()).await;
+    let client = connect(&space.url).await;
+    let schema = space.schema();
+
+    // Another process' connection happens to count in the same slot, and takes its time.
+    client.batch_execute("begin").await.expect("a transaction begins");
+    let taken =
+        format!("select pg_advisory_xact_lock(hashtext('{schema}'), slot) from {schema}.tally for update");
+    let slots = client.query(&taken, &[]).await.expect("its counts are locked");
+    assert!(!slots.is_empty(), "something was counted");
+    let message = message();
+    let claim = tokio::time::timeout(Duration::from_secs(3), probe.acquire_any(&message));
+    claim.await.expect("it counts elsewhere");
+    client.batch_execute("commit").await.expect("the counts are free");
+
+    assert_eq!(probe.count(&message.queue, TaskState::Running).await, 2);
+}

@@ -161,11 +161,9 @@ async fn a_server_that_falls_silent_is_given_up_in_time_and_used_again_at_once()
 
     for _ in 0..2 {
         way.blocked.store(true, Ordering::Relaxed);
-        let asked = clock.monotonic();
-        let error = ledger.now().await.expect_err("nobody answers");
-        let waited = clock.monotonic().saturating_sub(asked);
+        let answer = tokio::time::timeout(Duration::from_secs(7), ledger.now()).await;
+        let error = answer.expect("it gives up in time").expect_err("nobody answers");
         assert!(matches!(error, LedgerError::Unavailable(_)), "{error}");
-        assert!(waited < Duration::from_secs(7), "{waited:?}");
 
         way.blocked.store(false, Ordering::Relaxed);
         let asked = clock.monotonic();

@@ -4,8 +4,8 @@
 //! that schema, called with one array a column: one round trip a batch. What is rare is decided here, between a statement
 //! that locks rows and one that writes what was decided.
 //!
-//! Rows are always locked in the order of their ids, and each connection counts in rows of its own, so batches that
-//! overlap wait for each other but never in a circle.
+//! Rows are always locked in the order of their ids, and each transaction counts in rows of its own, so batches that
+//! overlap wait for each other but never in a circle. Should they after all, the one that Postgres stops is done again.
 
 mod act;
 mod add;

@@ -12,7 +12,7 @@ set enable_hashjoin = on set plan_cache_mode = force_generic_plan
 as $body$
 #variable_conflict use_column
 declare
-    v_slot smallint := pg_backend_pid() % 128;
+    v_slot smallint := {schema}.slot_1();
     v_now bigint := {schema}.now_us();
     v_rows bigint[] := array(select nextval('{schema}.task_row') from generate_series(1, cardinality(p_ids)));
     v_made bigint;
@@ -63,7 +63,7 @@ set plan_cache_mode = force_generic_plan
 as $body$
 #variable_conflict use_column
 declare
-    v_slot smallint := pg_backend_pid() % 128;
+    v_slot smallint := {schema}.slot_1();
     v_now bigint := {schema}.now_us();
     v_next bigint := (
         select t.wake_at from {schema}.task t where t.wake_at is not null order by t.wake_at limit 1);
@@ -119,7 +119,7 @@ set enable_seqscan = off set enable_nestloop = off set enable_mergejoin = off se
 set enable_hashjoin = on set plan_cache_mode = force_generic_plan
 as $body$
 declare
-    v_slot smallint := pg_backend_pid() % 128;
+    v_slot smallint := {schema}.slot_1();
     v_now bigint := {schema}.now_us();
 begin
     return query

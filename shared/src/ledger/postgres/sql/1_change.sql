@@ -9,7 +9,7 @@ set enable_seqscan = off set enable_nestloop = off set enable_mergejoin = off se
 set enable_hashjoin = on set plan_cache_mode = force_generic_plan
 as $body$
 declare
-    v_slot smallint := pg_backend_pid() % 128;
+    v_slot smallint := {schema}.slot_1();
     v_now bigint := {schema}.now_us();
     v_dropped bigint[];
 begin
@@ -94,7 +94,7 @@ create function {schema}.purge_ids_1(p_before bigint, p_limit integer) returns b
 set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 as $body$
 declare
-    v_slot smallint := pg_backend_pid() % 128;
+    v_slot smallint := {schema}.slot_1();
     v_from bigint := coalesce((select n.value from {schema}.number n where n.name = 'ids_purged'), 0);
     v_start bigint := v_from;
     v_wrapped boolean := false;

@@ -16,7 +16,7 @@ set enable_hashjoin = on set plan_cache_mode = force_generic_plan
 as $body$
 #variable_conflict use_column
 declare
-    v_slot smallint := pg_backend_pid() % 128;
+    v_slot smallint := {schema}.slot_1();
     v_now bigint;
     v_rows bigint[];
     v_made bigint;
