@@ -21,6 +21,7 @@ const PASSWORD: &str = "of-a-test";
 #[derive(Debug)]
 pub struct Tenant {
     version: Version,
+    management: Management,
     namespace: Namespace,
     /// It logs in under its namespace's name.
     has_a_user: bool,
@@ -31,7 +32,9 @@ impl Tenant {
     pub fn new(version: Version) -> Self {
         let namespace =
             Namespace::new(format!("test-{}", Uuid::now_v7().simple())).expect("letters and digits");
-        Self { version, namespace, has_a_user: false }
+        // Made here: a broker that is not there should fail the test, not the clearing up after it.
+        let management = Management::new(&version.management());
+        Self { version, management, namespace, has_a_user: false }
     }
 
     /// A new one, empty, with a user of its own, so that its connections can be closed and nobody else's.
@@ -72,7 +75,7 @@ impl Tenant {
 
     /// Its broker, as an operator sees it.
     pub fn management(&self) -> Management {
-        Management::new(&self.version.management())
+        self.management.clone()
     }
 }
 
