@@ -261,6 +261,7 @@ mod tests {
           workers      Look at the workers
           config       Check the configuration, or print what is in force
           migrate      Look at the ledger's schema, or bring it up to date
+          bench        Measure publishing, running and settling of no-op tasks
           doctor       Reach everything; print versions and advice
           healthcheck  Answer whether the role on this host works; for containers
           init         Write a commented upbeat.toml
