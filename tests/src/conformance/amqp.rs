@@ -95,12 +95,14 @@ pub async fn open(options: AmqpOptions) -> Arc<AmqpTransport> {
 
 impl Drop for Tenant {
     fn drop(&mut self) {
-        let (management, namespace) = (self.management(), self.namespace.to_string());
+        let (version, namespace) = (self.version, self.namespace.to_string());
         let has_a_user = self.has_a_user;
         // A drop cannot wait on the runtime that it is on.
         let removing = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             runtime.expect("a runtime can be made").block_on(async {
+                // One of its own: the other's connections are driven by the runtime that stands still now.
+                let management = Management::new(&version.management());
                 management.remove_namespace(&namespace).await;
                 if has_a_user {
                     management.delete(&format!("users/{namespace}")).await;
