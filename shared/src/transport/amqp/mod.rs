@@ -17,6 +17,7 @@ mod link;
 #[cfg(feature = "management")]
 mod management;
 mod options;
+mod post;
 mod publish;
 pub mod raw;
 mod returns;

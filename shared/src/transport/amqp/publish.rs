@@ -16,6 +16,7 @@ use tokio_util::task::TaskTracker;
 
 use super::convert::{self, Bounds};
 use super::link::Live;
+use super::post::{self, Letter, Post};
 use super::topology::Topology;
 use super::{PATIENCE, Shared, explain, in_time, late, returns};
 use crate::name::QueueName;
@@ -32,6 +33,8 @@ const LOOK: Duration = Duration::from_secs(1);
 pub(super) struct Publisher {
     pool: Pool<Channels>,
     tasks: TaskTracker,
+    /// Small batches that wait for a channel.
+    post: Post,
 }
 
 /// Makes channels, and throws those away that something happened to.
@@ -78,7 +81,8 @@ impl Publisher {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
         let tasks = shared.afterlife.tasks.clone();
         let pool = Pool::builder(Channels(shared)).max_size(CHANNELS).build();
-        Self { pool: pool.expect("a pool without timeouts of its own needs no runtime"), tasks }
+        let pool = pool.expect("a pool without timeouts of its own needs no runtime");
+        Self { pool, tasks, post: Post::default() }
     }
 
     pub(super) fn close(&self) {
@@ -93,14 +97,36 @@ impl Publisher {
         if batch.is_empty() {
             return Ok(Vec::new());
         }
-        let channel = self.channel().await?;
-        channel.live.unblocked().await?;
-        // In a task of its own: a caller that goes away leaves messages on their way, and a channel that is closed before
-        // they are written takes its whole connection with it.
-        let (answer, answered) = oneshot::channel();
-        self.tasks.spawn(work(channel, ShortString::from(topology.exchange()), batch, answer));
-        let ended = || TransportError::Unavailable("the program is ending".to_owned());
-        answered.await.unwrap_or_else(|_| Err(ended()))
+        let exchange = ShortString::from(topology.exchange());
+        let (letter, answered) = Letter::new(batch);
+        if letter.is_large() {
+            let channel = self.channel().await?;
+            self.send(channel, exchange, vec![letter]);
+            return answer(answered.await);
+        }
+        self.post.put(letter);
+        // Whoever gets a channel takes along what waits with him.
+        let mut answered = answered;
+        loop {
+            let channel = tokio::select! {
+                biased;
+                answered = &mut answered => return answer(answered),
+                channel = self.channel() => channel?,
+            };
+            let letters = self.post.take();
+            if letters.is_empty() {
+                // Somebody has taken ours.
+                drop(channel);
+                return answer(answered.await);
+            }
+            self.send(channel, exchange.clone(), letters);
+        }
+    }
+
+    /// In a task of its own: a caller that goes away leaves messages on their way, and a channel that is closed before they
+    /// are written takes its whole connection with it.
+    fn send(&self, channel: Object<Channels>, exchange: ShortString, letters: Vec<Letter>) {
+        self.tasks.spawn(work(channel, exchange, letters));
     }
 
     async fn channel(&self) -> Result<Object<Channels>, TransportError> {
@@ -132,27 +158,31 @@ fn send<'a>(
     })
 }
 
-/// One batch on one channel, which is back in the pool afterwards, or thrown away if something went wrong.
-async fn work(
-    mut channel: Object<Channels>,
-    exchange: ShortString,
-    batch: Vec<Outgoing>,
-    answer: oneshot::Sender<Result<Vec<PublishAnswer>, TransportError>>,
-) {
+/// Some letters on one channel, which is back in the pool afterwards, or thrown away if something went wrong.
+async fn work(mut channel: Object<Channels>, exchange: ShortString, letters: Vec<Letter>) {
+    if let Err(error) = channel.live.unblocked().await {
+        return post::together(letters).1.answer(Err(error));
+    }
     channel.clean = false;
+    let (batch, callers) = post::together(letters);
     let mut sent = Sent::new(&channel.live, &batch);
     match sent.publish(&channel, &exchange).await {
         Ok(()) => {
             let answers = sent.into_answers();
             channel.clean = answers.is_ok();
-            // A caller that went away does not want to know.
-            let _ = answer.send(answers);
+            callers.answer(answers);
         }
         Err(error) => {
-            let _ = answer.send(sent.answers_without_exchange().ok_or(error));
+            callers.answer(sent.answers_without_exchange().ok_or(error));
             sent.abandon().await;
         }
     }
+}
+
+fn answer(
+    answered: Result<Result<Vec<PublishAnswer>, TransportError>, oneshot::error::RecvError>,
+) -> Result<Vec<PublishAnswer>, TransportError> {
+    answered.unwrap_or_else(|_| Err(TransportError::Unavailable("the program is ending".to_owned())))
 }
 
 fn ids(batch: &[Outgoing]) -> impl Iterator<Item = Option<&str>> + Clone {
