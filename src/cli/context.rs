@@ -149,6 +149,7 @@ impl Context {
     /// Whether there is something to open.
     fn may_open(config: &Config, access: Access) -> Result<(), Failure> {
         if let (Access::Existing, Some(path)) = (access, Stack::embedded_file(config))
+            && config.ledger.url == LedgerUrl::Embedded
             && !path.exists()
         {
             let message = format!("there is no ledger here yet: {} does not exist", path.display());

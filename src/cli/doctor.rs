@@ -2,6 +2,7 @@
 
 use clap::Args;
 use serde_json::{Value, json};
+use upbeat_shared::config::LedgerUrl;
 use upbeat_shared::schedule;
 
 use super::context::{self, Context, Session};
@@ -102,7 +103,7 @@ impl DoctorCommand {
         report.add(&examination::configuration(&settings))?;
         if let Some(file) = Stack::embedded_file(settings.config()) {
             report.add(&data_dir::examine(&file))?;
-            if !file.exists() {
+            if !file.exists() && settings.config().ledger.url == LedgerUrl::Embedded {
                 report.add(&Finding::warning(
                     "ledger",
                     "there is none yet",

@@ -80,6 +80,20 @@ fn commands() -> Vec<String> {
 }
 
 #[tokio::test]
+async fn every_command_of_the_readmes_production_exists() {
+    let clone = Clone::new();
+    let block = blocks("bash").remove(0);
+    let commands: Vec<&str> = block.lines().filter_map(|line| line.strip_prefix("upbeat ")).collect();
+    assert!(commands.len() > 4, "{block}");
+    for command in commands {
+        let command = command.split(" #").next().unwrap_or(command);
+        // With its options: what does not exist is refused before the help is shown.
+        let said = clone.run(&format!("cargo run --release -- {command} --help")).await.ok();
+        assert!(said.out.contains("Usage:"), "{said:#?}");
+    }
+}
+
+#[tokio::test]
 async fn every_command_of_the_readme_does_what_it_says() {
     let clone = Clone::new();
     let commands = commands();
