@@ -81,9 +81,15 @@ impl Message {
         let mut headers = Vec::with_capacity(8);
         let mut int = |name: &str, value: i64| headers.push((name.to_owned(), HeaderValue::Int(value)));
         int("upbeat-version", VERSION);
-        int("upbeat-seq", self.seq.0);
-        int("upbeat-attempt", i64::from(self.attempts));
-        int("upbeat-crashes", i64::from(self.crashes));
+        let counts = [
+            ("upbeat-seq", self.seq.0),
+            ("upbeat-attempt", i64::from(self.attempts)),
+            ("upbeat-crashes", i64::from(self.crashes)),
+        ];
+        // Nobody misses a zero, and every header has to be read wherever the message comes by.
+        for (name, count) in counts.into_iter().filter(|(_, count)| *count != 0) {
+            int(name, count);
+        }
         if let Some(time) = self.first_published {
             int("upbeat-first-published", time.as_millisecond());
         }
@@ -305,6 +311,16 @@ mod tests {
     fn every_field_survives_the_wire() {
         let message = full();
         assert_eq!(decode(&message.encode()).unwrap(), message);
+    }
+
+    #[test]
+    fn a_task_that_never_failed_carries_no_zeros() {
+        let mut message = full();
+        (message.seq, message.attempts, message.crashes) = (Seq(0), 0, 0);
+        let wire = message.encode();
+        let counts = ["upbeat-seq", "upbeat-attempt", "upbeat-crashes"];
+        assert!(!wire.headers.iter().any(|(name, _)| counts.contains(&name.as_str())), "{wire:?}");
+        assert_eq!(decode(&wire).unwrap(), message);
     }
 
     #[test]
