@@ -14,6 +14,8 @@ mod leases;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 mod settle;
+#[cfg(any(feature = "embedded", feature = "postgres"))]
+mod stored;
 
 use std::fmt;
 use std::sync::Arc;

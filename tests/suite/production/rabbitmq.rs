@@ -33,12 +33,7 @@ async fn a_broker_that_is_stopped_and_started_loses_and_doubles_nothing() {
     }
 
     assert!(producer.longest() < PUBLISH, "a publish took {:?}", producer.longest());
-    let accepted = producer.stop().await;
-    scene.succeeded(&stack, accepted.len(), PATIENCE).await;
-    scene.each_ran_once("work", &accepted);
-    for member in members {
-        member.stop().await;
-    }
+    scene.ends_well(producer, &stack, members).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -58,12 +53,7 @@ async fn connections_that_are_cut_again_and_again_lose_and_double_nothing() {
         .await;
     }
 
-    let accepted = producer.stop().await;
-    scene.succeeded(&stack, accepted.len(), PATIENCE).await;
-    scene.each_ran_once("work", &accepted);
-    for member in members {
-        member.stop().await;
-    }
+    scene.ends_well(producer, &stack, members).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -87,12 +77,7 @@ async fn a_memory_alarm_stops_publishers_and_not_workers() {
 
     let accepted = producer.accepted();
     eventually("tasks are accepted again", PATIENCE, async || producer.accepted() > accepted + 200).await;
-    let accepted = producer.stop().await;
-    scene.succeeded(&stack, accepted.len(), PATIENCE).await;
-    scene.each_ran_once("work", &accepted);
-    for member in members {
-        member.stop().await;
-    }
+    scene.ends_well(producer, &stack, members).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

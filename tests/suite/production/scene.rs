@@ -13,6 +13,7 @@ use upbeat_tests::harness::{Journal, Process, World, count, eventually};
 use upbeat_tests::message::task_name;
 use upbeat_tests::services::{Kind, Server};
 
+use super::producer::Producer;
 use super::program::{ARGS, ENTRY, JOURNAL};
 
 /// How long something may take that must happen.
@@ -91,6 +92,21 @@ impl Scene {
             }
         })
         .await;
+    }
+
+    /// Ends a load: what was accepted is done, each of it once, and the members stop in good order.
+    pub(super) async fn ends_well(
+        &self,
+        producer: Producer,
+        stack: &Stack,
+        members: impl IntoIterator<Item = Process>,
+    ) {
+        let accepted = producer.stop().await;
+        self.succeeded(stack, accepted.len(), PATIENCE).await;
+        self.each_ran_once("work", &accepted);
+        for member in members {
+            member.stop().await;
+        }
     }
 
     /// How often each task ran, by the journal.

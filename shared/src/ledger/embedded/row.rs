@@ -1,45 +1,27 @@
 //! Rows of `task` and `detail`: how values are kept, how a row is found, made and read.
 
-use std::time::Duration;
-
 use jiff::Timestamp;
 use rusqlite::{Row, Rows};
 use uuid::Uuid;
 
 use super::tally::Tally;
 use crate::id::{Fence, OwnerId, Seq, TaskId};
+use crate::ledger::stored;
+pub(super) use crate::ledger::stored::{duration_micros, instant};
 use crate::message::{ContentType, Message, Payload, Priority};
 use crate::name::{QueueName, TaskName};
 use crate::sqlite::{SqliteError, Topic, Write};
 use crate::task::{TaskRecord, TaskState};
 use crate::verdict::RunError;
 
-/// States as they are kept; the schema's indexes name these numbers.
+/// As the columns keep it.
 pub(super) fn state_number(state: TaskState) -> i64 {
-    match state {
-        TaskState::Scheduled => 0,
-        TaskState::Queued => 1,
-        TaskState::Running => 2,
-        TaskState::Held => 3,
-        TaskState::Succeeded => 4,
-        TaskState::Dead => 5,
-        TaskState::Cancelled => 6,
-        TaskState::Expired => 7,
-    }
+    i64::from(stored::state_number(state))
 }
 
 /// The other way round.
 pub(super) fn state_of(number: i64) -> Result<TaskState, SqliteError> {
-    let found = TaskState::ALL.into_iter().find(|state| state_number(*state) == number);
-    found.ok_or_else(|| SqliteError::Invalid(format!("the ledger holds a state {number} that is unknown")))
-}
-
-pub(super) fn duration_micros(duration: Duration) -> i64 {
-    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX / 4)
-}
-
-pub(super) fn instant(micros: i64) -> Timestamp {
-    Timestamp::from_microsecond(micros).unwrap_or(if micros < 0 { Timestamp::MIN } else { Timestamp::MAX })
+    stored::state_of(number).map_err(SqliteError::Invalid)
 }
 
 /// What every transition needs to know of a row.

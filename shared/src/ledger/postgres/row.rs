@@ -1,46 +1,20 @@
 //! Rows of `task`: how values are kept and read.
 
-use std::time::Duration;
-
-use jiff::Timestamp;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::error::Fault;
 use crate::id::{Fence, OwnerId, Seq, TaskId};
+use crate::ledger::stored;
+pub(super) use crate::ledger::stored::{duration_micros, instant, state_number};
 use crate::message::{ContentType, Message, Payload, Priority};
 use crate::name::{QueueName, TaskName};
 use crate::task::{TaskRecord, TaskState};
 use crate::verdict::RunError;
 
-/// States as they are kept; the schema's functions and indexes name these numbers.
-pub(super) fn state_number(state: TaskState) -> i16 {
-    match state {
-        TaskState::Scheduled => 0,
-        TaskState::Queued => 1,
-        TaskState::Running => 2,
-        TaskState::Held => 3,
-        TaskState::Succeeded => 4,
-        TaskState::Dead => 5,
-        TaskState::Cancelled => 6,
-        TaskState::Expired => 7,
-    }
-}
-
-/// The other way round.
+/// Reads a state.
 pub(super) fn state_of(number: i16) -> Result<TaskState, Fault> {
-    let found = TaskState::ALL.into_iter().find(|state| state_number(*state) == number);
-    found.ok_or_else(|| Fault::Invalid(format!("the ledger holds a state {number} that is unknown")))
-}
-
-/// In microseconds. Far below the largest number, so that it can be added to any time.
-pub(super) fn duration_micros(duration: Duration) -> i64 {
-    const LONGEST: i64 = i64::MAX / 4;
-    i64::try_from(duration.as_micros()).map_or(LONGEST, |micros| micros.min(LONGEST))
-}
-
-pub(super) fn instant(micros: i64) -> Timestamp {
-    Timestamp::from_microsecond(micros).unwrap_or(if micros < 0 { Timestamp::MIN } else { Timestamp::MAX })
+    stored::state_of(number.into()).map_err(Fault::Invalid)
 }
 
 /// A counter as the schema keeps it.
