@@ -8,6 +8,9 @@ use std::time::Duration;
 
 use upbeat::prelude::*;
 use upbeat::{App, native};
+use upbeat_shared::client::NewTask;
+use upbeat_shared::message::Payload;
+use upbeat_tests::message::task_name;
 
 /// What `upbeat` is to be called with, as JSON.
 pub(super) const ARGS: &str = "UPBEAT_TEST_PROGRAM";
@@ -27,7 +30,8 @@ fn entry() {
     std::process::exit(i32::from(ended != ExitCode::SUCCESS));
 }
 
-/// `work` ends at once; `nap` takes as many milliseconds as its argument says; `tick` belongs to a schedule.
+/// `work` ends at once; `nap` takes as many milliseconds as its argument says; `tick` belongs to a schedule; `relay`
+/// publishes a `work`.
 fn app() -> App {
     App::new()
         .task(native("work", |_: serde_json::Value, run: RunContext| async move {
@@ -39,6 +43,12 @@ fn app() -> App {
             tokio::time::sleep(Duration::from_millis(millis)).await;
             note(format_args!("end {} {} {}", run.id(), run.fence.0, std::process::id()));
             Ok(())
+        }))
+        .task(native("relay", |_: serde_json::Value, run: RunContext| async move {
+            let client = run.client.as_ref().expect("a worker's runs have one");
+            let args = Payload::json(&1).expect("a number is JSON");
+            let published = client.publish(NewTask::new(task_name("work"), args)).await;
+            published.map(drop).map_err(|error| TaskError::Retry(error.to_string()))
         }))
         .task(native("tick", |_: serde_json::Value, run: RunContext| async move {
             let planned = run.message.occurrence.as_ref().expect("a schedule made it");

@@ -61,6 +61,8 @@ async fn a_memory_alarm_stops_publishers_and_not_workers() {
     const ALARM: Duration = Duration::from_secs(30);
     let scene = Scene::new().await;
     let stack = scene.stack().await;
+    // The first that the worker will run publishes: the broker then blocks the connection that it publishes on.
+    scene.world.publish(&["relay"]).await;
     let producer = Producer::start(&stack.client);
     // A backlog for the workers to work off meanwhile.
     eventually("a backlog is accepted", PATIENCE, async || producer.accepted() > 2000).await;
