@@ -18,16 +18,11 @@ pub(super) async fn open(
     name: &str,
     classic: bool,
 ) -> Result<Arc<dyn Transport>, OpenError> {
-    let mut options = options(config, url);
-    name.clone_into(&mut options.name);
-    if classic {
-        options.queue_type = QueueType::Classic;
-    }
-    Ok(AmqpTransport::open(options, clock).await?)
+    Ok(AmqpTransport::open(named(config, url, name, classic), clock).await?)
 }
 
 /// How the configured broker is reached by somebody of this name.
-#[cfg(all(feature = "amqp", feature = "cli"))]
+#[cfg(feature = "amqp")]
 pub(super) fn named(config: &Config, url: &ServiceUrl, name: &str, classic: bool) -> AmqpOptions {
     let mut options = options(config, url);
     name.clone_into(&mut options.name);

@@ -79,24 +79,37 @@ impl BenchCommand {
         let config = &world::config(settings.config())?;
         let mut report = Report::new(&context.output);
         let world = World::open(config, &context.clock, self.queue_type).await?;
-        let baseline =
-            if self.no_raw { None } else { Baseline::open(config, &context.clock, self.queue_type).await? };
-        let measured = async {
-            report.title(&load, &world)?;
-            compare(&load, &world, baseline.as_ref(), &mut report).await
+        // Whatever goes wrong from here on, what was made is removed.
+        let baseline = if self.no_raw {
+            Ok(None)
+        } else {
+            Baseline::open(config, &context.clock, self.queue_type).await
         };
-        // Ctrl-C ends the measuring, and what it made is removed all the same.
-        let measured = tokio::select! {
-            measured = measured => measured,
-            _ = tokio::signal::ctrl_c() => Err(Failure::failed("interrupted")),
+        let measured = match baseline {
+            Ok(baseline) => measure_both(&load, &world, baseline, &mut report).await,
+            Err(failure) => Err(failure),
         };
-        let removed = match baseline {
-            Some(baseline) => baseline.remove().await,
-            None => Ok(()),
-        };
-        let emptied = world.remove().await;
-        measured.and(removed).and(emptied)
+        let removed = world.remove().await;
+        measured.and(removed)
     }
+}
+
+/// Measures until the end or until Ctrl-C, and removes the plain loop's queue.
+async fn measure_both(
+    load: &Load,
+    world: &World,
+    baseline: Option<Baseline>,
+    report: &mut Report<'_>,
+) -> Result<(), Failure> {
+    let measured = tokio::select! {
+        measured = compare(load, world, baseline.as_ref(), report) => measured,
+        _ = tokio::signal::ctrl_c() => Err(Failure::failed("interrupted")),
+    };
+    let removed = match baseline {
+        Some(baseline) => baseline.remove().await,
+        None => Ok(()),
+    };
+    measured.and(removed)
 }
 
 /// Each part by the plain loop first, then by Upbeat.
@@ -106,6 +119,7 @@ async fn compare(
     baseline: Option<&Baseline>,
     report: &mut Report<'_>,
 ) -> Result<(), Failure> {
+    report.title(load, world)?;
     let raw = match baseline {
         Some(baseline) => Some(baseline.throughput(load).await?),
         None => None,

@@ -88,5 +88,5 @@ pub(super) fn cpu() -> Option<Duration> {
     let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(11);
     let mut ticks = || fields.next()?.parse::<u64>().ok();
     let ticks = ticks()? + ticks()?;
-    Some(Duration::from_secs(1) / 100 * u32::try_from(ticks).ok()?)
+    Some(Duration::from_millis(ticks * 1000 / rustix::param::clock_ticks_per_second()))
 }
