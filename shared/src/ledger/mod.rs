@@ -13,6 +13,8 @@ mod inspect;
 mod leases;
 #[cfg(feature = "postgres")]
 pub mod postgres;
+#[cfg(any(feature = "embedded", feature = "postgres"))]
+mod rule;
 mod settle;
 #[cfg(any(feature = "embedded", feature = "postgres"))]
 mod stored;
