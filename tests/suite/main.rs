@@ -8,6 +8,7 @@ mod crash;
 mod disk;
 mod embedded;
 mod members;
+mod memory;
 mod metrics;
 mod once;
 mod operators;
