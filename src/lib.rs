@@ -42,10 +42,10 @@ pub use upbeat_broker as broker;
 pub use upbeat_derive::Task;
 #[cfg(feature = "embedded")]
 pub use upbeat_shared::sqlite;
-pub use upbeat_shared::typed::Task;
+pub use upbeat_shared::typed::{ArgsError, Returns, Task, Unsaid, Yields};
 pub use upbeat_shared::{
     client, clock, config, id, ledger, member, message, name, occurrence, retry, schedule, task, transport,
-    verdict,
+    typed, verdict,
 };
 pub use upbeat_worker as worker;
 

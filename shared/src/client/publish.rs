@@ -106,6 +106,7 @@ impl Client {
             None => TaskId::new(now.unwrap_or_else(|| self.inner.clock.clock().wall())),
         };
         let mut message = Message::new(id, task.name, task.queue, task.args);
+        message.args_version = task.args_version;
         message.priority = task.priority;
         message.first_published = now;
         message.dedup_id = task.dedup_id;

@@ -29,6 +29,8 @@ pub struct NewTask {
     pub name: TaskName,
     /// What the handler gets.
     pub args: Payload,
+    /// The version of the arguments' shape; workers that read only older ones leave the task to newer workers.
+    pub args_version: u32,
     /// Where it waits for a worker.
     pub queue: QueueName,
     /// 0 (last) to 9 (first).
@@ -57,6 +59,7 @@ impl NewTask {
         Self {
             name,
             args,
+            args_version: 1,
             queue: QueueName::default_queue(),
             priority: Priority::default(),
             due: None,
@@ -70,15 +73,21 @@ impl NewTask {
         }
     }
 
-    /// A task of this type, as its type says: name, queue, timeout, attempts.
+    /// A task of this type, as its type says: name, version of the arguments, queue, timeout, attempts.
     ///
     /// # Panics
     ///
     /// If the type was given a name by hand that breaks the rules of names; a derived one is checked when it is compiled.
     pub fn of<T: Task>(args: &T) -> Result<Self, PayloadError> {
-        let TaskSettings { name, queue, timeout, retry } = TaskSettings::of::<T>();
-        let task = Self::new(name, Payload::msgpack(args)?);
+        let TaskSettings { name, queue, timeout, retry, args: versions } = TaskSettings::of::<T>();
+        let task = Self::new(name, Payload::msgpack(args)?).args_version(versions.newest);
         Ok(Self { queue: queue.unwrap_or_else(QueueName::default_queue), timeout, retry, ..task })
+    }
+
+    /// The version of the arguments' shape, from 1.
+    pub fn args_version(mut self, version: u32) -> Self {
+        self.args_version = version;
+        self
     }
 
     /// Where it waits for a worker.
