@@ -120,7 +120,7 @@ where
     F: Fn(T, RunContext) -> Fut + Send + Sync + 'static,
     Fut: Future<Output = Result<R, TaskError>> + Send + 'static,
 {
-    let TaskSettings { name, queue, timeout, retry, .. } = TaskSettings::of::<T>();
+    let TaskSettings { name, queue, timeout, retry, ack_when_claimed, .. } = TaskSettings::of::<T>();
     let task = upbeat_worker::executor::native::native(name, handler);
-    TaskDefinition { queue, timeout, retry, ..task }
+    TaskDefinition { queue, timeout, retry, ack_when_claimed, ..task }
 }

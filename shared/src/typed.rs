@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::message::Payload;
+use crate::message::{Payload, Priority};
 use crate::name::{QueueName, TaskName};
 use crate::retry::RetryPolicy;
 
@@ -26,9 +26,17 @@ pub trait Task: Serialize + DeserializeOwned + Send + 'static {
     const QUEUE: Option<&'static str>;
     /// How long one run may take; the worker's setting unless told.
     const TIMEOUT: Option<Duration>;
-    /// How often it may run and fail, the first time included, with the delays of [`RetryPolicy::default`]; the worker's
+    /// How often it may run and fail, the first time included, with the delays of [`RetryPolicy::DEFAULT`]; the worker's
     /// setting unless told.
     const MAX_ATTEMPTS: Option<u32>;
+    /// When it runs again after a failure, where more is to be said than [`Task::MAX_ATTEMPTS`]; the worker's setting unless
+    /// told.
+    const RETRY: Option<RetryPolicy> = None;
+    /// 0 (last) to 9 (first); the middle unless told.
+    const PRIORITY: Option<u8> = None;
+    /// Acknowledge its deliveries after the claim instead of after the run, for runs that may be longer than the broker lets
+    /// a delivery wait.
+    const ACK_WHEN_CLAIMED: bool = false;
     /// The version of the arguments' shape that this program writes; from 1.
     const VERSION: u32;
     /// The oldest version that [`Task::read`] still reads, as it reads every one from there to [`Task::VERSION`].
@@ -123,8 +131,12 @@ pub struct TaskSettings {
     pub queue: Option<QueueName>,
     /// [`Task::TIMEOUT`].
     pub timeout: Option<Duration>,
-    /// From [`Task::MAX_ATTEMPTS`].
+    /// [`Task::RETRY`], or the default with [`Task::MAX_ATTEMPTS`].
     pub retry: Option<RetryPolicy>,
+    /// [`Task::PRIORITY`].
+    pub priority: Option<Priority>,
+    /// [`Task::ACK_WHEN_CLAIMED`].
+    pub ack_when_claimed: bool,
     /// [`Task::OLDEST`] to [`Task::VERSION`].
     pub args: ArgsVersions,
 }
@@ -134,16 +146,25 @@ impl TaskSettings {
     ///
     /// # Panics
     ///
-    /// If a name that was written by hand breaks the rules of names; a derived one is checked when it is compiled.
+    /// If a name or a priority that was written by hand breaks its rules; a derived one is checked when it is compiled.
     pub fn of<T: Task>() -> Self {
         let name = TaskName::new(T::NAME).expect("a task type's name follows the rules of task names");
         let queue = T::QUEUE.map(|queue| {
             QueueName::new(queue).expect("a task type's queue follows the rules of queue names")
         });
-        let retry =
-            T::MAX_ATTEMPTS.map(|max_attempts| RetryPolicy { max_attempts, ..RetryPolicy::default() });
-        let args = ArgsVersions { oldest: T::OLDEST, newest: T::VERSION };
-        Self { name, queue, timeout: T::TIMEOUT, retry, args }
+        let attempts = |max_attempts| RetryPolicy { max_attempts, ..RetryPolicy::DEFAULT };
+        let priority = T::PRIORITY.map(|priority| {
+            Priority::new(priority).expect("a task type's priority follows the rules of priorities")
+        });
+        Self {
+            name,
+            queue,
+            timeout: T::TIMEOUT,
+            retry: T::RETRY.or_else(|| T::MAX_ATTEMPTS.map(attempts)),
+            priority,
+            ack_when_claimed: T::ACK_WHEN_CLAIMED,
+            args: ArgsVersions { oldest: T::OLDEST, newest: T::VERSION },
+        }
     }
 }
 

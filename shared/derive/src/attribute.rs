@@ -3,22 +3,28 @@
 use syn::meta::ParseNestedMeta;
 use syn::parse::ParseStream;
 use syn::punctuated::Punctuated;
-use syn::spanned::Spanned;
-use syn::{DeriveInput, Error, LitInt, LitStr, Path, Result, Token, Type, parenthesized};
+use syn::{DeriveInput, Error, LitInt, LitStr, Result, Token, Type, parenthesized};
 
+use crate::key::{self, Seen};
+use crate::retry::Retry;
 use crate::value;
 use crate::versions::{self, Older};
 
 /// Every key, as messages list them.
-const KEYS: [&str; 7] = ["name", "queue", "timeout", "max_attempts", "output", "version", "from"];
+const KEYS: [&str; 10] =
+    ["name", "queue", "priority", "timeout", "max_attempts", "retry", "ack", "output", "version", "from"];
+const ACKS: [(&str, &str); 2] = [("settled", "Settled"), ("claimed", "Claimed")];
+const MIN_TIMEOUT_MS: u64 = 1;
 
 /// What a type says of its task.
 #[derive(Default)]
 pub(crate) struct Attribute {
     pub(crate) name: Option<LitStr>,
     pub(crate) queue: Option<LitStr>,
+    pub(crate) priority: Option<u8>,
     pub(crate) timeout_ms: Option<u64>,
-    pub(crate) max_attempts: Option<u32>,
+    pub(crate) retry: Retry,
+    pub(crate) ack_when_claimed: bool,
     pub(crate) output: Option<Type>,
     /// The version of the shape; 1 where the type does not say.
     pub(crate) version: u32,
@@ -31,7 +37,7 @@ pub(crate) struct Attribute {
 struct Reader {
     attribute: Attribute,
     version: Option<LitInt>,
-    seen: Vec<String>,
+    seen: Seen,
     mistakes: Option<Error>,
 }
 
@@ -40,7 +46,9 @@ impl Attribute {
         let mut reader = Reader::default();
         for found in input.attrs.iter().filter(|attribute| attribute.path().is_ident("task")) {
             // What comes after a mistake in the grammar cannot be told apart any more: it ends the attribute.
-            if let Err(error) = found.parse_nested_meta(|meta| reader.read(&meta)) {
+            let read =
+                not_a_bare_text(found).and_then(|()| found.parse_nested_meta(|meta| reader.read(&meta)));
+            if let Err(error) = read {
                 reader.mistake(error);
             }
         }
@@ -50,60 +58,65 @@ impl Attribute {
 
 impl Reader {
     fn read(&mut self, meta: &ParseNestedMeta<'_>) -> Result<()> {
-        let key = KEYS.into_iter().find(|key| meta.path.is_ident(key)).ok_or_else(|| unknown(&meta.path))?;
-        if self.seen.iter().any(|seen| seen == key) {
-            self.mistake(meta.error(format!("`{key}` is said twice")));
-        }
-        self.seen.push(key.to_owned());
+        let key = key::known("task", &KEYS, &meta.path)?;
+        let once = self.seen.once(key, meta);
+        self.keep(once);
         match key {
-            "name" => {
-                self.attribute.name = Some(meta.value()?.parse()?);
-                self.check(value::name(self.attribute.name.as_ref(), "task name", 200, "_-.:/"));
-            }
-            "queue" => {
-                self.attribute.queue = Some(meta.value()?.parse()?);
-                self.check(value::name(self.attribute.queue.as_ref(), "queue name", 120, "_-."));
+            "name" => self.attribute.name = Some(self.name(meta, "task name", 200, "_-.:/")?),
+            "queue" => self.attribute.queue = Some(self.name(meta, "queue name", 120, "_-.")?),
+            "priority" => {
+                let priority = priority(&meta.value()?.parse()?);
+                self.attribute.priority = self.keep(priority);
             }
             "timeout" => {
-                let millis = value::milliseconds(&meta.value()?.parse()?, "timeout");
-                self.attribute.timeout_ms = self.keep(millis);
+                let text = value::text(meta, "timeout = \"30s\"")?;
+                self.attribute.timeout_ms =
+                    self.keep(value::milliseconds(&text, MIN_TIMEOUT_MS, value::YEAR_MS));
             }
             "max_attempts" => {
-                let why = "`max_attempts` includes the first: it is at least 1";
-                let attempts = value::at_least_one(&meta.value()?.parse()?, why);
-                self.attribute.max_attempts = self.keep(attempts);
+                let said = Retry::attempts(&meta.value()?.parse()?);
+                if let Some(said) = self.keep(said) {
+                    self.retry(said, meta)?;
+                }
+            }
+            "retry" => self.retry(Retry::of(meta)?, meta)?,
+            "ack" => {
+                let chosen = value::choice(&value::text(meta, "ack = \"claimed\"")?, &ACKS);
+                self.attribute.ack_when_claimed = self.keep(chosen).is_some_and(|ack| ack == "Claimed");
             }
             "output" => self.attribute.output = Some(output(meta.value()?)?),
             "version" => self.version = Some(meta.value()?.parse()?),
-            _ => {
-                let content;
-                parenthesized!(content in meta.input);
-                let older = Punctuated::<Older, Token![,]>::parse_terminated(&content)?;
-                if older.is_empty() {
-                    self.mistake(meta.error("name the older versions: `from(1 = InvoiceV1)`"));
-                }
-                self.attribute.older = older.into_iter().collect();
-            }
+            _ => self.attribute.older = older(meta)?,
         }
         Ok(())
     }
 
+    fn name(&mut self, meta: &ParseNestedMeta<'_>, noun: &str, max: usize, extra: &str) -> Result<LitStr> {
+        let text = value::text(meta, "name = \"billing.invoice\"")?;
+        self.keep(value::name(&text, noun, max, extra));
+        Ok(text)
+    }
+
+    fn retry(&mut self, said: Retry, meta: &ParseNestedMeta<'_>) -> Result<()> {
+        self.attribute.retry = std::mem::take(&mut self.attribute.retry).and(said, meta)?;
+        Ok(())
+    }
+
     fn finish(mut self, input: &DeriveInput) -> Result<Attribute> {
-        let version =
-            self.version.as_ref().map(|version| value::at_least_one(version, "versions count from 1"));
-        self.attribute.version = version.and_then(|version| self.keep(version)).unwrap_or(1);
         let says_version = self.version.is_some();
-        let checked = versions::check(&mut self.attribute.older, self.attribute.version, says_version);
-        self.check(checked);
+        let version =
+            self.version.take().map(|version| value::at_least_one(&version, "versions count from 1"));
+        let version = version.map_or(Some(1), |version| self.keep(version));
+        if let Some(version) = version {
+            self.attribute.version = version;
+            let checked = versions::check(&mut self.attribute.older, version, says_version);
+            self.keep(checked);
+        }
         if self.attribute.name.is_none() && self.mistakes.is_none() {
             let message = "say which task this is: #[task(name = \"billing.invoice\")]";
             self.mistake(Error::new(input.ident.span(), message));
         }
         self.mistakes.map_or(Ok(self.attribute), Err)
-    }
-
-    fn check(&mut self, checked: Result<()>) {
-        self.keep(checked);
     }
 
     fn keep<T>(&mut self, checked: Result<T>) -> Option<T> {
@@ -118,13 +131,16 @@ impl Reader {
     }
 }
 
-fn unknown(path: &Path) -> Error {
-    let said = path.segments.iter().map(|segment| segment.ident.to_string()).collect::<Vec<_>>().join("::");
-    let distance = |key: &&str| strsim::damerau_levenshtein(&said, key);
-    let nearest = KEYS.into_iter().min_by_key(distance).filter(|key| distance(key) <= 2);
-    let hint = nearest.map(|key| format!(", did you mean `{key}`?")).unwrap_or_default();
-    let known = KEYS.map(|key| format!("`{key}`")).join(", ");
-    Error::new(path.span(), format!("`task` has no key `{said}`{hint}; its keys are {known}"))
+/// The name alone, as some frameworks write it.
+fn not_a_bare_text(attribute: &syn::Attribute) -> Result<()> {
+    let syn::Meta::List(list) = &attribute.meta else { return Ok(()) };
+    let Ok(text) = syn::parse2::<LitStr>(list.tokens.clone()) else { return Ok(()) };
+    Err(Error::new(text.span(), format!("say what this is: `name = {:?}`", text.value())))
+}
+
+fn priority(number: &LitInt) -> Result<u8> {
+    let value = number.base10_parse().ok().filter(|priority| *priority <= 9);
+    value.ok_or_else(|| Error::new(number.span(), "a priority is 0 (last) to 9 (first)"))
 }
 
 fn output(input: ParseStream<'_>) -> Result<Type> {
@@ -132,4 +148,14 @@ fn output(input: ParseStream<'_>) -> Result<Type> {
     input
         .parse()
         .map_err(|_| Error::new(at, "`output` is the type that a run returns, like `output = Receipt`"))
+}
+
+fn older(meta: &ParseNestedMeta<'_>) -> Result<Vec<Older>> {
+    let content;
+    parenthesized!(content in meta.input);
+    let older = Punctuated::<Older, Token![,]>::parse_terminated(&content)?;
+    if older.is_empty() {
+        return Err(meta.error("name the older versions: `from(1 = InvoiceV1)`"));
+    }
+    Ok(older.into_iter().collect())
 }

@@ -10,10 +10,13 @@ use crate::versions::Older;
 
 pub(crate) fn expand(input: &DeriveInput) -> Result<TokenStream> {
     not_generic(input)?;
-    let Attribute { name, queue, timeout_ms, max_attempts, output, version, older } = Attribute::of(input)?;
+    let Attribute { name, queue, priority, timeout_ms, retry, ack_when_claimed, output, version, older } =
+        Attribute::of(input)?;
     let queue = option(queue.map(|queue| quote!(#queue)));
     let timeout = option(timeout_ms.map(|ms| quote!(::core::time::Duration::from_millis(#ms))));
-    let max_attempts = option(max_attempts.map(|attempts| quote!(#attempts)));
+    let max_attempts = option(retry.max_attempts.map(|attempts| quote!(#attempts)));
+    let retry = option(retry.policy());
+    let priority = option(priority.map(|priority| quote!(#priority)));
     let output = output.map_or_else(|| quote!(::upbeat::Unsaid), |output| quote!(::upbeat::Returns<#output>));
     let oldest = older.first().map_or(version, |oldest| oldest.version);
     let read = read(&older);
@@ -26,6 +29,9 @@ pub(crate) fn expand(input: &DeriveInput) -> Result<TokenStream> {
             const QUEUE: ::core::option::Option<&'static str> = #queue;
             const TIMEOUT: ::core::option::Option<::core::time::Duration> = #timeout;
             const MAX_ATTEMPTS: ::core::option::Option<u32> = #max_attempts;
+            const RETRY: ::core::option::Option<::upbeat::retry::RetryPolicy> = #retry;
+            const PRIORITY: ::core::option::Option<u8> = #priority;
+            const ACK_WHEN_CLAIMED: bool = #ack_when_claimed;
             const VERSION: u32 = #version;
             const OLDEST: u32 = #oldest;
             #read

@@ -2,6 +2,8 @@
 
 mod attribute;
 mod expand;
+mod key;
+mod retry;
 mod value;
 mod versions;
 
@@ -19,8 +21,11 @@ use proc_macro::TokenStream;
 /// |---|---|
 /// | `name` | the task's name; the only key that is required |
 /// | `queue` | the queue that publishers use; `default` unless told |
+/// | `priority` | 0 (last) to 9 (first); 4 unless told |
 /// | `timeout` | how long one run may take: `"30s"`, `"1h 30m"` |
 /// | `max_attempts` | how often it may run and fail, the first time included |
+/// | `retry` | when it runs again, with the keys of `[tasks.NAME.retry]`: `retry(delay = "10s", backoff = "linear", max_delay = "5m", jitter = "none")` |
+/// | `ack` | `"claimed"`: acknowledge its deliveries after the claim, for runs of more than half an hour; `"settled"` unless told |
 /// | `output` | the type that a run returns; then a handler that returns another is a compile error |
 /// | `version` | the version of the arguments' shape, from 1 |
 /// | `from` | older versions that can still be read, each with the type of its shape: `from(1 = InvoiceV1)`. That type needs `Deserialize`, and the task's type `From` it |

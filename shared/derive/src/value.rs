@@ -1,10 +1,20 @@
 //! The values of the attribute's keys: the same rules that names and durations have when a program runs.
 
-use syn::{Error, LitInt, LitStr, Result};
+use syn::meta::ParseNestedMeta;
+use syn::{Error, Ident, LitInt, LitStr, Result};
+
+/// The longest duration that the configuration takes.
+pub(crate) const YEAR_MS: u64 = 365 * 24 * 3_600_000;
+
+/// A text in quotes; `example` shows one.
+pub(crate) fn text(meta: &ParseNestedMeta<'_>, example: &str) -> Result<LitStr> {
+    let value = meta.value()?;
+    let at = value.span();
+    value.parse().map_err(|_| Error::new(at, format!("this is a text in quotes, like `{example}`")))
+}
 
 /// The rules of names, as the names' own types check them when a program runs.
-pub(crate) fn name(text: Option<&LitStr>, noun: &str, max: usize, extra: &str) -> Result<()> {
-    let Some(text) = text else { return Ok(()) };
+pub(crate) fn name(text: &LitStr, noun: &str, max: usize, extra: &str) -> Result<()> {
     let value = text.value();
     if value.is_empty() || value.len() > max {
         return Err(Error::new(text.span(), format!("a {noun} has 1 to {max} bytes")));
@@ -20,22 +30,32 @@ pub(crate) fn name(text: Option<&LitStr>, noun: &str, max: usize, extra: &str) -
     }
 }
 
-/// Whole numbers with units, added up: `250ms`, `30s`, `1h 30m`, `7d`. More than nothing.
-pub(crate) fn milliseconds(text: &LitStr, noun: &str) -> Result<u64> {
-    total(&text.value()).filter(|total| *total > 0).ok_or_else(|| {
-        let message = format!("a {noun} is whole numbers with units, like `250ms`, `30s`, `15m` or `1h 30m`");
-        Error::new(text.span(), message)
-    })
+/// Whole numbers with units, added up: `250ms`, `30s`, `1h 30m`, `7d`.
+pub(crate) fn milliseconds(text: &LitStr, least: u64, most: u64) -> Result<u64> {
+    let Some(total) = total(&text.value()) else {
+        let message = "a duration is whole numbers with units: `250ms`, `30s`, `1h 30m` or `7d`";
+        return Err(Error::new(text.span(), message));
+    };
+    if total < least {
+        return Err(Error::new(text.span(), format!("this duration is too short: it is at least {least}ms")));
+    }
+    if total > most {
+        return Err(Error::new(
+            text.span(),
+            format!("this duration is too long: it is at most {}h", most / 3_600_000),
+        ));
+    }
+    Ok(total)
 }
 
 fn total(text: &str) -> Option<u64> {
     let mut rest = text.trim();
-    let mut total: u64 = 0;
+    let mut total: Option<u64> = None;
     while !rest.is_empty() {
         let (number, after) = rest.split_at(rest.find(|c: char| !c.is_ascii_digit())?);
         let (unit, after) =
             after.split_at(after.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(after.len()));
-        let millis = match unit {
+        let factor = match unit {
             "ms" => 1,
             "s" => 1_000,
             "m" => 60_000,
@@ -43,10 +63,11 @@ fn total(text: &str) -> Option<u64> {
             "d" => 86_400_000,
             _ => return None,
         };
-        total = total.checked_add(number.parse::<u64>().ok()?.checked_mul(millis)?)?;
+        let millis = number.parse::<u64>().ok()?.checked_mul(factor)?;
+        total = Some(total.unwrap_or(0).checked_add(millis)?);
         rest = after.trim_start();
     }
-    Some(total)
+    total
 }
 
 /// A number that counts from 1; `why` says so.
@@ -54,8 +75,18 @@ pub(crate) fn at_least_one(number: &LitInt, why: &str) -> Result<u32> {
     match number.base10_parse() {
         Ok(0) => Err(Error::new(number.span(), why)),
         Ok(value) => Ok(value),
-        Err(_) => Err(Error::new(number.span(), format!("a whole number up to {}", u32::MAX))),
+        Err(_) => Err(Error::new(number.span(), format!("this is a whole number up to {}", u32::MAX))),
     }
+}
+
+/// One of these words, as the variant that it stands for.
+pub(crate) fn choice(text: &LitStr, choices: &[(&str, &str)]) -> Result<Ident> {
+    let value = text.value();
+    let found = choices.iter().find(|(word, _)| *word == value);
+    found.map(|(_, variant)| Ident::new(variant, text.span())).ok_or_else(|| {
+        let words = choices.iter().map(|(word, _)| format!("{word:?}")).collect::<Vec<_>>().join(", ");
+        Error::new(text.span(), format!("{value:?} is none of {words}"))
+    })
 }
 
 #[cfg(test)]
@@ -69,7 +100,7 @@ mod tests {
         {
             assert_eq!(total(text), Some(millis), "{text}");
         }
-        for text in ["30", "s", "1.5h", "-1s", "1 h", "2w", "99999999999999999999s", "213503982335d"] {
+        for text in ["", "30", "s", "1.5h", "-1s", "1 h", "2w", "99999999999999999999s", "213503982335d"] {
             assert_eq!(total(text), None, "{text}");
         }
     }

@@ -73,15 +73,22 @@ impl NewTask {
         }
     }
 
-    /// A task of this type, as its type says: name, version of the arguments, queue, timeout, attempts.
+    /// A task of this type, as its type says: name, version of the arguments, queue, priority, timeout, retries.
     ///
     /// # Panics
     ///
-    /// If the type was given a name by hand that breaks the rules of names; a derived one is checked when it is compiled.
+    /// If the type was given a name or a priority by hand that breaks its rules; a derived one is checked when it is compiled.
     pub fn of<T: Task>(args: &T) -> Result<Self, PayloadError> {
-        let TaskSettings { name, queue, timeout, retry, args: versions } = TaskSettings::of::<T>();
-        let task = Self::new(name, Payload::msgpack(args)?).args_version(versions.newest);
-        Ok(Self { queue: queue.unwrap_or_else(QueueName::default_queue), timeout, retry, ..task })
+        let TaskSettings { name, queue, timeout, retry, priority, .. } = TaskSettings::of::<T>();
+        let task = Self::new(name, Payload::msgpack(args)?);
+        Ok(Self {
+            queue: queue.unwrap_or_else(QueueName::default_queue),
+            priority: priority.unwrap_or_default(),
+            args_version: T::VERSION,
+            timeout,
+            retry,
+            ..task
+        })
     }
 
     /// The version of the arguments' shape, from 1.
