@@ -1,7 +1,7 @@
 //! The attribute `#[task(…)]`: what it may say, and what is wrong with what it says.
 
 use syn::meta::ParseNestedMeta;
-use syn::{DeriveInput, Error, LitInt, LitStr, Result};
+use syn::{DeriveInput, Error, LitInt, LitStr, Result, Token, Type};
 
 /// What a type says of its task.
 #[derive(Default)]
@@ -10,6 +10,10 @@ pub(crate) struct Attribute {
     pub(crate) queue: Option<LitStr>,
     pub(crate) timeout_ms: Option<u64>,
     pub(crate) max_attempts: Option<u32>,
+    pub(crate) output: Option<Type>,
+    pub(crate) version: Option<u32>,
+    /// Older versions, each with the type that its arguments had.
+    pub(crate) from: Vec<(LitInt, Type)>,
 }
 
 impl Attribute {
@@ -30,6 +34,21 @@ impl Attribute {
             self.timeout_ms = Some(milliseconds(&meta.value()?.parse()?)?);
         } else if meta.path.is_ident("max_attempts") {
             self.max_attempts = Some(at_least_one(&meta.value()?.parse()?)?);
+        } else if meta.path.is_ident("output") {
+            self.output = Some(meta.value()?.parse()?);
+        } else if meta.path.is_ident("version") {
+            self.version = Some(at_least_one(&meta.value()?.parse()?)?);
+        } else if meta.path.is_ident("from") {
+            let content;
+            syn::parenthesized!(content in meta.input);
+            while !content.is_empty() {
+                let version = content.parse()?;
+                content.parse::<Token![=]>()?;
+                self.from.push((version, content.parse()?));
+                if !content.is_empty() {
+                    content.parse::<Token![,]>()?;
+                }
+            }
         } else {
             return Err(meta.error("unknown key; `task` has `name`, `queue`, `timeout` and `max_attempts`"));
         }

@@ -15,15 +15,50 @@ pub(crate) fn expand(input: &DeriveInput) -> Result<TokenStream> {
     let queue = option(attribute.queue.map(|queue| quote!(#queue)));
     let timeout = option(attribute.timeout_ms.map(|ms| quote!(::core::time::Duration::from_millis(#ms))));
     let max_attempts = option(attribute.max_attempts.map(|attempts| quote!(#attempts)));
+    let version = attribute.version.unwrap_or(1);
+    let output = attribute
+        .output
+        .map_or_else(|| quote!(::upbeat::Unsaid), |output| quote!(::upbeat::Returns<#output>));
+    let mut oldest = version;
+    let mut older = Vec::new();
+    for (known, shape) in &attribute.from {
+        let number: u32 = known.base10_parse()?;
+        if number == 0 || number >= version {
+            return Err(Error::new(
+                known.span(),
+                format!("an older version is below `version`, which is {version}"),
+            ));
+        }
+        oldest = oldest.min(number);
+        older.push(quote!(#number => ::core::result::Result::Ok(
+            <Self as ::core::convert::From<#shape>>::from(args.decode::<#shape>()?)
+        )));
+    }
     let ident = &input.ident;
     let (generics, arguments, conditions) = input.generics.split_for_impl();
     Ok(quote! {
         #[automatically_derived]
         impl #generics ::upbeat::Task for #ident #arguments #conditions {
+            type Output = #output;
             const NAME: &'static str = #name;
             const QUEUE: ::core::option::Option<&'static str> = #queue;
             const TIMEOUT: ::core::option::Option<::core::time::Duration> = #timeout;
             const MAX_ATTEMPTS: ::core::option::Option<u32> = #max_attempts;
+            const VERSION: u32 = #version;
+
+            fn read(
+                version: u32,
+                args: &::upbeat::message::Payload,
+            ) -> ::core::result::Result<Self, ::upbeat::ArgsError> {
+                match version {
+                    #version => ::core::result::Result::Ok(args.decode()?),
+                    #(#older,)*
+                    newer if newer > #version => {
+                        ::core::result::Result::Err(::upbeat::ArgsError::Newer { version, known: #version })
+                    }
+                    _ => ::core::result::Result::Err(::upbeat::ArgsError::Older { version, oldest: #oldest }),
+                }
+            }
         }
     })
 }
