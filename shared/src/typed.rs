@@ -49,10 +49,12 @@ pub trait Task: Serialize + DeserializeOwned + Send + 'static {
 }
 
 /// What a run of a task returns, as its type says it. Never a value of anything.
+#[derive(Debug)]
 pub struct Returns<R>(PhantomData<fn() -> R>);
 
 /// A task's type does not say what its runs return.
-pub struct Unsaid;
+#[derive(Debug)]
+pub struct Unsaid(());
 
 /// Which results a task's runs may have: `Returns<R>` allows `R` alone, [`Unsaid`] whatever there is.
 #[diagnostic::on_unimplemented(

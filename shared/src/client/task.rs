@@ -29,8 +29,6 @@ pub struct NewTask {
     pub name: TaskName,
     /// What the handler gets.
     pub args: Payload,
-    /// The version of the arguments' shape; workers that read only older ones leave the task to newer workers.
-    pub args_version: u32,
     /// Where it waits for a worker.
     pub queue: QueueName,
     /// 0 (last) to 9 (first).
@@ -47,6 +45,8 @@ pub struct NewTask {
     pub retry: Option<RetryPolicy>,
     /// Free labels.
     pub tags: Vec<String>,
+    /// The version of the arguments' shape; workers that read only older ones leave the task to newer workers.
+    pub args_version: u32,
     /// The schedule that it was triggered for by hand, if any.
     pub planned: Option<Planned>,
     /// The publisher's trace; `None` for the client's own.
@@ -59,7 +59,6 @@ impl NewTask {
         Self {
             name,
             args,
-            args_version: 1,
             queue: QueueName::default_queue(),
             priority: Priority::default(),
             due: None,
@@ -68,33 +67,23 @@ impl NewTask {
             timeout: None,
             retry: None,
             tags: Vec::new(),
+            args_version: 1,
             planned: None,
             trace: None,
         }
     }
 
-    /// A task of this type, as its type says: name, version of the arguments, queue, priority, timeout, retries.
+    /// A task of this type: its name, its queue, its priority and its version of the arguments. How long it may take and
+    /// how often it is tried is the worker's business, where the type's own settings and the configuration's are known.
     ///
     /// # Panics
     ///
     /// If the type was given a name or a priority by hand that breaks its rules; a derived one is checked when it is compiled.
     pub fn of<T: Task>(args: &T) -> Result<Self, PayloadError> {
-        let TaskSettings { name, queue, timeout, retry, priority, .. } = TaskSettings::of::<T>();
+        let TaskSettings { name, queue, priority, .. } = TaskSettings::of::<T>();
         let task = Self::new(name, Payload::msgpack(args)?);
-        Ok(Self {
-            queue: queue.unwrap_or_else(QueueName::default_queue),
-            priority: priority.unwrap_or_default(),
-            args_version: T::VERSION,
-            timeout,
-            retry,
-            ..task
-        })
-    }
-
-    /// The version of the arguments' shape, from 1.
-    pub fn args_version(mut self, version: u32) -> Self {
-        self.args_version = version;
-        self
+        let queue = queue.unwrap_or_else(QueueName::default_queue);
+        Ok(Self { queue, priority: priority.unwrap_or_default(), args_version: T::VERSION, ..task })
     }
 
     /// Where it waits for a worker.
@@ -124,6 +113,18 @@ impl NewTask {
     /// Every task of this name with this dedup id is the same task, while ids are kept.
     pub fn dedup_id(mut self, id: impl Into<String>) -> Self {
         self.dedup_id = Some(id.into());
+        self
+    }
+
+    /// A label to find it by; it may have several.
+    pub fn tag(mut self, tag: impl Into<String>) -> Self {
+        self.tags.push(tag.into());
+        self
+    }
+
+    /// The version of the arguments' shape; 1 unless told.
+    pub fn args_version(mut self, version: u32) -> Self {
+        self.args_version = version;
         self
     }
 

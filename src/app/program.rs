@@ -1,0 +1,54 @@
+//! What a program brings along, whatever the type of its state.
+
+use upbeat_shared::config::{Config, KnownTask};
+use upbeat_worker::{Registry, TaskDefinition};
+
+#[cfg(feature = "beat")]
+use super::schedule::{Schedule, ScheduleError};
+use crate::executors::{self, RegistryError};
+
+/// A program's own tasks and schedules.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Program {
+    /// What it is called in its help.
+    pub(crate) name: Option<String>,
+    /// Its own tasks.
+    pub(crate) tasks: Vec<TaskDefinition>,
+    /// Its own schedules.
+    #[cfg(feature = "beat")]
+    pub(crate) schedules: Vec<Schedule>,
+}
+
+impl Program {
+    /// Its tasks as a configuration takes them into account.
+    pub(crate) fn known(&self) -> Vec<KnownTask> {
+        let known = |task: &TaskDefinition| KnownTask {
+            queue: task.queue.clone(),
+            timeout: task.timeout,
+            retry: task.retry,
+            ..KnownTask::new(task.name.clone())
+        };
+        self.tasks.iter().map(known).collect()
+    }
+
+    /// Its tasks and the configuration's.
+    pub(crate) fn registry(&self, config: &Config) -> Result<Registry, RegistryError> {
+        executors::registry(config, &self.tasks)
+    }
+
+    /// Its schedules, checked, as the catalog keeps them.
+    #[cfg(feature = "beat")]
+    pub(crate) fn schedules(&self) -> Result<Vec<upbeat_shared::ledger::NewSchedule>, ScheduleError> {
+        let source = self.source();
+        self.schedules.iter().map(|schedule| schedule.checked(&source)).collect()
+    }
+
+    /// Where its schedules are written, as the catalog says it. Programs of one namespace are told apart by their names:
+    /// each removes from the catalog what it no longer has, and nobody else's.
+    #[cfg(feature = "beat")]
+    pub(crate) fn source(&self) -> String {
+        let executable = || std::env::current_exe().ok()?.file_stem()?.to_str().map(str::to_owned);
+        let name = self.name.clone().or_else(executable).unwrap_or_else(|| "upbeat".to_owned());
+        format!("program {name}")
+    }
+}
