@@ -11,6 +11,9 @@ use upbeat_shared::name::NameError;
 use upbeat_shared::transport::TransportError;
 use upbeat_worker::WorkerError;
 
+use super::context::unopened;
+use crate::roles::RoleError;
+
 /// What the exit code says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exit {
@@ -170,6 +173,21 @@ impl From<WorkerError> for Failure {
             WorkerError::Transport(error) => error.into(),
             WorkerError::Options(_) => Self::usage(error.to_string()),
             _ => Self::failed(error.to_string()),
+        }
+    }
+}
+
+impl From<RoleError> for Failure {
+    fn from(error: RoleError) -> Self {
+        match error {
+            RoleError::Config(errors) => (&errors).into(),
+            RoleError::Open(error) => unopened(&error),
+            RoleError::Beat(error) => error.into(),
+            RoleError::Worker(error) => error.into(),
+            RoleError::Registry(_) | RoleError::Schedule(_) | RoleError::ScheduledTwice { .. } => {
+                Self::usage(error.to_string())
+            }
+            RoleError::Ended(_) | RoleError::Panicked(_) => Self::failed(error.to_string()),
         }
     }
 }

@@ -96,7 +96,7 @@ impl PublishCommand {
         let trace = self.trace(context)?;
         let session = context.session_with(settings, Access::Create).await?;
         self.warn_if_unknown(context, &session);
-        let mut task = self.task(&session, args);
+        let mut task = self.task(context, &session, args);
         task.trace = trace;
         let published = self.publish(context, &session, task).await?;
         if self.wait {
@@ -106,9 +106,10 @@ impl PublishCommand {
         Ok(())
     }
 
-    fn task(&self, session: &Session, args: Payload) -> NewTask {
-        let configured = session.config().tasks.get(&self.name);
-        let queue = self.queue.clone().or_else(|| configured.map(|task| task.queue.clone()));
+    fn task(&self, context: &Context, session: &Session, args: Payload) -> NewTask {
+        let configured = session.config().tasks.get(&self.name).map(|task| task.queue.clone());
+        let native = || context.program.tasks.iter().find(|task| task.name == self.name)?.queue.clone();
+        let queue = self.queue.clone().or(configured).or_else(native);
         let mut task = NewTask::new(self.name.clone(), args);
         task.queue = queue.unwrap_or_else(QueueName::default_queue);
         task.due = self.delay.map(Due::In).or(self.at.map(Due::At));
@@ -140,7 +141,7 @@ impl PublishCommand {
     /// A worker with handlers of its own may know a name that no configuration mentions.
     fn warn_if_unknown(&self, context: &Context, session: &Session) {
         let configured = &session.config().tasks;
-        let natives = || context.app.tasks().iter().map(|task| &task.name);
+        let natives = || context.program.tasks.iter().map(|task| &task.name);
         if configured.contains_key(&self.name) || natives().any(|name| *name == self.name) {
             return;
         }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use upbeat_shared::name::{QueueName, TaskName};
 use upbeat_shared::retry::RetryPolicy;
+use upbeat_shared::typed::{Task, TaskSettings};
 
 use crate::executor::Executor;
 
@@ -32,6 +33,16 @@ impl TaskDefinition {
     /// A task with the worker's settings.
     pub fn new(name: TaskName, executor: Arc<dyn Executor>) -> Self {
         Self { name, queue: None, timeout: None, retry: None, executor, ack_when_claimed: false }
+    }
+
+    /// A task as its type describes it.
+    ///
+    /// # Panics
+    ///
+    /// If the type was given a name by hand that breaks the rules of names; a derived one is checked when it is compiled.
+    pub fn of<T: Task>(executor: Arc<dyn Executor>) -> Self {
+        let TaskSettings { name, queue, timeout, retry, ack_when_claimed, .. } = TaskSettings::of::<T>();
+        Self { queue, timeout, retry, ack_when_claimed, ..Self::new(name, executor) }
     }
 
     /// The queue that its publishers use.

@@ -76,9 +76,13 @@ fn template(
     tasks: &mut Tasks,
 ) -> Option<TaskTemplate> {
     let described = task.as_ref().and_then(|task| tasks.configs.get(task));
-    let (home, base) = match described {
-        Some(task) => (task.queue.clone(), task.retry),
-        None => (QueueName::default_queue(), config.worker.retry),
+    let known = section.cx.known().iter().find(|known| Some(&known.name) == task.as_ref());
+    let (home, base) = match (described, known) {
+        (Some(task), _) => (task.queue.clone(), task.retry),
+        (None, known) => (
+            known.and_then(|task| task.queue.clone()).unwrap_or_else(QueueName::default_queue),
+            known.and_then(|task| task.retry).unwrap_or(config.worker.retry),
+        ),
     };
     let queue = match section.find("queue", queue) {
         Some(queue) => {
@@ -98,7 +102,8 @@ fn template(
     let expires_after = section.find("expires_after", |found| found.duration(MIN_TIMEOUT..=MAX_LOOK_BACK));
     let name = task?;
     let args = args.unwrap_or_default();
-    Some(TaskTemplate { name, queue, args, priority, timeout, expires_after, retry, tags })
+    let args_version = 1;
+    Some(TaskTemplate { name, queue, args, args_version, priority, timeout, expires_after, retry, tags })
 }
 
 /// What is written about time, checked by making a timetable of it.

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::{Config, ConfigErrors, Loaded, Overrides, Sources, load};
+use super::{Config, ConfigErrors, KnownTask, Loaded, Overrides, Sources, load};
 use crate::name::TaskName;
 
 /// Files, an environment and flags that a test makes up.
@@ -21,7 +21,7 @@ struct World {
     files: BTreeMap<PathBuf, String>,
     env: BTreeMap<String, String>,
     flags: Overrides,
-    native: Vec<TaskName>,
+    native: Vec<KnownTask>,
 }
 
 impl World {
@@ -46,7 +46,7 @@ impl World {
     }
 
     fn native(mut self, name: &str) -> Self {
-        self.native.push(TaskName::new(name).unwrap());
+        self.native.push(KnownTask::new(TaskName::new(name).unwrap()));
         self
     }
 
@@ -56,7 +56,7 @@ impl World {
             self.files.get(path).cloned().ok_or_else(missing)
         };
         let env = |name: &str| self.env.get(name).cloned();
-        load(Sources { flags: self.flags.clone(), env: &env, read: &read, known_names: &self.native })
+        load(Sources { flags: self.flags.clone(), env: &env, read: &read, known: &self.native })
     }
 
     fn config(&self) -> Config {
