@@ -7,6 +7,7 @@ mod clocks;
 mod crash;
 mod disk;
 mod embedded;
+mod examples;
 mod library;
 mod members;
 mod memory;
