@@ -19,6 +19,8 @@ mod options;
 mod queues;
 pub mod registry;
 mod runtime;
+#[cfg(feature = "testing")]
+pub mod stepper;
 mod worker;
 
 pub use executor::native::{Context, FromState, IntoTask, NoState};

@@ -22,6 +22,8 @@ use crate::member;
 use crate::options::WorkerOptions;
 use crate::registry::Registry;
 use crate::runtime::{Context, backoff, consume, in_time, receipt, sweep};
+#[cfg(feature = "testing")]
+use crate::stepper::Stepper;
 
 /// What health calls the broker as a whole.
 const BROKER: &str = "broker";
@@ -107,12 +109,26 @@ impl Worker {
         result
     }
 
-    async fn work(self, stop: CancellationToken) -> Result<WorkerReport, WorkerError> {
+    /// Joins, as [`Worker::run`] does, and then does one thing at a time, when it is told to.
+    #[cfg(feature = "testing")]
+    pub async fn stepper(self) -> Result<Stepper, WorkerError> {
+        let ctx = self.into_context()?;
+        join(&ctx).await?;
+        ctx.health.started();
+        Ok(Stepper::new(ctx))
+    }
+
+    /// What its stages share, if its options can work.
+    fn into_context(self) -> Result<Arc<Context>, WorkerError> {
         self.options.check().map_err(WorkerError::Options)?;
         let Self { transport, store, clock, client, registry, options, health } = self;
         know_queues(&options, &registry);
         let handlers = Handlers::new(&registry);
-        let ctx = Arc::new(Context::new(transport, store, clock, client, handlers, options, health));
+        Ok(Arc::new(Context::new(transport, store, clock, client, handlers, options, health)))
+    }
+
+    async fn work(self, stop: CancellationToken) -> Result<WorkerReport, WorkerError> {
+        let ctx = self.into_context()?;
         let joined = stop.run_until_cancelled(join(&ctx)).await;
         let Some(joined) = joined else { return Ok(WorkerReport::default()) };
         joined?;
@@ -120,7 +136,7 @@ impl Worker {
             name = ctx.options.name,
             queues = ?ctx.options.queues,
             concurrency = ctx.options.concurrency,
-            tasks = registry.names().len(),
+            tasks = ctx.handlers.len(),
             "the worker is ready"
         );
         ctx.health.started();

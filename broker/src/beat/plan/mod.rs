@@ -58,7 +58,7 @@ enum Round {
     Idle,
 }
 
-struct Planner {
+pub(super) struct Planner {
     ctx: Arc<Context>,
     held: watch::Receiver<Held>,
     shards: BTreeSet<u32>,
@@ -72,7 +72,7 @@ struct Planner {
 }
 
 impl Planner {
-    fn new(ctx: Arc<Context>, held: watch::Receiver<Held>) -> Self {
+    pub(super) fn new(ctx: Arc<Context>, held: watch::Receiver<Held>) -> Self {
         Self {
             ctx,
             held,
@@ -82,6 +82,15 @@ impl Planner {
             polled: None,
             latest: Timestamp::MIN,
         }
+    }
+
+    /// Plans everything that is due now; answers when the next look is due, if ever.
+    #[cfg(feature = "testing")]
+    pub(super) async fn plan_due(&mut self) -> Result<Option<Timestamp>, Fault> {
+        // Whatever changed in the catalog counts at once.
+        self.polled = None;
+        while matches!(self.round().await?, Round::Busy) {}
+        Ok(self.book.next())
     }
 
     async fn round(&mut self) -> Result<Round, Fault> {
