@@ -10,6 +10,7 @@ mod embedded;
 mod examples;
 mod library;
 mod members;
+mod memory;
 mod metrics;
 mod once;
 mod operators;
