@@ -20,3 +20,4 @@ mod servers;
 mod stack;
 mod structure;
 mod traces;
+mod versions;
