@@ -1,6 +1,9 @@
 //! What a program brings along, whatever the type of its state.
 
+use std::collections::BTreeSet;
+
 use upbeat_shared::config::{Config, KnownTask};
+use upbeat_shared::name::QueueName;
 use upbeat_worker::{Registry, TaskDefinition};
 
 #[cfg(feature = "beat")]
@@ -31,6 +34,21 @@ impl Program {
             ..KnownTask::new(task.name.clone())
         };
         self.tasks.iter().map(known).collect()
+    }
+
+    /// The queues that a worker takes work from: those that the configuration names, or else all that tasks and schedules
+    /// are sent to.
+    pub(crate) fn queues(&self, config: &Config) -> Vec<(QueueName, u32)> {
+        if !config.worker.queues.is_empty() {
+            return config.worker.queues.clone();
+        }
+        let mut all = BTreeSet::from([QueueName::default_queue()]);
+        all.extend(config.queues.keys().cloned());
+        all.extend(config.tasks.values().map(|task| task.queue.clone()));
+        all.extend(config.schedules.iter().map(|schedule| schedule.definition.task.queue.clone()));
+        all.extend(self.tasks.iter().filter_map(|task| task.queue.clone()));
+        let weight = |queue: &QueueName| config.queues.get(queue).and_then(|queue| queue.weight).unwrap_or(1);
+        all.into_iter().map(|queue| (queue.clone(), weight(&queue))).collect()
     }
 
     /// Its tasks and the configuration's.

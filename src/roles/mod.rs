@@ -132,7 +132,8 @@ impl Roles {
         Self { program, which, config: None, overrides: Overrides::default(), clock }
     }
 
-    /// With this configuration, in place of `upbeat.toml` and the environment.
+    /// With this configuration, in place of `upbeat.toml` and the environment. One that names no queues of the worker, such
+    /// as [`Config::default`], has it take work from all that the program's tasks are sent to.
     pub fn config(mut self, config: Config) -> Self {
         self.config = Some(config);
         self
@@ -156,10 +157,11 @@ impl Roles {
 
     /// Opens broker and ledger, waiting for those that are merely away, and starts the roles.
     pub async fn start(self) -> Result<Running, RoleError> {
-        let (config, file) = match self.config {
+        let (mut config, file) = match self.config {
             Some(config) => (config, None),
             None => loaded(&self.program, self.overrides)?,
         };
+        config.worker.queues = self.program.queues(&config);
         // Everything that can be refused is refused before anything runs.
         let registry = self.program.registry(&config)?;
         #[cfg(feature = "beat")]
