@@ -6,8 +6,8 @@
 
 pub mod beat;
 
-#[cfg(feature = "testing")]
-pub use beat::{BeatStep, BeatStepper};
 pub use beat::{
     ApplyReport, Beat, BeatError, BeatHealth, BeatOptions, Overridden, apply, occurrence_message,
 };
+#[cfg(feature = "testing")]
+pub use beat::{BeatStep, BeatStepper};

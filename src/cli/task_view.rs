@@ -115,6 +115,8 @@ pub(crate) fn details(now: Timestamp, task: &TaskRecord, output: &Output) -> Str
     let error = if task.state == TaskState::Dead { "error" } else { "last error" };
     view.maybe(error, task.error.as_ref().map(|error| visible(&error_text(error))));
     view.maybe("result", task.result.as_ref().map(pretty));
+    // Everybody's first shape needs no mention.
+    view.maybe("args version", (message.args_version != 1).then(|| message.args_version.to_string()));
     view.line("args", pretty(&message.args));
     view.render().trim_end().to_owned()
 }

@@ -23,3 +23,4 @@ mod servers;
 mod stack;
 mod structure;
 mod traces;
+mod versions;

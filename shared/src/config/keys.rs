@@ -172,6 +172,7 @@ pub(super) const SCHEDULE: Keys = Keys {
         key("ends"),
         key("jitter"),
         key("args"),
+        key("args_version"),
         key("queue"),
         key("priority"),
         key("timeout"),

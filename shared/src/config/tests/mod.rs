@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Config, ConfigErrors, KnownTask, Loaded, Overrides, Sources, load};
 use crate::name::TaskName;
+use crate::typed::ArgsVersions;
 
 /// Files, an environment and flags that a test makes up.
 #[derive(Default)]
@@ -47,6 +48,13 @@ impl World {
 
     fn native(mut self, name: &str) -> Self {
         self.native.push(KnownTask::new(TaskName::new(name).unwrap()));
+        self
+    }
+
+    /// A handler of the program that reads these versions of its arguments.
+    fn native_of(mut self, name: &str, oldest: u32, newest: u32) -> Self {
+        let known = KnownTask::new(TaskName::new(name).unwrap());
+        self.native.push(KnownTask { args: Some(ArgsVersions { oldest, newest }), ..known });
         self
     }
 
