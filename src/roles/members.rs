@@ -16,6 +16,18 @@ use crate::stack::Stack;
 /// How often a start is looked at.
 const LOOK: Duration = Duration::from_millis(5);
 
+/// A beat over a world's ports.
+#[cfg(feature = "beat")]
+pub(crate) fn beat(stack: &Stack, options: BeatOptions) -> Beat {
+    Beat::new(stack.transport.clone(), stack.store.clone(), stack.clock.clone(), options)
+}
+
+/// A worker over a world's ports.
+pub(crate) fn worker(stack: &Stack, registry: Registry, options: WorkerOptions) -> Worker {
+    let Stack { transport, store, clock, client } = stack.clone();
+    Worker::new(transport, store, clock, client, registry, options)
+}
+
 /// The roles that run. Dropping it ends them at once.
 pub(crate) struct Members {
     /// Asks the roles to finish.
@@ -33,7 +45,7 @@ impl Members {
 
     #[cfg(feature = "beat")]
     pub(crate) fn start_beat(&mut self, stack: &Stack, options: BeatOptions) {
-        let beat = Beat::new(stack.transport.clone(), stack.store.clone(), stack.clock.clone(), options);
+        let beat = beat(stack, options);
         let health = beat.health();
         self.readiness.role("beat", move || health.why_not().into_iter().collect());
         let stop = self.stop.clone();
@@ -44,14 +56,7 @@ impl Members {
     }
 
     pub(crate) fn start_worker(&mut self, stack: &Stack, registry: Registry, options: WorkerOptions) {
-        let worker = Worker::new(
-            stack.transport.clone(),
-            stack.store.clone(),
-            stack.clock.clone(),
-            stack.client.clone(),
-            registry,
-            options,
-        );
+        let worker = worker(stack, registry, options);
         let health = worker.health();
         self.readiness.role("worker", move || health.why_not());
         let stop = self.stop.clone();

@@ -54,6 +54,12 @@ impl Stepper {
         Self { ctx }
     }
 
+    /// Sends a heartbeat, and does what its answer says: which queues are paused. Before the first step, and whenever time has
+    /// passed.
+    pub async fn heartbeat(&self) -> Result<(), WorkerError> {
+        Ok(member::renew_in_time(&self.ctx).await?)
+    }
+
     /// Takes one delivery, whichever queue's turn it is, and sees it through to its acknowledgement; `None` if no queue has
     /// one, or every slot is taken by the steps around this one.
     pub async fn step(&self) -> Result<Option<Step>, WorkerError> {
@@ -63,7 +69,6 @@ impl Stepper {
 
     /// As [`Stepper::step`], with a delivery from another broker.
     pub async fn step_from(&self, transport: &dyn Transport) -> Result<Option<Step>, WorkerError> {
-        member::renew_in_time(&self.ctx).await?;
         let Some(slot) = self.next_turn(transport).await? else { return Ok(None) };
         let Some(taken) = self.take(transport, slot).await? else { return Ok(None) };
         let (queue, name) = (taken.queue.clone(), taken.message.kind.clone());
@@ -75,11 +80,6 @@ impl Stepper {
         let settled = settle::settle_all(&self.ctx, finished.into_iter().collect()).await;
         receipt::acknowledge(acks.into_iter().chain(settled)).await;
         Ok(Some(ran.unwrap_or(Step::Set { queue, name })))
-    }
-
-    /// How many more steps could be taken within the ones that are being taken.
-    pub fn free_slots(&self) -> u32 {
-        self.ctx.options.concurrency.saturating_sub(self.ctx.health.running())
     }
 
     /// The slot of the queue whose turn it is, by weight, among those that are not paused and have something.
