@@ -147,6 +147,9 @@ impl<T: Task> Expectation<T> {
         for condition in &self.conditions {
             let _ = write!(said, ", {}", condition.said);
         }
+        if !self.conditions.is_empty() {
+            said.push(',');
+        }
         said
     }
 }

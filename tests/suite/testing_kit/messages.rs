@@ -24,14 +24,14 @@ async fn of_a_task_that_was_not_published() {
     let something =
         said(|| assert_published!(world, Invoice { customer: 7, .. }, queue = "billing", times = 2));
     insta::assert_snapshot!(something, @r#"
-    `Invoice { customer: 7, .. }`, to the queue billing should have been published twice, and was never.
+    `Invoice { customer: 7, .. }`, to the queue billing, should have been published twice, and was never.
     This was published:
       billing.invoice {"customer":8,"net":10} to billing: succeeded
       billing.remind {"invoice":1} to default, due in 90s (at 2026-01-01T00:01:30Z): scheduled
     "#);
     let due = said(|| assert_published!(world, Remind { .. }, due_in = Duration::from_secs(60)));
     insta::assert_snapshot!(due, @r#"
-    `Remind { .. }`, due in 60s should have been published, and was not.
+    `Remind { .. }`, due in 60s, should have been published, and was not.
     This was published:
       billing.invoice {"customer":8,"net":10} to billing: succeeded
       billing.remind {"invoice":1} to default, due in 90s (at 2026-01-01T00:01:30Z): scheduled

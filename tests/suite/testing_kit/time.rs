@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use upbeat::Schedule;
 use upbeat::clock::later;
+use upbeat::ledger::{Expect, NewSchedule};
+use upbeat::name::ScheduleId;
 use upbeat::occurrence::OccurrenceRecord;
 use upbeat::schedule::CatchUp;
 use upbeat::task::TaskState;
@@ -66,6 +68,19 @@ async fn schedules_fire_at_their_instants_and_are_accounted_for() {
         matches!(&occurrences[0], OccurrenceRecord::Fired { task_id, .. } if *task_id == drained.runs[0].id)
     );
     assert_published!(world, Report, schedule = "report.nightly", queue = "reports", times = 7);
+}
+
+#[tokio::test]
+async fn a_schedule_that_is_added_later_counts_at_once() {
+    let world = world();
+    world.advance(HOUR).await.expect_runs(0);
+    let text = serde_json::json!({ "every": "10m", "task": { "name": "report", "queue": "reports" } });
+    let definition = serde_json::from_value(text).expect("a definition as files have it");
+    let id = ScheduleId::new("late").expect("an id");
+    let new = NewSchedule { id, definition, source: "the test".to_owned() };
+    world.store().catalog.put(new, Expect::Absent).await.expect("the ledger answers");
+
+    world.advance(HOUR).await.expect_runs(6).expect_all_succeeded();
 }
 
 #[tokio::test]
