@@ -164,6 +164,8 @@ mod tests {
             "workers show host:7",
             "config check",
             "config print",
+            "config reference",
+            "config reference worker.grace",
             "migrate status",
             "migrate up",
             "doctor",
@@ -259,7 +261,7 @@ mod tests {
           schedules    Look at schedules, check and trigger them
           queues       Look at queues, pause and resume them
           workers      Look at the workers
-          config       Check the configuration, or print what is in force
+          config       Check the configuration, print it, or look up its keys
           migrate      Look at the ledger's schema, or bring it up to date
           bench        Measure publishing, running and settling of no-op tasks
           doctor       Reach everything; print versions and advice

@@ -1,8 +1,10 @@
 //! The module as its users see it: texts in, a configuration or mistakes out.
 
 mod files;
+mod page;
 mod provenance;
 mod reading;
+mod reference;
 mod refusals;
 mod refused_work;
 mod robustness;
