@@ -7,9 +7,10 @@ use upbeat_shared::config::Overrides;
 
 use super::{
     beat::BeatCommand, bench::BenchCommand, completions::CompletionsCommand, config::ConfigCommand,
-    dead::DeadCommand, doctor::DoctorCommand, healthcheck::HealthcheckCommand, init::InitCommand,
-    migrate::MigrateCommand, publish::PublishCommand, queues::QueuesCommand, schedules::SchedulesCommand,
-    tasks::TasksCommand, up::UpCommand, worker::WorkerCommand, workers::WorkersCommand,
+    dead::DeadCommand, doctor::DoctorCommand, explain::ExplainCommand, healthcheck::HealthcheckCommand,
+    init::InitCommand, migrate::MigrateCommand, publish::PublishCommand, queues::QueuesCommand,
+    schedules::SchedulesCommand, tasks::TasksCommand, up::UpCommand, worker::WorkerCommand,
+    workers::WorkersCommand,
 };
 use crate::logging::Verbosity;
 
@@ -112,6 +113,7 @@ pub(crate) enum Command {
     Doctor(DoctorCommand),
     Healthcheck(HealthcheckCommand),
     Init(InitCommand),
+    Explain(ExplainCommand),
     Completions(CompletionsCommand),
 }
 
@@ -169,6 +171,8 @@ mod tests {
             "migrate status",
             "migrate up",
             "doctor",
+            "explain",
+            "explain ledger-unavailable",
             "healthcheck --listen 127.0.0.1:9464",
             "init my.toml --force",
             "completions zsh",
@@ -267,6 +271,7 @@ mod tests {
           doctor       Reach everything; print versions and advice
           healthcheck  Answer whether the role on this host works; for containers
           init         Write a commented upbeat.toml
+          explain      Explain an error: what it means, whether anything is lost, what to do
           completions  Print a completion script for a shell
           help         Print this message or the help of the given subcommand(s)
 

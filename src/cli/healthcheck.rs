@@ -52,7 +52,7 @@ impl HealthcheckCommand {
             .map(|member| member.info.name.as_str())
             .collect();
         if alive.is_empty() {
-            return Err(Failure::failed(format!("no live member is called {name} or {prefix}…"))
+            return Err(unready(format!("no live member is called {name} or {prefix}…"))
                 .advice("start `upbeat up`, `upbeat beat` or `upbeat worker`; `upbeat workers list --all` shows who is there"));
         }
         context.output.result(
@@ -76,14 +76,20 @@ async fn ask(context: &Context, address: SocketAddr) -> Result<(), Failure> {
     let asked = tokio::time::timeout(PATIENCE, readyz(address)).await;
     let answer = asked
         .unwrap_or_else(|_| Err(std::io::Error::other(format!("no answer within {PATIENCE:?}"))))
-        .map_err(|error| Failure::unreachable(format!("cannot ask http://{address}/readyz: {error}")))?;
+        .map_err(|error| {
+            Failure::unreachable(format!("cannot ask http://{address}/readyz: {error}")).page("not-ready")
+        })?;
     let (status, body) = parse(&answer)
         .ok_or_else(|| Failure::failed(format!("http://{address}/readyz answers what upbeat never says")))?;
     if status == 200 {
         return context.output.result(|| "ready".to_owned(), || json!({ "healthy": true, "readyz": body }));
     }
     let why_not = body["why_not"].as_array().into_iter().flatten().filter_map(Value::as_str);
-    Err(Failure::failed(format!("not ready: {}", why_not.collect::<Vec<_>>().join("; "))))
+    Err(unready(format!("not ready: {}", why_not.collect::<Vec<_>>().join("; "))))
+}
+
+fn unready(message: String) -> Failure {
+    Failure::failed(message).page("not-ready")
 }
 
 /// A whole HTTP client for one line would be a large thing to bring into a container's check.

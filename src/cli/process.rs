@@ -135,9 +135,9 @@ impl Process {
             let asked = self.stop.is_cancelled();
             let ended = match ended {
                 Ok((_, Err(failure))) => Err(failure),
-                Ok((role, Ok(()))) if !asked => Err(Failure::failed(format!("the {role} ended by itself"))),
+                Ok((role, Ok(()))) if !asked => Err(broken(format!("the {role} ended by itself"))),
                 Ok((_, Ok(()))) => Ok(()),
-                Err(panic) => Err(Failure::failed(format!("a role panicked: {panic}"))),
+                Err(panic) => Err(broken(format!("a role panicked: {panic}"))),
             };
             if first.is_ok() {
                 first = ended;
@@ -149,4 +149,9 @@ impl Process {
         self.signals.abort();
         first
     }
+}
+
+/// What should not be possible.
+fn broken(message: String) -> Failure {
+    Failure::failed(message).page("defect")
 }

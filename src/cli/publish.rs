@@ -125,7 +125,7 @@ impl PublishCommand {
         let variable = |name| std::env::var(name).ok().filter(|value| !value.trim().is_empty());
         if let Some(given) = &self.traceparent {
             let trace = TraceContext::parse(given, None);
-            return trace.map(Some).map_err(|error| Failure::usage(error.to_string()));
+            return trace.map(Some).map_err(|error| Failure::usage(error.to_string()).page(error.page()));
         }
         let Some(parent) = variable("TRACEPARENT") else { return Ok(None) };
         match TraceContext::parse(&parent, variable("TRACESTATE").as_deref()) {

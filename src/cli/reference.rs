@@ -153,7 +153,7 @@ mod tests {
         How tasks become work.
 
           concurrency: number; default 64; UPBEAT_CONCURRENCY, --concurrency
-              How many tasks run at once.
+              How many tasks run at once; from 1 to 65,536.
         ");
     }
 }

@@ -110,7 +110,7 @@ pub(crate) async fn run(
     let config = settings.config();
     // Everything that can be refused is refused before anything runs.
     let registry = executors::registry(config, context.app.tasks())
-        .map_err(|error| Failure::usage(error.to_string()))?;
+        .map_err(|error| Failure::usage(error.to_string()).page(error.page()))?;
     let tasks = registry.names().iter().map(ToString::to_string).collect();
     let listener = bind(config.http.listen).await?;
     let listen = listener.as_ref().and_then(|listener| listener.local_addr().ok());
@@ -184,7 +184,7 @@ async fn bind(listen: Option<SocketAddr>) -> Result<Option<TcpListener>, Failure
     let Some(address) = listen else { return Ok(None) };
     let bound = TcpListener::bind(address).await;
     bound.map(Some).map_err(|error| {
-        Failure::usage(format!("cannot listen on {address}: {error}")).advice(
+        Failure::usage(format!("cannot listen on {address}: {error}")).page("cannot-listen").advice(
             "is another upbeat running here? choose another address with --listen; port 0 takes a free one",
         )
     })

@@ -148,7 +148,7 @@ async fn show(context: &Context, session: &Session, id: TaskId) -> Result<(), Fa
 }
 
 fn unknown(id: TaskId) -> Failure {
-    Failure::failed(format!("there is no task {id}")).advice(
+    Failure::failed(format!("there is no task {id}")).page("no-such-task").advice(
         "it was never recorded, or its time of retention is over; `upbeat tasks list` shows those that are known",
     )
 }

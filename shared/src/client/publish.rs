@@ -63,6 +63,20 @@ pub enum PublishError {
     TimedOut(Duration),
 }
 
+impl PublishError {
+    /// The name of the page that explains it: `upbeat explain NAME`, or `docs/errors/NAME.md`.
+    pub fn page(&self) -> &'static str {
+        match self {
+            Self::Invalid(_) => "publish-invalid",
+            Self::Limit(error) => error.page(),
+            Self::QueueFull { .. } => "queue-full",
+            Self::Transport(error) => error.page(),
+            Self::Ledger(error) => error.page(),
+            Self::TimedOut(_) => "publish-unconfirmed",
+        }
+    }
+}
+
 impl Client {
     /// Publishes one task.
     pub async fn publish(&self, task: NewTask) -> Result<Published, PublishError> {

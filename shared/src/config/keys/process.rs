@@ -99,7 +99,7 @@ pub(in super::super) const WORKER: Keys = Keys {
         )
         .or("UPBEAT_QUEUES", "--queues")
         .unset("all"),
-        key("concurrency", Number, "How many tasks run at once.").or("UPBEAT_CONCURRENCY", "--concurrency"),
+        key("concurrency", Number, "How many tasks run at once; from 1 to 65,536.").or("UPBEAT_CONCURRENCY", "--concurrency"),
         key(
             "grace",
             Duration,
