@@ -51,7 +51,7 @@ pub(crate) struct GlobalArgs {
     /// The broker: `embedded` or amqp://… [env: UPBEAT_BROKER]
     #[arg(long, global = true, hide_short_help = true, value_name = "URL")]
     pub(crate) broker: Option<String>,
-    /// The ledger: `embedded`, postgres://… or redis://… [env: UPBEAT_LEDGER]
+    /// The ledger: `embedded` or postgres://… [env: UPBEAT_LEDGER]
     #[arg(long, global = true, hide_short_help = true, value_name = "URL")]
     pub(crate) ledger: Option<String>,
     /// One tenant's world; worlds do not see each other [env: UPBEAT_NAMESPACE]

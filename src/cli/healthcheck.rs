@@ -25,16 +25,18 @@ const LONGEST: u64 = 64 * 1024;
 ///
 /// Asks /readyz of the address that the configuration or --listen names. Where none is named, looks for a member of this host with
 /// a fresh heartbeat in the ledger. Exit codes: 0 it works, 1 it does not, 3 it cannot be reached.
+#[allow(clippy::doc_markdown, reason = "these lines are shown on terminals, where backticks would stand out")]
 #[derive(Debug, Args)]
 #[command(after_help = "Example, in a Dockerfile:\n  HEALTHCHECK CMD [\"upbeat\", \"healthcheck\"]")]
 pub(crate) struct HealthcheckCommand {
-    #[command(flatten)]
-    listen: ListenArgs,
+    /// Where the role serves /readyz [env: UPBEAT_LISTEN]
+    #[arg(long, value_name = "ADDR:PORT")]
+    listen: Option<String>,
 }
 
 impl HealthcheckCommand {
     pub(crate) async fn run(self, context: &Context) -> Result<(), Failure> {
-        let flags = roles::overrides(context, self.listen, WorkerArgs::default());
+        let flags = roles::overrides(context, ListenArgs { listen: self.listen }, WorkerArgs::default());
         let settings = context.settings_with(&flags)?;
         logging::for_a_command(context.global.verbosity(), &settings.loaded, &context.clock);
         if let Some(address) = settings.own_listen() {

@@ -35,7 +35,7 @@ const BATCH: usize = 500;
 /// The ids of more tasks than this are counted, not listed, unless --json asks for each.
 const LISTED: u64 = 1000;
 
-/// Publish a task, now or later.
+/// Publish a task, now or later
 ///
 /// Prints the task's id. Once it is printed, the task is kept: it will run and succeed, or be dead, cancelled or expired.
 /// With a dedup id it runs once, however often it is published.

@@ -45,7 +45,7 @@ enum TasksAction {
         /// Ids of tasks
         #[arg(value_name = "ID", required = true, value_parser = parse_id)]
         ids: Vec<TaskId>,
-        /// For the record
+        /// Why, for the record: it is shown with the task
         #[arg(
             long,
             value_name = "TEXT",

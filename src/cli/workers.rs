@@ -40,7 +40,7 @@ enum WorkersAction {
     /// List workers: how they are, what they take, what they run
     #[command(after_help = STATES)]
     List {
-        /// Beats, too
+        /// Show beats, too
         #[arg(long)]
         all: bool,
     },

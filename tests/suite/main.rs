@@ -7,6 +7,7 @@ mod clocks;
 mod crash;
 mod disk;
 mod embedded;
+mod help;
 mod members;
 mod metrics;
 mod once;
