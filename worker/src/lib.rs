@@ -14,6 +14,7 @@
 pub mod executor;
 mod health;
 mod job;
+pub mod layer;
 mod member;
 mod options;
 mod queues;
@@ -23,6 +24,7 @@ mod worker;
 
 pub use executor::{Executor, RunContext, TaskError};
 pub use health::WorkerHealth;
+pub use layer::{RunLayer, RunLayers, RunNext, RunResult};
 pub use options::{UnknownName, WorkerOptions};
 pub use registry::{DuplicateName, Registry, TaskDefinition};
 pub use worker::{Worker, WorkerError, WorkerReport};

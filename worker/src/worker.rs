@@ -18,6 +18,7 @@ use crate::health::WorkerHealth;
 use crate::job::handlers::Handlers;
 use crate::job::verdict::StopReason;
 use crate::job::{self, Stages, settle};
+use crate::layer::RunLayers;
 use crate::member;
 use crate::options::WorkerOptions;
 use crate::registry::Registry;
@@ -77,6 +78,7 @@ pub struct Worker {
     client: Client,
     registry: Registry,
     options: WorkerOptions,
+    layers: RunLayers,
     health: WorkerHealth,
 }
 
@@ -90,7 +92,22 @@ impl Worker {
         registry: Registry,
         options: WorkerOptions,
     ) -> Self {
-        Self { transport, store, clock, client, registry, options, health: WorkerHealth::new() }
+        Self {
+            transport,
+            store,
+            clock,
+            client,
+            registry,
+            options,
+            layers: RunLayers::default(),
+            health: WorkerHealth::new(),
+        }
+    }
+
+    /// With these layers around every run; none unless told.
+    pub fn layers(mut self, layers: RunLayers) -> Self {
+        self.layers = layers;
+        self
     }
 
     /// Its state, to be asked at any time, also after it has stopped.
@@ -109,10 +126,11 @@ impl Worker {
 
     async fn work(self, stop: CancellationToken) -> Result<WorkerReport, WorkerError> {
         self.options.check().map_err(WorkerError::Options)?;
-        let Self { transport, store, clock, client, registry, options, health } = self;
+        let Self { transport, store, clock, client, registry, options, layers, health } = self;
         know_queues(&options, &registry);
         let handlers = Handlers::new(&registry);
-        let ctx = Arc::new(Context::new(transport, store, clock, client, handlers, options, health));
+        let ctx = Context::new(transport, store, clock, client, handlers, options, health).layers(layers);
+        let ctx = Arc::new(ctx);
         let joined = stop.run_until_cancelled(join(&ctx)).await;
         let Some(joined) = joined else { return Ok(WorkerReport::default()) };
         joined?;

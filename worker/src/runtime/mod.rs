@@ -24,6 +24,7 @@ use upbeat_shared::transport::{Transport, TransportError};
 use crate::health::WorkerHealth;
 use crate::job::handlers::Handlers;
 use crate::job::unknown::UnknownNames;
+use crate::layer::RunLayers;
 use crate::member::Member;
 use crate::options::WorkerOptions;
 use crate::queues::Queues;
@@ -43,6 +44,8 @@ pub(crate) struct Context {
     pub(crate) client: Client,
     pub(crate) options: WorkerOptions,
     pub(crate) handlers: Handlers,
+    /// Around every run.
+    pub(crate) layers: RunLayers,
     pub(crate) unknown: UnknownNames,
     pub(crate) member: Member,
     pub(crate) queues: Arc<Queues>,
@@ -84,8 +87,14 @@ impl Context {
             client,
             options,
             handlers,
+            layers: RunLayers::default(),
             health,
         }
+    }
+
+    /// With these layers around every run.
+    pub(crate) fn layers(self, layers: RunLayers) -> Self {
+        Self { layers, ..self }
     }
 
     /// The monotonic clock.

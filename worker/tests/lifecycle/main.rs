@@ -4,6 +4,7 @@
 
 mod faults;
 mod jobs;
+mod layers;
 mod outages;
 mod stopping;
 mod taking;
