@@ -86,11 +86,12 @@ pub(super) async fn reap(ctx: Arc<Context>, mut lost: watch::Receiver<Vec<Lost>>
 
 fn note(report: &ReapReport) {
     let ReapReport { retired, rescheduled, dead, cancelled } = report;
+    let dead = dead.len() as u64;
     metrics::counter!(telemetry::LOST).increment(retired.len() as u64);
     for owner in retired {
         tracing::warn!(%owner, "a member was declared lost: its heartbeat stood still for a lease");
     }
-    if *rescheduled + *dead + *cancelled > 0 {
+    if *rescheduled + dead + *cancelled > 0 {
         tracing::warn!(rescheduled, dead, cancelled, "tasks of lost workers go on");
     }
 }

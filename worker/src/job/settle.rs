@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 use upbeat_shared::ledger::{LedgerError, SettleAnswer, Settlement};
-use upbeat_shared::task::TaskState;
 use upbeat_shared::verdict::{RunError, RunErrorKind, Verdict};
 
 use crate::runtime::Context;
@@ -101,9 +100,7 @@ fn tell(settlement: &Settlement, answer: SettleAnswer) {
     let id = settlement.claim.id;
     match answer {
         SettleAnswer::Applied(state) => {
-            let succeeded = matches!(settlement.verdict, Verdict::Succeeded { .. });
-            let cancelled = matches!(settlement.verdict, Verdict::Cancelled { .. });
-            if state == TaskState::Cancelled && !succeeded && !cancelled {
+            if !settlement.stands(state) {
                 tracing::info!(%id, "the task was cancelled while it ran; it does not run again");
             }
         }

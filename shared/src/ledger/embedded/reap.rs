@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::member;
 use super::row::{self, Brief, End, Move};
 use super::tally::Tally;
-use crate::id::OwnerId;
+use crate::id::{OwnerId, TaskId};
 use crate::ledger::{Lost, ReapReport};
 use crate::sqlite::{SqliteError, Write};
 use crate::task::TaskState;
@@ -60,7 +60,7 @@ fn crash(
         return row::end(write, tally, row, &end(TaskState::Cancelled, None));
     }
     if crashes >= max_crashes {
-        report.dead += 1;
+        report.dead.push(task_id(write, row)?);
         let message =
             format!("{note}; {crashes} workers were lost running this task, so it is not tried again");
         let error = RunError::new(RunErrorKind::Crashed, message);
@@ -69,6 +69,12 @@ fn crash(
     report.rescheduled += 1;
     let moved = Move { crashes, note: Some(&note), ..row.move_to(write.now()) };
     row::reschedule(write, tally, row, &moved)
+}
+
+fn task_id(write: &Write<'_>, row: &Brief) -> Result<TaskId, SqliteError> {
+    let mut select = write.prepare_cached("SELECT id FROM task WHERE row = ?1")?;
+    let id = select.query_row([row.row], |row| row.get(0))?;
+    Ok(TaskId(Uuid::from_bytes(id)))
 }
 
 fn worker_name(write: &Write<'_>, row: &Brief) -> Result<String, SqliteError> {

@@ -103,7 +103,7 @@ fn crash(row: &Brief, worker: &str, max_crashes: u32, report: &mut ReapReport) -
         return Change { crashes, ..row.end_as(TaskState::Cancelled, &note) };
     }
     if crashes >= max_crashes {
-        report.dead += 1;
+        report.dead.push(row.id);
         let message =
             format!("{note}; {crashes} workers were lost running this task, so it is not tried again");
         let error = Some(RunError::new(RunErrorKind::Crashed, message));
