@@ -12,6 +12,7 @@ use upbeat_shared::member::{Heartbeat, HeartbeatAnswer, MemberInfo, Role};
 use upbeat_shared::telemetry;
 
 use super::context::{Context, within};
+use super::dead;
 use super::health::Part;
 use super::judge::Judge;
 use super::leases::Peers;
@@ -70,6 +71,7 @@ pub(super) async fn reap(ctx: Arc<Context>, mut lost: watch::Receiver<Vec<Lost>>
             if *report != ReapReport::default() {
                 failpoint!("beat.reap.done");
             }
+            dead::reaped(&ctx, &report.dead).await;
         }
         let failed = reaped.is_err();
         ctx.conclude(Part::Reap, reaped.map(drop).map_err(Into::into), &mut failures).await;

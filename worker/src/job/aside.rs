@@ -4,13 +4,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use upbeat_shared::ledger::{Due, NewEntry, Park};
+use upbeat_shared::ledger::{Due, NewEntry, Park, ParkAnswer};
 use upbeat_shared::message::{DecodeError, HeaderValue, Message, WireMessage};
 use upbeat_shared::name::QueueName;
 use upbeat_shared::telemetry::Publishing;
 use upbeat_shared::transport::{Outgoing, PublishAnswer, TransportError};
 use upbeat_shared::verdict::RunErrorKind;
 
+use super::dead;
 use super::read::{Odd, OddKind};
 use crate::runtime::receipt::{self, Acks, Receipt};
 use crate::runtime::{Context, in_time};
@@ -81,8 +82,17 @@ impl<T> Group<T> {
 }
 
 async fn park(ctx: &Context, parks: Vec<Park>) -> bool {
+    if parks.is_empty() {
+        return true;
+    }
     // A failure was told of where the ledger was asked.
-    parks.is_empty() || ctx.ledger("park", ctx.store.agenda.park(parks)).await.is_ok()
+    let Ok(answers) = ctx.ledger("park", ctx.store.agenda.park(parks.clone())).await else { return false };
+    for (park, answer) in parks.iter().zip(answers) {
+        if answer == ParkAnswer::Dead {
+            dead::parked(ctx, park);
+        }
+    }
+    true
 }
 
 async fn add(ctx: &Context, entries: Vec<NewEntry>) -> bool {

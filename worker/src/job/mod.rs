@@ -3,6 +3,7 @@
 
 mod aside;
 mod claim;
+mod dead;
 pub(crate) mod handlers;
 mod read;
 mod run;
@@ -21,6 +22,7 @@ use upbeat_shared::clock;
 use upbeat_shared::id::{OwnerId, Token};
 use upbeat_shared::ledger::{Claim, ClaimAnswer, OwnedClaim, Settlement};
 use upbeat_shared::message::Message;
+use upbeat_shared::task::TaskState;
 use upbeat_shared::verdict::Verdict;
 
 use crate::queues::{Slot, Taken};
@@ -29,7 +31,7 @@ use crate::runtime::held::Control;
 use crate::runtime::receipt::{self, Acks, Receipt};
 use handlers::Handler;
 use read::Candidate;
-use settle::Finished;
+use settle::{Finished, Ran};
 use verdict::{Outcome, StopReason};
 
 /// Deliveries claimed in one question to the ledger, at most.
@@ -111,6 +113,10 @@ async fn follow(
     for (candidate, answer) in candidates.into_iter().zip(answers) {
         match answer {
             ClaimAnswer::Acquired(claim) => jobs.push(Job::new(owner, claim, candidate)),
+            ClaimAnswer::Ended(TaskState::Dead) => {
+                dead::stale(ctx, &candidate.message);
+                refused.push(candidate);
+            }
             ClaimAnswer::Done(_)
             | ClaimAnswer::Busy
             | ClaimAnswer::Stale
@@ -250,6 +256,7 @@ impl Job {
     fn finish(self, verdict: Verdict) -> Finished {
         let claim = OwnedClaim { id: self.message.id, fence: self.claim.fence, token: self.token };
         let settlement = Settlement { owner: self.owner, claim, verdict, then: Vec::new() };
-        Finished { settlement, receipt: self.receipt }
+        let Claim { attempts, crashes, .. } = self.claim;
+        Finished { settlement, ran: Ran { message: self.message, attempts, crashes }, receipt: self.receipt }
     }
 }

@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 use upbeat_shared::ledger::{LedgerError, SettleAnswer, Settlement};
+use upbeat_shared::message::Message;
 use upbeat_shared::verdict::{RunError, RunErrorKind, Verdict};
 
+use super::dead;
 use crate::runtime::Context;
 use crate::runtime::receipt::{Acks, Receipt};
 
@@ -15,19 +17,31 @@ const BATCH: usize = 500;
 /// A run that ended, with its verdict.
 pub(crate) struct Finished {
     pub(crate) settlement: Settlement,
+    pub(crate) ran: Ran,
     /// `None` where the delivery was acknowledged with the claim.
     pub(crate) receipt: Option<Receipt>,
 }
+
+/// What ran, for those who are told what became of it.
+pub(crate) struct Ran {
+    pub(crate) message: Arc<Message>,
+    /// Failures before this run.
+    pub(crate) attempts: u32,
+    pub(crate) crashes: u32,
+}
+
+/// What the ledger is asked to settle.
+type Batch = Vec<(Settlement, Ran)>;
 
 /// Settles what comes until every sender is gone. While the ledger is away, the verdicts wait here, and those behind
 /// them keep their slots.
 pub(crate) async fn settle_forever(ctx: Arc<Context>, mut finished: mpsc::Receiver<Finished>, acks: Acks) {
     let mut batch = Vec::new();
     while finished.recv_many(&mut batch, BATCH).await > 0 {
-        let (settlements, receipts): (Vec<_>, Vec<_>) =
-            batch.drain(..).map(|finished| (finished.settlement, finished.receipt)).unzip();
-        let tokens: Vec<_> = settlements.iter().map(|settlement| settlement.claim.token).collect();
-        settle(&ctx, settlements).await;
+        let (verdicts, receipts): (Batch, Vec<_>) =
+            batch.drain(..).map(|Finished { settlement, ran, receipt }| ((settlement, ran), receipt)).unzip();
+        let tokens: Vec<_> = verdicts.iter().map(|(settlement, _)| settlement.claim.token).collect();
+        settle(&ctx, verdicts).await;
         upbeat_shared::failpoint!("worker.settled");
         ctx.held.forget(tokens.into_iter());
         // An error means that nobody acknowledges any more: the broker delivers again, and the ledger knows.
@@ -37,32 +51,43 @@ pub(crate) async fn settle_forever(ctx: Arc<Context>, mut finished: mpsc::Receiv
 
 /// Settles a batch, for as long as it takes. What the ledger refuses is tried one by one, so that one verdict that it
 /// cannot store holds up no other.
-async fn settle(ctx: &Context, batch: Vec<Settlement>) {
-    match ask(ctx, &batch).await {
-        Ok(answers) => batch.iter().zip(answers).for_each(|(settlement, answer)| tell(settlement, answer)),
+async fn settle(ctx: &Context, batch: Batch) {
+    let settlements = || batch.iter().map(|(settlement, _)| settlement.clone()).collect();
+    match ask(ctx, settlements).await {
+        Ok(answers) => {
+            for ((settlement, ran), answer) in batch.iter().zip(answers) {
+                tell(ctx, settlement, ran, answer);
+            }
+        }
         Err(error) if batch.len() == 1 => {
-            for settlement in batch {
-                settle_less(ctx, settlement, error.clone()).await;
+            for (settlement, ran) in batch {
+                settle_less(ctx, settlement, &ran, error.clone()).await;
             }
         }
         Err(_) => {
-            for settlement in batch {
-                match ask(ctx, std::slice::from_ref(&settlement)).await {
-                    Ok(answers) => answers.into_iter().for_each(|answer| tell(&settlement, answer)),
-                    Err(error) => settle_less(ctx, settlement, error).await,
+            for (settlement, ran) in batch {
+                if let Err(error) = settle_one(ctx, &settlement, &ran).await {
+                    settle_less(ctx, settlement, &ran, error).await;
                 }
             }
         }
     }
 }
 
+async fn settle_one(ctx: &Context, settlement: &Settlement, ran: &Ran) -> Result<(), LedgerError> {
+    for answer in ask(ctx, || vec![settlement.clone()]).await? {
+        tell(ctx, settlement, ran, answer);
+    }
+    Ok(())
+}
+
 /// Settles a verdict that the ledger refused with less in it: without its result, then as dead.
-async fn settle_less(ctx: &Context, mut settlement: Settlement, mut error: LedgerError) {
+async fn settle_less(ctx: &Context, mut settlement: Settlement, ran: &Ran, mut error: LedgerError) {
     while let Some(verdict) = less(&settlement.verdict, &error) {
         tracing::warn!(id = %settlement.claim.id, %error, "the ledger refused a verdict; trying one with less in it");
         settlement.verdict = verdict;
-        match ask(ctx, std::slice::from_ref(&settlement)).await {
-            Ok(answers) => return answers.into_iter().for_each(|answer| tell(&settlement, answer)),
+        match settle_one(ctx, &settlement, ran).await {
+            Ok(()) => return,
             Err(again) => error = again,
         }
     }
@@ -85,9 +110,9 @@ fn less(verdict: &Verdict, error: &LedgerError) -> Option<Verdict> {
 }
 
 /// Asks until the ledger answers, or refuses what it was asked.
-async fn ask(ctx: &Context, batch: &[Settlement]) -> Result<Vec<SettleAnswer>, LedgerError> {
+async fn ask(ctx: &Context, batch: impl Fn() -> Vec<Settlement>) -> Result<Vec<SettleAnswer>, LedgerError> {
     loop {
-        match ctx.ledger("settle", ctx.store.ledger.settle(batch.to_vec())).await {
+        match ctx.ledger("settle", ctx.store.ledger.settle(batch())).await {
             Ok(answers) => return Ok(answers),
             Err(error @ LedgerError::Invalid(_)) => return Err(error),
             // Repeating is harmless: what was settled by a lost request answers so.
@@ -96,15 +121,20 @@ async fn ask(ctx: &Context, batch: &[Settlement]) -> Result<Vec<SettleAnswer>, L
     }
 }
 
-fn tell(settlement: &Settlement, answer: SettleAnswer) {
+fn tell(ctx: &Context, settlement: &Settlement, ran: &Ran, answer: SettleAnswer) {
     let id = settlement.claim.id;
     match answer {
-        SettleAnswer::Applied(state) => {
-            if !settlement.stands(state) {
-                tracing::info!(%id, "the task was cancelled while it ran; it does not run again");
-            }
+        SettleAnswer::Applied(state) if settlement.stands(state) => {
+            dead::settled(ctx, ran, &settlement.verdict);
         }
-        SettleAnswer::AlreadySettled => tracing::debug!(%id, "this verdict was settled before"),
+        SettleAnswer::Applied(_) => {
+            tracing::info!(%id, "the task was cancelled while it ran; it does not run again");
+        }
+        SettleAnswer::AlreadySettled => {
+            tracing::debug!(%id, "this verdict was settled before");
+            // By a request of ours whose answer got lost, so that nobody was told yet.
+            dead::settled(ctx, ran, &settlement.verdict);
+        }
         SettleAnswer::Stale => tracing::warn!(
             %id,
             fence = settlement.claim.fence.0,

@@ -17,6 +17,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use upbeat_shared::client::Client;
 use upbeat_shared::clock::StoreClock;
+use upbeat_shared::hook::HookQueue;
 use upbeat_shared::ledger::{LedgerError, Store};
 use upbeat_shared::telemetry;
 use upbeat_shared::transport::{Transport, TransportError};
@@ -46,6 +47,8 @@ pub(crate) struct Context {
     pub(crate) handlers: Handlers,
     /// Around every run.
     pub(crate) layers: RunLayers,
+    /// Are told of retries and dead tasks.
+    pub(crate) hooks: HookQueue,
     pub(crate) unknown: UnknownNames,
     pub(crate) member: Member,
     pub(crate) queues: Arc<Queues>,
@@ -88,13 +91,14 @@ impl Context {
             options,
             handlers,
             layers: RunLayers::default(),
+            hooks: HookQueue::default(),
             health,
         }
     }
 
-    /// With these layers around every run.
-    pub(crate) fn layers(self, layers: RunLayers) -> Self {
-        Self { layers, ..self }
+    /// With what the program itself brings.
+    pub(crate) fn with(self, layers: RunLayers, hooks: HookQueue) -> Self {
+        Self { layers, hooks, ..self }
     }
 
     /// The monotonic clock.
