@@ -7,6 +7,7 @@ mod clocks;
 mod crash;
 mod disk;
 mod embedded;
+mod hooks;
 mod members;
 mod metrics;
 mod once;

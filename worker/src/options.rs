@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
+use upbeat_shared::hook::Notices;
 use upbeat_shared::member;
 use upbeat_shared::message::Limits;
 use upbeat_shared::name::{Namespace, QueueName};
@@ -35,6 +36,8 @@ pub struct WorkerOptions {
     pub limits: Limits,
     /// What happens to a task whose name is unknown here.
     pub unknown_name: UnknownName,
+    /// Which events become tasks that tell the operator.
+    pub notices: Notices,
 }
 
 /// What happens to a task whose name is unknown here: it is parked, because a newer worker may be on its way.
@@ -75,6 +78,7 @@ impl Default for WorkerOptions {
             default_retry: RetryPolicy::default(),
             limits: Limits::default(),
             unknown_name: UnknownName::default(),
+            notices: Notices::default(),
         }
     }
 }

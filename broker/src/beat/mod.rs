@@ -39,6 +39,7 @@ use upbeat_shared::clock::StoreClock;
 use upbeat_shared::hook::{HookQueue, Hooks};
 use upbeat_shared::ledger::{LedgerError, Store};
 use upbeat_shared::name::ScheduleId;
+use upbeat_shared::telemetry;
 use upbeat_shared::transport::Transport;
 
 use context::Context;
@@ -129,6 +130,8 @@ impl Beat {
         self.ctx.hooks = hooks;
         let ctx = Arc::new(self.ctx);
         measure::register();
+        let notices = &ctx.options.notices;
+        telemetry::know_queues(notices.dead.iter().chain(&notices.overdue));
         let (mut parts, alive) = start(&ctx);
         tracing::info!(
             name = ctx.options.name, namespace = %ctx.options.namespace, tzdb = upbeat_schedule::tzdb_version(),

@@ -47,12 +47,13 @@ impl Key {
 }
 
 /// The names of the tables, for suggestions; those of the top's own keys are in [`TOP`].
-pub(super) const TABLES: [&str; 11] = [
+pub(super) const TABLES: [&str; 12] = [
     "broker",
     "ledger",
     "worker",
     "beat",
     "http",
+    "hooks",
     "log",
     "retention",
     "limits",
@@ -63,9 +64,9 @@ pub(super) const TABLES: [&str; 11] = [
 
 /// All of them, in the order of the documentation.
 #[cfg(test)]
-pub(super) const ALL: [&Keys; 15] = [
-    &TOP, &BROKER, &LEDGER, &WORKER, &RETRY, &BEAT, &HTTP, &LOG, &RETENTION, &LIMITS, &QUEUE, &TASK, &TARGET,
-    &SCHEDULE, &CATCH_UP,
+pub(super) const ALL: [&Keys; 16] = [
+    &TOP, &BROKER, &LEDGER, &WORKER, &RETRY, &BEAT, &HTTP, &HOOK, &LOG, &RETENTION, &LIMITS, &QUEUE, &TASK,
+    &TARGET, &SCHEDULE, &CATCH_UP,
 ];
 
 pub(super) const TOP: Keys = Keys {
@@ -121,6 +122,21 @@ pub(super) const BEAT: Keys = Keys { table: "beat", keys: &[key("max_crashes")] 
 
 pub(super) const HTTP: Keys =
     Keys { table: "http", keys: &[key("listen").or("UPBEAT_LISTEN", "--listen"), key("echo")] };
+
+/// Of `hooks.dead` and `hooks.overdue`.
+pub(super) const HOOK: Keys = Keys {
+    table: "hooks.EVENT",
+    keys: &[
+        key("url"),
+        key("url_file"),
+        key("headers"),
+        key("secret"),
+        key("secret_file"),
+        key("queue"),
+        key("timeout"),
+        key("retry"),
+    ],
+};
 
 pub(super) const LOG: Keys = Keys {
     table: "log",

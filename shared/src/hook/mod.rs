@@ -26,6 +26,7 @@
 //! A process that dies between the ledger's answer and the hook has told nobody.
 
 mod event;
+mod notice;
 mod queue;
 
 use std::fmt;
@@ -36,6 +37,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
 pub use event::{Dead, Overdue, Retry};
+pub use notice::{DEAD_NOTICE, MAX_NOTICE_BYTES, Notices, OVERDUE_NOTICE, is_notice};
 pub use queue::{HOOK_TIMEOUT, HookQueue, HookRunner};
 
 type Hook<E> = Arc<dyn Fn(E) -> BoxFuture<'static, ()> + Send + Sync>;

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use upbeat_shared::ledger::{Due, NewEntry, Park, ParkAnswer};
+use upbeat_shared::ledger::{Due, NewEntry, Park};
 use upbeat_shared::message::{DecodeError, HeaderValue, Message, WireMessage};
 use upbeat_shared::name::QueueName;
 use upbeat_shared::telemetry::Publishing;
@@ -87,11 +87,7 @@ async fn park(ctx: &Context, parks: Vec<Park>) -> bool {
     }
     // A failure was told of where the ledger was asked.
     let Ok(answers) = ctx.ledger("park", ctx.store.agenda.park(parks.clone())).await else { return false };
-    for (park, answer) in parks.iter().zip(answers) {
-        if answer == ParkAnswer::Dead {
-            dead::parked(ctx, park);
-        }
-    }
+    dead::parked(ctx, parks, answers).await;
     true
 }
 

@@ -110,11 +110,12 @@ async fn follow(
     answers: Vec<ClaimAnswer>,
 ) {
     let (mut jobs, mut refused, mut lost) = (Vec::new(), Vec::new(), Vec::new());
+    let mut stale = Vec::new();
     for (candidate, answer) in candidates.into_iter().zip(answers) {
         match answer {
             ClaimAnswer::Acquired(claim) => jobs.push(Job::new(owner, claim, candidate)),
             ClaimAnswer::Ended(TaskState::Dead) => {
-                dead::stale(ctx, &candidate.message);
+                stale.push(candidate.message.clone());
                 refused.push(candidate);
             }
             ClaimAnswer::Done(_)
@@ -133,6 +134,9 @@ async fn follow(
     if !done.is_empty() {
         // An error means that nobody acknowledges any more: the broker delivers again, and the ledger knows.
         let _ = stages.acks.send(done).await;
+    }
+    if !stale.is_empty() {
+        stages.runs.spawn(dead::stale(ctx.clone(), stale));
     }
     if !lost.is_empty() {
         crate::member::retired(ctx, owner);
@@ -178,7 +182,7 @@ async fn process(ctx: Arc<Context>, job: Job, slot: Slot, finished: mpsc::Sender
     ctx.handlers.running().decrement(1.0);
     ctx.health.run_ended();
     // An error means that nobody settles any more, because the worker was dropped. A beat will find the row.
-    let _ = finished.send(job.finish(verdict)).await;
+    let _ = finished.send(job.finish(&ctx, verdict)).await;
     drop(slot);
 }
 
@@ -253,10 +257,12 @@ impl Job {
         Some(clock::until(due_at, self.claim.at))
     }
 
-    fn finish(self, verdict: Verdict) -> Finished {
+    fn finish(self, ctx: &Context, verdict: Verdict) -> Finished {
         let claim = OwnedClaim { id: self.message.id, fence: self.claim.fence, token: self.token };
-        let settlement = Settlement { owner: self.owner, claim, verdict, then: Vec::new() };
         let Claim { attempts, crashes, .. } = self.claim;
-        Finished { settlement, ran: Ran { message: self.message, attempts, crashes }, receipt: self.receipt }
+        let ran = Ran { message: self.message, attempts, crashes };
+        let then = dead::then(ctx, &ran, &verdict);
+        let settlement = Settlement { owner: self.owner, claim, verdict, then };
+        Finished { settlement, ran, receipt: self.receipt }
     }
 }

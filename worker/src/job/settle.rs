@@ -81,11 +81,14 @@ async fn settle_one(ctx: &Context, settlement: &Settlement, ran: &Ran) -> Result
     Ok(())
 }
 
-/// Settles a verdict that the ledger refused with less in it: without its result, then as dead.
+/// Settles a verdict that the ledger refused with less in it: without what follows it, without its result, then as dead.
 async fn settle_less(ctx: &Context, mut settlement: Settlement, ran: &Ran, mut error: LedgerError) {
-    while let Some(verdict) = less(&settlement.verdict, &error) {
+    while let Some(mut with_less) = less(&settlement, &error) {
         tracing::warn!(id = %settlement.claim.id, %error, "the ledger refused a verdict; trying one with less in it");
-        settlement.verdict = verdict;
+        if !matches!(settlement.verdict, Verdict::Dead { .. }) {
+            with_less.then = dead::then(ctx, ran, &with_less.verdict);
+        }
+        settlement = with_less;
         match settle_one(ctx, &settlement, ran).await {
             Ok(()) => return,
             Err(again) => error = again,
@@ -94,9 +97,13 @@ async fn settle_less(ctx: &Context, mut settlement: Settlement, ran: &Ran, mut e
     tracing::error!(id = %settlement.claim.id, %error, "the ledger refuses every verdict on this task; it will run again");
 }
 
-fn less(verdict: &Verdict, error: &LedgerError) -> Option<Verdict> {
-    match verdict {
-        Verdict::Succeeded { result: Some(_) } => Some(Verdict::Succeeded { result: None }),
+fn less(settlement: &Settlement, error: &LedgerError) -> Option<Settlement> {
+    let alone = |verdict| Some(Settlement { verdict, then: Vec::new(), ..*settlement });
+    if !settlement.then.is_empty() {
+        return alone(settlement.verdict.clone());
+    }
+    match &settlement.verdict {
+        Verdict::Succeeded { result: Some(_) } => alone(Verdict::Succeeded { result: None }),
         Verdict::Dead { .. } => None,
         Verdict::Succeeded { result: None }
         | Verdict::Retry { .. }
@@ -104,7 +111,7 @@ fn less(verdict: &Verdict, error: &LedgerError) -> Option<Verdict> {
         | Verdict::Cancelled { .. }
         | Verdict::Released { .. } => {
             let message = format!("the verdict could not be stored: {error}");
-            Some(Verdict::Dead { error: RunError::new(RunErrorKind::Failed, message) })
+            alone(Verdict::Dead { error: RunError::new(RunErrorKind::Failed, message) })
         }
     }
 }
@@ -145,17 +152,31 @@ fn tell(ctx: &Context, settlement: &Settlement, ran: &Ran, answer: SettleAnswer)
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use upbeat_shared::id::{Fence, OwnerId, TaskId, Token};
+    use upbeat_shared::ledger::{Due, NewEntry, OwnedClaim};
     use upbeat_shared::message::Payload;
+    use upbeat_shared::name::{QueueName, TaskName};
 
     #[test]
-    fn a_refused_verdict_loses_its_result_first_and_ends_as_dead() {
+    fn a_refused_verdict_loses_what_follows_then_its_result_and_ends_as_dead() {
         let error = LedgerError::Invalid("no".into());
         let result = Some(Payload::json(&1).unwrap());
-        let without = less(&Verdict::Succeeded { result }, &error).unwrap();
-        assert_eq!(without, Verdict::Succeeded { result: None });
+        let id = TaskId::new("2026-05-01T12:00:00Z".parse().unwrap());
+        let claim = OwnedClaim { id, fence: Fence(1), token: Token(1) };
+        let name = TaskName::new("a").unwrap();
+        let message = Message::new(id, name, QueueName::default_queue(), Payload::json(&1).unwrap());
+        let then = vec![NewEntry { message, due: Due::In(Duration::ZERO), cover: Duration::ZERO }];
+        let verdict = Verdict::Succeeded { result };
+        let whole = Settlement { owner: OwnerId::random(), claim, verdict: verdict.clone(), then };
+        let alone = less(&whole, &error).unwrap();
+        assert_eq!((&alone.verdict, alone.then.len()), (&verdict, 0));
+        let without = less(&alone, &error).unwrap();
+        assert_eq!(without.verdict, Verdict::Succeeded { result: None });
         let dead = less(&without, &error).unwrap();
-        assert!(matches!(dead, Verdict::Dead { .. }));
+        assert!(matches!(dead.verdict, Verdict::Dead { .. }));
         assert_eq!(less(&dead, &error), None);
     }
 }

@@ -3,12 +3,14 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use upbeat_shared::client::NewTask;
 use upbeat_shared::hook::{Dead, Hooks, Retry};
 use upbeat_shared::id::TaskId;
 use upbeat_shared::ledger::{Action, SettleAnswer};
 use upbeat_shared::message::{Message, Payload};
 use upbeat_shared::name::{QueueName, TaskName};
+use upbeat_shared::retry::RetryPolicy;
 use upbeat_shared::task::TaskState;
 use upbeat_shared::transport::Outgoing;
 use upbeat_shared::verdict::RunErrorKind;
@@ -50,15 +52,37 @@ impl Told {
 }
 
 /// Fails always.
-fn fails(name: &str) -> TaskDefinition {
+pub(crate) fn fails(name: &str) -> TaskDefinition {
     native(TaskName::new(name).unwrap(), |(): (), _| async { Err::<(), _>(TaskError::Retry("no".into())) })
 }
 
-async fn acknowledged(world: &World, id: TaskId) {
+/// Tells when its run has begun, and lets it go on.
+#[derive(Clone, Default)]
+pub(crate) struct Gate {
+    pub(crate) begun: Arc<Notify>,
+    pub(crate) go: Arc<Notify>,
+}
+
+/// Fails for good when it is let go on.
+pub(crate) fn gives_up_later(name: &str) -> (TaskDefinition, Gate) {
+    let gate = Gate::default();
+    let inside = gate.clone();
+    let task = native(TaskName::new(name).unwrap(), move |(): (), _| {
+        let gate = inside.clone();
+        async move {
+            gate.begun.notify_one();
+            gate.go.notified().await;
+            Err::<(), _>(TaskError::GiveUp("no".into()))
+        }
+    });
+    (task, gate)
+}
+
+pub(crate) async fn acknowledged(world: &World, id: TaskId) {
     until("the acknowledgement", || world.log.count(|event| *event == Event::Acknowledged(id)) > 0).await;
 }
 
-async fn publish_tagged(world: &World, name: &str) -> TaskId {
+pub(crate) async fn publish_tagged(world: &World, name: &str) -> TaskId {
     let args = Payload::json(&serde_json::Value::Null).unwrap();
     let mut task = NewTask::new(TaskName::new(name).unwrap(), args);
     task.tags = vec!["tenant:acme".into()];
@@ -69,9 +93,8 @@ async fn publish_tagged(world: &World, name: &str) -> TaskId {
 async fn a_task_that_exhausts_its_attempts_is_told_of_as_retried_and_then_as_dead() {
     let world = World::new().await;
     let told = Told::default();
-    let mut policy = upbeat_shared::retry::RetryPolicy::never();
-    policy.max_attempts = 2;
-    let worker = told.work(&world, vec![fails("fails").retry(policy)]);
+    let twice = RetryPolicy { max_attempts: 2, ..RetryPolicy::never() };
+    let worker = told.work(&world, vec![fails("fails").retry(twice)]);
     let id = publish_tagged(&world, "fails").await;
     world.until(id, TaskState::Scheduled).await;
     while world.promote().await == 0 {
@@ -118,24 +141,13 @@ async fn what_was_cancelled_meanwhile_is_not_told_of_as_dead() {
 async fn a_failure_that_a_cancel_overrules_is_not_told_of() {
     let world = World::new().await;
     let told = Told::default();
-    let (go, started) = (Arc::new(tokio::sync::Notify::new()), Arc::new(tokio::sync::Notify::new()));
-    let gives_up = native(TaskName::new("gives.up").unwrap(), {
-        let (go, started) = (go.clone(), started.clone());
-        move |(): (), _| {
-            let (go, started) = (go.clone(), started.clone());
-            async move {
-                started.notify_one();
-                go.notified().await;
-                Err::<(), _>(TaskError::GiveUp("by itself".into()))
-            }
-        }
-    });
+    let (gives_up, gate) = gives_up_later("gives.up");
     let worker = told.work(&world, vec![gives_up]);
     let id = world.publish("gives.up", "default").await;
-    started.notified().await;
+    gate.begun.notified().await;
     // Before the worker hears of it, by its next heartbeat in three seconds.
     world.truth.inspect.act(vec![id], Action::Cancel { reason: "not needed".into() }).await.unwrap();
-    go.notify_one();
+    gate.go.notify_one();
     world.until(id, TaskState::Cancelled).await;
     acknowledged(&world, id).await;
     worker.stopped().await;
@@ -146,7 +158,7 @@ async fn a_failure_that_a_cancel_overrules_is_not_told_of() {
 async fn a_verdict_whose_answer_got_lost_is_told_of_once() {
     let world = World::new().await;
     let told = Told::default();
-    let once = fails("fails").retry(upbeat_shared::retry::RetryPolicy::never());
+    let once = fails("fails").retry(RetryPolicy::never());
     let worker = told.work(&world, vec![once]);
     until("the worker", || worker.health.ready()).await;
     world.ledger.lose.lock().unwrap().push_back("settle");
@@ -161,25 +173,14 @@ async fn a_verdict_whose_answer_got_lost_is_told_of_once() {
 async fn a_verdict_that_another_claim_outran_is_not_told_of() {
     let world = World::new().await;
     let told = Told::default();
-    let (go, started) = (Arc::new(tokio::sync::Notify::new()), Arc::new(tokio::sync::Notify::new()));
-    let fails = native(TaskName::new("fails").unwrap(), {
-        let (go, started) = (go.clone(), started.clone());
-        move |(): (), _| {
-            let (go, started) = (go.clone(), started.clone());
-            async move {
-                started.notify_one();
-                go.notified().await;
-                Err::<(), _>(TaskError::GiveUp("no".into()))
-            }
-        }
-    });
+    let (fails, gate) = gives_up_later("fails");
     let worker = told.work(&world, vec![fails]);
     let id = world.publish("fails", "default").await;
-    started.notified().await;
+    gate.begun.notified().await;
     let record = world.until(id, TaskState::Running).await;
     let mine = world.truth.ledger.mine(record.owner.unwrap()).await.unwrap();
     world.truth.ledger.release(record.owner.unwrap(), mine).await.unwrap();
-    go.notify_one();
+    gate.go.notify_one();
     let stale = Event::Settled(id, SettleAnswer::Stale);
     until("the refused settle", || world.log.count(|event| *event == stale) == 1).await;
     worker.stopped().await;
@@ -233,7 +234,7 @@ async fn hooks_that_hang_or_panic_hold_up_no_settle() {
     let hooks = Hooks::new()
         .on_dead(|_| std::future::pending::<()>())
         .on_dead(|dead| async move { panic!("{} is too much", dead.id()) });
-    let once = fails("fails").retry(upbeat_shared::retry::RetryPolicy::never());
+    let once = fails("fails").retry(RetryPolicy::never());
     let worker = world.work_with(vec![once], |_| {}, |worker| worker.hooks(hooks));
     let mut ids = Vec::new();
     for _ in 0..50 {
@@ -249,7 +250,7 @@ async fn hooks_that_hang_or_panic_hold_up_no_settle() {
 #[tokio::test]
 async fn what_hooks_are_told_last_they_finish_before_the_worker_has_ended() {
     let world = World::new().await;
-    let (begun, ended) = (Arc::new(tokio::sync::Notify::new()), Arc::new(Mutex::new(0)));
+    let (begun, ended) = (Arc::new(Notify::new()), Arc::new(Mutex::new(0)));
     let hooks = Hooks::new().on_dead({
         let (begun, ended) = (begun.clone(), ended.clone());
         move |_| {
@@ -261,7 +262,7 @@ async fn what_hooks_are_told_last_they_finish_before_the_worker_has_ended() {
             }
         }
     });
-    let once = fails("fails").retry(upbeat_shared::retry::RetryPolicy::never());
+    let once = fails("fails").retry(RetryPolicy::never());
     let worker = world.work_with(vec![once], |_| {}, |worker| worker.hooks(hooks));
     world.publish("fails", "default").await;
     begun.notified().await;

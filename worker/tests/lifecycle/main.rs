@@ -6,6 +6,7 @@ mod faults;
 mod hooks;
 mod jobs;
 mod layers;
+mod notices;
 mod outages;
 mod stopping;
 mod taking;

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
+use upbeat_shared::hook::Dead;
 use upbeat_shared::id::{OwnerId, TaskId, Token};
-use upbeat_shared::ledger::{ClaimAnswer, ClaimRequest, OwnedClaim, ParkAnswer, SettleAnswer, Settlement};
+use upbeat_shared::ledger::{ClaimAnswer, ClaimRequest, OwnedClaim, SettleAnswer, Settlement};
 use upbeat_shared::message::Message;
 use upbeat_shared::name::QueueName;
 use upbeat_shared::task::TaskState;
@@ -85,9 +86,7 @@ async fn take_in(
     let parked = parks.len();
     if parked > 0 {
         let answers = ctx.ledger("park", ctx.store.agenda.park(parks.clone())).await?;
-        for (park, _) in parks.iter().zip(answers).filter(|(_, answer)| *answer == ParkAnswer::Dead) {
-            dead::parked(ctx, park);
-        }
+        dead::parked(ctx, parks, answers).await;
     }
     tracing::warn!(
         parked,
@@ -132,16 +131,18 @@ async fn bury(
             | ClaimAnswer::Limited { .. },
         ) => return Ok(()),
     };
+    let error = RunError::new(RunErrorKind::Undeliverable, reason);
+    let dead = Dead { at: ctx.clock.now(), ..dead::buried(request.message, error.clone()) };
     let settlement = Settlement {
         owner: me,
         claim: OwnedClaim { id, fence: claim.fence, token },
-        verdict: Verdict::Dead { error: RunError::new(RunErrorKind::Undeliverable, reason) },
-        then: Vec::new(),
+        verdict: Verdict::Dead { error },
+        then: dead::notice(ctx, &dead).into_iter().collect(),
     };
     // What was claimed must not stay running in this beat's name.
     let answers = ctx.persist("settle", || ctx.store.ledger.settle(vec![settlement.clone()])).await?;
     if answers.first() == Some(&SettleAnswer::Applied(TaskState::Dead)) {
-        dead::buried(ctx, request.message, reason);
+        ctx.hooks.dead(|| dead);
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::config::keys;
-use crate::config::{ExecutorConfig, Origin, TEMPLATE, TlsFiles};
+use crate::config::{ExecutorConfig, HooksConfig, Origin, TEMPLATE, TlsFiles};
 use crate::retry::{Backoff, Jitter};
 
 const QUICKSTART: &str = include_str!("../../../../examples/quickstart.toml");
@@ -20,6 +20,7 @@ fn the_template_says_what_holds_without_a_file() {
         config.broker.management = None;
         config.broker.tls = TlsFiles::default();
         config.ledger.tls = TlsFiles::default();
+        config.hooks = HooksConfig::default();
         (config.queues, config.tasks, config.schedules) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
         assert_eq!(config, Config::default());
     }
@@ -75,13 +76,14 @@ fn the_page_describes_nothing_else() {
 #[test]
 fn the_page_names_the_defaults_that_hold() {
     let text = "[tasks.NAME]\ncommand = ['x']\nretry = {}\n[queues.NAME]\n[[schedule]]\nid = 'x'\ntask = 'NAME'\nevery = '1m'\n\
-                [[schedule]]\nid = 'y'\ntask = 'NAME'\nevery = '1m'\ncatch_up = {}\n";
+                [[schedule]]\nid = 'y'\ntask = 'NAME'\nevery = '1m'\ncatch_up = {}\n[hooks.dead]\nurl = 'http://h'\n";
     let provenance = World::with(text).load().unwrap().provenance;
     for table in keys::ALL {
         for key in table.names() {
             let path = match table.table {
                 "" => key.to_owned(),
                 "retry" => format!("worker.retry.{key}"),
+                "hooks.EVENT" => format!("hooks.dead.{key}"),
                 "schedule" => format!("[schedule].{key}"),
                 "schedule.catch_up" => format!("[schedule].catch_up.{key}"),
                 other => format!("{other}.{key}"),
