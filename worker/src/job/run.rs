@@ -26,9 +26,9 @@ pub(crate) async fn run(ctx: &Context, job: &Job) -> Outcome {
     }
     let timeout = timeout(ctx, job);
     let context = context(ctx, job, timeout);
-    let executor = job.handler.task.executor.clone();
-    // In an async block, so that a panic before the executor returns its future is caught like any other.
-    let run = AssertUnwindSafe(async move { executor.run(&context).await }).catch_unwind();
+    let next = ctx.layers.around(job.handler.task.executor.clone());
+    // In an async function, so that a panic before the executor returns its future is caught like any other.
+    let run = AssertUnwindSafe(next.run(context)).catch_unwind();
     let mut run: Pin<Box<dyn Future<Output = Ended> + Send>> = Box::pin(run);
     tokio::select! {
         // In this order: a run that is done is done, and most never wait.

@@ -3,7 +3,10 @@
 #![expect(clippy::unwrap_used, reason = "a test that meets the unexpected fails there")]
 
 mod faults;
+mod hooks;
 mod jobs;
+mod layers;
+mod notices;
 mod outages;
 mod stopping;
 mod taking;
