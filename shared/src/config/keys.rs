@@ -106,6 +106,7 @@ pub(super) const WORKER: Keys = Keys {
         key("name").or("UPBEAT_WORKER_NAME", "--worker-name"),
         key("queues").or("UPBEAT_QUEUES", "--queues"),
         key("concurrency").or("UPBEAT_CONCURRENCY", "--concurrency"),
+        key("blocking_threads"),
         key("grace").or("UPBEAT_GRACE", "--grace"),
         key("timeout"),
         key("retry"),

@@ -3,6 +3,7 @@
 //! An executor runs one message once and says how it ended. It never touches the ledger or the broker: what becomes of
 //! its answer is decided by the worker.
 
+pub mod blocking;
 #[cfg(feature = "command")]
 pub mod command;
 mod error;
@@ -23,6 +24,7 @@ use upbeat_shared::clock::{self, StoreClock, SystemClock};
 use upbeat_shared::id::{Fence, TaskId};
 use upbeat_shared::message::{Message, Payload};
 
+use blocking::Seat;
 pub use error::{ResultExt, TaskError};
 
 /// How a run ended: with a result worth keeping or none, or with an error that says what is to be done.
@@ -36,6 +38,12 @@ pub type RunResult = Result<Option<Payload>, TaskError>;
 pub trait Executor: Send + Sync {
     /// Runs one message once.
     async fn run(&self, run: &RunContext) -> RunResult;
+
+    /// Whether a run sits on a thread that cannot be taken from it. Such a run waits for one of the worker's threads before
+    /// its time counts, and is not dropped before it has given it back.
+    fn is_blocking(&self) -> bool {
+        false
+    }
 
     /// For logs and listings: what it is, without secrets.
     fn describe(&self) -> String;
@@ -56,11 +64,13 @@ pub struct RunContext {
     /// When the run is out of time, in the store's time.
     pub deadline: Timestamp,
     /// Cancelled when the run should stop: out of time, cancelled by somebody, or its worker stops. A handler that
-    /// does not return soon after is dropped.
+    /// does not return soon after is dropped; one that blocks its thread asks `is_cancelled()` now and then, and returns.
     pub cancel: CancellationToken,
     /// Publishes further tasks, in the trace of this one.
     pub client: Option<Client>,
     pub(crate) clock: Arc<StoreClock>,
+    /// The thread that a blocking handler runs on.
+    pub(crate) seat: Option<Arc<Seat>>,
 }
 
 impl RunContext {
@@ -77,6 +87,7 @@ impl RunContext {
             cancel: CancellationToken::new(),
             client: None,
             clock,
+            seat: None,
         }
     }
 

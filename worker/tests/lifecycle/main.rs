@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that meets the unexpected fails there")]
 
+mod blocking;
 mod faults;
 mod jobs;
 mod outages;

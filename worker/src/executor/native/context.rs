@@ -42,7 +42,7 @@ impl<S> Context<S> {
         Self::shared(run, Arc::new(state))
     }
 
-    pub(super) fn shared(run: RunContext, state: Arc<S>) -> Self {
+    pub(in crate::executor) fn shared(run: RunContext, state: Arc<S>) -> Self {
         Self { run, state }
     }
 
