@@ -140,8 +140,8 @@ pub use upbeat_shared::client::{Client, NewTask, Publish, Publishable, TaskHandl
 pub use upbeat_shared::sqlite;
 pub use upbeat_shared::typed::{ArgsError, Returns, Task, Unsaid, Yields};
 pub use upbeat_shared::{
-    client, clock, config, id, ledger, member, message, name, occurrence, retry, schedule, task, transport,
-    typed, verdict,
+    client, clock, config, id, ledger, member, message, name, occurrence, progress, retry, schedule, task,
+    transport, typed, verdict,
 };
 #[cfg(feature = "worker")]
 pub use upbeat_worker as worker;

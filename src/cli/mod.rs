@@ -29,6 +29,7 @@ mod queue_view;
 mod queues;
 mod quickstart;
 mod rates;
+mod running;
 mod schedule_view;
 mod schedules;
 mod signals;

@@ -16,6 +16,7 @@ mod health;
 mod job;
 mod member;
 mod options;
+mod progress;
 mod queues;
 pub mod registry;
 mod runtime;

@@ -23,6 +23,9 @@ use upbeat_shared::client::Client;
 use upbeat_shared::clock::{self, StoreClock, SystemClock};
 use upbeat_shared::id::{Fence, TaskId};
 use upbeat_shared::message::{Message, Payload};
+use upbeat_shared::progress::Progress;
+
+use crate::progress::Reporter;
 
 use blocking::Seat;
 pub use error::{ResultExt, TaskError};
@@ -71,6 +74,7 @@ pub struct RunContext {
     pub(crate) clock: Arc<StoreClock>,
     /// The thread that a blocking handler runs on.
     pub(crate) seat: Option<Arc<Seat>>,
+    pub(crate) reporter: Reporter,
 }
 
 impl RunContext {
@@ -88,6 +92,7 @@ impl RunContext {
             client: None,
             clock,
             seat: None,
+            reporter: Reporter::default(),
         }
     }
 
@@ -99,6 +104,20 @@ impl RunContext {
     /// The store's time; this host's own where no store was met yet.
     pub fn now(&self) -> Timestamp {
         self.clock.now().unwrap_or_else(|| self.clock.clock().wall())
+    }
+
+    /// Says how far the run has come, for those who look: `upbeat tasks show` and whoever waits for the result.
+    ///
+    /// It may be called as often as is convenient. Nothing is written for it: the newest rides on the worker's heartbeats, so
+    /// that it is seen some seconds later (the first within about one), and is gone with the run. Of a worker's runs, the
+    /// [256](upbeat_shared::member::MemberInfo::MAX_PROGRESS) that spoke last are shown.
+    pub fn progress(&self, done: u64, total: Option<u64>, note: impl Into<String>) {
+        self.reporter.tell(self.clock.clock().monotonic(), Progress::new(done, total, note));
+    }
+
+    /// What it has said last of how far it has come.
+    pub fn last_progress(&self) -> Option<Progress> {
+        self.reporter.latest.get().map(|(_, progress)| progress)
     }
 
     /// How long the run may still take.

@@ -14,6 +14,7 @@ use super::Job;
 use super::verdict::{Outcome, StopReason};
 use crate::executor::blocking::Seat;
 use crate::executor::{RunContext, TaskError};
+use crate::progress::Reporter;
 use crate::runtime::Context;
 
 /// The executor's answer, or what it panicked with.
@@ -158,6 +159,7 @@ fn context(ctx: &Context, job: &Job, timeout: Duration, seat: Option<&Arc<Seat>>
         client: Some(ctx.client.continuing(job.message.trace.clone())),
         clock: Arc::clone(&ctx.clock),
         seat: seat.cloned(),
+        reporter: Reporter { latest: job.control.progress().clone(), news: Some(ctx.member.news().clone()) },
     }
 }
 

@@ -5,9 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use upbeat_shared::clock;
-use upbeat_shared::id::OwnerId;
 use upbeat_shared::ledger::Action;
-use upbeat_shared::member::{Heartbeat, MemberInfo, Role};
 use upbeat_shared::name::TaskName;
 use upbeat_shared::task::TaskState;
 use upbeat_shared::verdict::RunErrorKind;
@@ -63,19 +61,6 @@ fn short(options: &mut WorkerOptions) {
     options.stop_grace = Duration::from_millis(20);
 }
 
-/// The heartbeats that the worker has sent so far, as the ledger has them.
-async fn heartbeats(world: &World) -> u64 {
-    let members = world.truth.inspect.members().await.unwrap();
-    let owner = members[0].owner;
-    // Only who sends one hears of others.
-    let probe = OwnerId::random();
-    let (role, info, lease) = (Role::Beat, MemberInfo::default(), Duration::from_secs(1));
-    let heartbeat = Heartbeat { owner: probe, role, counter: 1, lease, info };
-    let answer = world.truth.ledger.heartbeat(heartbeat).await.unwrap();
-    world.truth.ledger.leave(probe).await.unwrap();
-    answer.pulses.iter().find(|pulse| pulse.owner == owner).map_or(0, |pulse| pulse.counter)
-}
-
 #[tokio::test]
 async fn heartbeats_and_async_handlers_go_on_beside_handlers_that_spin_for_longer_than_a_lease() {
     let world = World::new().await;
@@ -83,10 +68,10 @@ async fn heartbeats_and_async_handlers_go_on_beside_handlers_that_spin_for_longe
     let worker = world.work(vec![spin.task("spin"), counting("count", &runs)], short);
     let spinning = [world.publish("spin", "default").await, world.publish("spin", "default").await];
     until("one of them spins", || spin.begun() == 1).await;
-    let before = heartbeats(&world).await;
+    let before = world.heartbeats().await;
     let mut done = 0;
     // Each takes a fifth of a lease: these are two leases.
-    while heartbeats(&world).await < before + 10 {
+    while world.heartbeats().await < before + 10 {
         world.publish("count", "default").await;
         done += 1;
         until("an async handler runs", || runs.load(Ordering::SeqCst) == done).await;

@@ -6,6 +6,7 @@ mod blocking;
 mod faults;
 mod jobs;
 mod outages;
+mod progress;
 mod stopping;
 mod taking;
 mod versions;

@@ -86,6 +86,11 @@ impl<S> Context<S> {
         self.run.remaining()
     }
 
+    /// Says how far the run has come, for those who look; as often as is convenient, see [`RunContext::progress`].
+    pub fn progress(&self, done: u64, total: Option<u64>, note: impl Into<String>) {
+        self.run.progress(done, total, note);
+    }
+
     /// Waits until the run should stop: it is out of time, somebody cancelled it, or its worker stops. A handler that does
     /// not return soon after is dropped.
     pub async fn cancelled(&self) {
