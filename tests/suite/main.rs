@@ -8,6 +8,7 @@ mod crash;
 mod disk;
 mod embedded;
 mod examples;
+mod help;
 mod library;
 mod members;
 mod memory;

@@ -30,8 +30,8 @@ fn named(queues: &[(&str, u32)]) -> Vec<(String, u32)> {
 
 #[test]
 fn nothing_at_all_is_the_default() {
-    assert_eq!(World::default().config(), Config::default());
-    assert_eq!(World::with("").config(), Config::default());
+    assert_eq!(World::default().config(), default_as_loaded());
+    assert_eq!(World::with("").config(), default_as_loaded());
 }
 
 #[test]
