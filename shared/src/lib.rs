@@ -16,6 +16,7 @@ pub mod member;
 pub mod message;
 pub mod name;
 pub mod occurrence;
+pub mod progress;
 pub mod retry;
 #[cfg(feature = "embedded")]
 pub mod sqlite;

@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use upbeat_shared::client::PublishLayer;
 use upbeat_shared::hook::{Dead, Overdue, Retry};
 use upbeat_shared::name::TaskName;
-use upbeat_worker::{IntoTask, RunContext, RunLayer, Signature, TaskDefinition, TaskError};
+use upbeat_worker::{IntoBlockingTask, IntoTask, RunContext, RunLayer, Signature, TaskDefinition, TaskError};
 
 pub(crate) use program::Program;
 #[cfg(feature = "beat")]
@@ -82,6 +82,35 @@ impl<S> App<S> {
         T: Signature<P> + IntoTask<S, P>,
     {
         self.program.tasks.push(task.into_task(&self.state));
+        self
+    }
+
+    /// Adds a task whose handler is a plain function that blocks its thread: it computes, or calls what waits. Such handlers
+    /// run on threads of their own, as many as `worker.blocking_threads` says, and cannot keep heartbeats or other tasks
+    /// waiting. One that takes long looks at [`Context::is_cancelled`](crate::Context::is_cancelled) now and then: it cannot
+    /// be dropped, and keeps its task until it returns.
+    ///
+    /// ```
+    /// use serde::{Deserialize, Serialize};
+    /// use upbeat::prelude::*;
+    ///
+    /// #[derive(Serialize, Deserialize, Task)]
+    /// #[task(name = "sum", output = u64)]
+    /// struct Sum {
+    ///     below: u64,
+    /// }
+    ///
+    /// fn sum(task: Sum) -> Result<u64, Error> {
+    ///     Ok((0..task.below).sum())
+    /// }
+    ///
+    /// let app = App::new().task_blocking(sum);
+    /// ```
+    pub fn task_blocking<P, T>(mut self, task: T) -> Self
+    where
+        T: Signature<P> + IntoBlockingTask<S, P>,
+    {
+        self.program.tasks.push(task.into_blocking_task(&self.state));
         self
     }
 

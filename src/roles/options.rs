@@ -22,18 +22,20 @@ pub(crate) fn beat(config: &Config) -> BeatOptions {
 
 /// How the worker behaves.
 pub(crate) fn worker(config: &Config) -> WorkerOptions {
+    let defaults = WorkerOptions::default();
     WorkerOptions {
         namespace: config.namespace.clone(),
         name: member_name(config),
         queues: config.worker.queues.clone(),
         concurrency: config.worker.concurrency,
+        blocking_threads: config.worker.blocking_threads.unwrap_or(defaults.blocking_threads),
         lease: config.ledger.lease,
         grace: config.worker.grace,
         default_timeout: config.worker.timeout,
         default_retry: config.worker.retry,
         limits: config.limits,
         notices: config.hooks.notices(),
-        ..WorkerOptions::default()
+        ..defaults
     }
 }
 

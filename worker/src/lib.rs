@@ -17,11 +17,13 @@ mod job;
 pub mod layer;
 mod member;
 mod options;
+mod progress;
 mod queues;
 pub mod registry;
 mod runtime;
 mod worker;
 
+pub use executor::blocking::IntoBlockingTask;
 pub use executor::native::{Context, FromState, IntoTask, NoState, Signature};
 pub use executor::{Executor, ResultExt, RunContext, RunResult, TaskError};
 pub use health::WorkerHealth;

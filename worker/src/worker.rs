@@ -15,6 +15,7 @@ use upbeat_shared::name::QueueName;
 use upbeat_shared::telemetry;
 use upbeat_shared::transport::{Transport, TransportError};
 
+use crate::executor::blocking::Pool;
 use crate::health::WorkerHealth;
 use crate::job::handlers::Handlers;
 use crate::job::verdict::StopReason;
@@ -151,7 +152,7 @@ impl Worker {
         self.options.check().map_err(WorkerError::Options)?;
         let Self { transport, store, clock, client, registry, options, layers, hooks, health } = self;
         know_queues(&options, &registry);
-        let handlers = Handlers::new(&registry);
+        let handlers = Handlers::new(&registry, threads(&options, &registry)?);
         let (hooks, calling) = hooks.start(clock.clock().clone());
         let ctx = Context::new(transport, store, clock, client, handlers, options, health);
         let ctx = Arc::new(ctx.with(layers, hooks));
@@ -184,6 +185,20 @@ fn know_queues(options: &WorkerOptions, registry: &Registry) {
     telemetry::know_queues(options.queues.iter().map(|(queue, _)| queue));
     telemetry::know_queues(registry.tasks().filter_map(|task| task.queue.as_ref()));
     telemetry::know_queues([&QueueName::undeliverable()]);
+}
+
+/// Threads for handlers that block, where there are such handlers.
+fn threads(options: &WorkerOptions, registry: &Registry) -> Result<Option<Pool>, WorkerError> {
+    if !registry.tasks().any(|task| task.executor.is_blocking()) {
+        return Ok(None);
+    }
+    let count = options.blocking_threads;
+    let started = Pool::start(count).map_err(|error| {
+        WorkerError::Options(format!(
+            "cannot start {count} threads for handlers that block: {error}; set fewer with `blocking_threads`"
+        ))
+    });
+    started.map(Some)
 }
 
 /// Waits until the ledger knows this worker and the broker has its queues.

@@ -100,6 +100,8 @@ pub struct WorkerConfig {
     pub queues: Vec<(QueueName, u32)>,
     /// How many tasks it runs at once, at least 1.
     pub concurrency: u32,
+    /// How many of them block their thread at once, at least 1; the number of cores where nothing is said.
+    pub blocking_threads: Option<u32>,
     /// How long running tasks may go on after the worker was asked to stop.
     pub grace: Duration,
     /// How long one run may take, for tasks that say nothing.
@@ -306,6 +308,7 @@ impl Default for WorkerConfig {
             name: None,
             queues: Vec::new(),
             concurrency: 64,
+            blocking_threads: None,
             grace: Duration::from_secs(25),
             timeout: Duration::from_secs(3600),
             retry: RetryPolicy::default(),

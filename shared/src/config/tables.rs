@@ -27,6 +27,7 @@ const DAY: Duration = Duration::from_secs(24 * 3600);
 const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
 /// More than this on one worker is a mistake in the number, not a need.
 const MAX_CONCURRENCY: u32 = 65_536;
+const MAX_BLOCKING_THREADS: u32 = 1024;
 /// Shares of a worker's slots need no finer scale.
 const MAX_WEIGHT: u32 = 1000;
 pub(super) const MAX_TIMEOUT: Duration = YEAR;
@@ -181,6 +182,7 @@ fn worker(mut section: Section<'_, '_>) -> WorkerConfig {
         queues: section.find("queues", weights).unwrap_or_default(),
         concurrency: section
             .get("concurrency", defaults.concurrency, |found| found.small(1..=MAX_CONCURRENCY)),
+        blocking_threads: section.find("blocking_threads", |found| found.small(1..=MAX_BLOCKING_THREADS)),
         grace: section.get("grace", defaults.grace, |found| found.duration(Duration::ZERO..=DAY)),
         timeout: section.get("timeout", defaults.timeout, |found| found.duration(MIN_TIMEOUT..=MAX_TIMEOUT)),
         retry: retry(section.child("retry", &keys::RETRY), defaults.retry),

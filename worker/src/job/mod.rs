@@ -173,8 +173,12 @@ async fn process(ctx: Arc<Context>, job: Job, slot: Slot, finished: mpsc::Sender
     ctx.health.run_started();
     job.handler.began();
     ctx.handlers.running().increment(1.0);
+    let seat = run::seat(&ctx, &job).await;
     let started = ctx.monotonic();
-    let outcome = run::run(&ctx, &job).await;
+    let outcome = match seat {
+        Ok(seat) => run::run(&ctx, &job, seat).await,
+        Err(reason) => Outcome::Stopped(reason),
+    };
     let took = ctx.monotonic().saturating_sub(started);
     let verdict = decide(&ctx, &job, outcome);
     upbeat_shared::failpoint!("worker.ran");

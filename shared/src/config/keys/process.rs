@@ -103,6 +103,13 @@ pub(in super::super) const WORKER: Keys = Keys {
         .unset("all"),
         key("concurrency", Number, "How many tasks run at once; from 1 to 65,536.").or("UPBEAT_CONCURRENCY", "--concurrency"),
         key(
+            "blocking_threads",
+            Number,
+            "How many tasks run at once whose handlers block their thread, in a program of your own; from 1 to 1024. \
+             Others wait in their slots.",
+        )
+        .unset("the number of cores"),
+        key(
             "grace",
             Duration,
             "How long running tasks may go on after the worker was asked to stop. Those still running then are \

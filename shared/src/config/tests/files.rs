@@ -15,6 +15,7 @@ fn the_template_says_what_holds_without_a_file() {
         assert!(!config.tasks.is_empty() && !config.schedules.is_empty());
         // What has no default has an example.
         config.worker.name = None;
+        config.worker.blocking_threads = None;
         config.http.listen = None;
         config.broker.management = None;
         config.broker.tls = TlsFiles::default();

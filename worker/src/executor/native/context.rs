@@ -42,7 +42,7 @@ impl<S> Context<S> {
         Self::shared(run, Arc::new(state))
     }
 
-    pub(super) fn shared(run: RunContext, state: Arc<S>) -> Self {
+    pub(in crate::executor) fn shared(run: RunContext, state: Arc<S>) -> Self {
         Self { run, state }
     }
 
@@ -86,6 +86,11 @@ impl<S> Context<S> {
         self.run.remaining()
     }
 
+    /// Says how far the run has come, for those who look; as often as is convenient, see [`RunContext::progress`].
+    pub fn progress(&self, done: u64, total: Option<u64>, note: impl Into<String>) {
+        self.run.progress(done, total, note);
+    }
+
     /// Waits until the run should stop: it is out of time, somebody cancelled it, or its worker stops. A handler that does
     /// not return soon after is dropped.
     pub async fn cancelled(&self) {
@@ -112,6 +117,12 @@ impl<S> Context<S> {
             .client
             .as_ref()
             .expect("a run outside of a worker has no client; use a world of upbeat::testing")
+    }
+
+    /// Says how far the run has come: seen in `upbeat tasks show` and by whoever waits for the result. As often as is
+    /// convenient; see [`RunContext::progress`].
+    pub fn progress(&self, done: u64, total: impl Into<Option<u64>>, note: impl Into<String>) {
+        self.run.progress(done, total.into(), note);
     }
 
     /// The schedule and the planned instant, if a schedule made this task.
