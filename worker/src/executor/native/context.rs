@@ -119,12 +119,6 @@ impl<S> Context<S> {
             .expect("a run outside of a worker has no client; use a world of upbeat::testing")
     }
 
-    /// Says how far the run has come: seen in `upbeat tasks show` and by whoever waits for the result. As often as is
-    /// convenient; see [`RunContext::progress`].
-    pub fn progress(&self, done: u64, total: impl Into<Option<u64>>, note: impl Into<String>) {
-        self.run.progress(done, total.into(), note);
-    }
-
     /// The schedule and the planned instant, if a schedule made this task.
     pub fn planned(&self) -> Option<&Planned> {
         self.run.message.occurrence.as_ref()
