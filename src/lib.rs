@@ -140,11 +140,13 @@ pub use upbeat_shared::client::{Client, NewTask, Publish, Publishable, TaskHandl
 pub use upbeat_shared::sqlite;
 pub use upbeat_shared::typed::{ArgsError, Returns, Task, Unsaid, Yields};
 pub use upbeat_shared::{
-    client, clock, config, id, ledger, member, message, name, occurrence, progress, retry, schedule, task,
-    transport, typed, verdict,
+    client, clock, config, hook, id, ledger, member, message, name, occurrence, progress, retry, schedule,
+    task, transport, typed, verdict,
 };
 #[cfg(feature = "worker")]
 pub use upbeat_worker as worker;
+#[cfg(feature = "worker")]
+pub use upbeat_worker::layer;
 #[cfg(feature = "worker")]
 pub use upbeat_worker::{
     Context, FromState, IntoTask, ResultExt, RunContext, TaskDefinition, TaskError as Error,

@@ -9,6 +9,7 @@ pub mod client;
 pub mod clock;
 pub mod config;
 pub mod failpoint;
+pub mod hook;
 pub mod id;
 pub mod ledger;
 pub mod member;

@@ -15,6 +15,7 @@ pub(crate) fn beat(config: &Config) -> BeatOptions {
         max_crashes: config.beat.max_crashes,
         retention: config.retention,
         limits: config.limits,
+        notices: config.hooks.notices(),
         ..BeatOptions::default()
     }
 }
@@ -33,6 +34,7 @@ pub(crate) fn worker(config: &Config) -> WorkerOptions {
         default_timeout: config.worker.timeout,
         default_retry: config.worker.retry,
         limits: config.limits,
+        notices: config.hooks.notices(),
         ..defaults
     }
 }

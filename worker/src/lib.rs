@@ -14,6 +14,7 @@
 pub mod executor;
 mod health;
 mod job;
+pub mod layer;
 mod member;
 mod options;
 mod progress;
@@ -26,6 +27,7 @@ pub use executor::blocking::IntoBlockingTask;
 pub use executor::native::{Context, FromState, IntoTask, NoState, Signature};
 pub use executor::{Executor, ResultExt, RunContext, RunResult, TaskError};
 pub use health::WorkerHealth;
+pub use layer::{RunLayer, RunLayers, RunNext};
 pub use options::{UnknownName, WorkerOptions};
 pub use registry::{DuplicateName, Registry, TaskDefinition};
 pub use worker::{Worker, WorkerError, WorkerReport};

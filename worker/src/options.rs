@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
+use upbeat_shared::hook::Notices;
 use upbeat_shared::member;
 use upbeat_shared::message::Limits;
 use upbeat_shared::name::{Namespace, QueueName};
@@ -39,6 +40,8 @@ pub struct WorkerOptions {
     /// What happens to a task whose name is unknown here. One whose arguments are newer than the handler here waits with the
     /// same delays, but for as long as it takes.
     pub unknown_name: UnknownName,
+    /// Which events become tasks that tell the operator.
+    pub notices: Notices,
 }
 
 /// What happens to a task whose name is unknown here: it is parked, because a newer worker may be on its way.
@@ -80,6 +83,7 @@ impl Default for WorkerOptions {
             default_retry: RetryPolicy::default(),
             limits: Limits::default(),
             unknown_name: UnknownName::default(),
+            notices: Notices::default(),
         }
     }
 }

@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use upbeat_shared::client::Client;
 use upbeat_shared::clock::StoreClock;
+use upbeat_shared::hook::Hooks;
 use upbeat_shared::ledger::{LedgerError, Store};
 use upbeat_shared::name::QueueName;
 use upbeat_shared::telemetry;
@@ -19,6 +20,7 @@ use crate::health::WorkerHealth;
 use crate::job::handlers::Handlers;
 use crate::job::verdict::StopReason;
 use crate::job::{self, Stages, settle};
+use crate::layer::RunLayers;
 use crate::member;
 use crate::options::WorkerOptions;
 use crate::registry::Registry;
@@ -37,6 +39,8 @@ const DROP_WAIT: Duration = Duration::from_secs(1);
 /// How long the last verdicts may take to be settled when the worker stops, and how long leaving may take. They are not
 /// lost if that is too short: their rows are given to another worker.
 const SETTLE_WAIT: Duration = Duration::from_secs(2);
+/// How long hooks may take for what they were told last.
+const HOOKS_WAIT: Duration = Duration::from_secs(1);
 
 /// Why a worker ended that was not told to, or could not start.
 #[derive(Debug, thiserror::Error)]
@@ -90,6 +94,8 @@ pub struct Worker {
     client: Client,
     registry: Registry,
     options: WorkerOptions,
+    layers: RunLayers,
+    hooks: Hooks,
     health: WorkerHealth,
 }
 
@@ -103,7 +109,29 @@ impl Worker {
         registry: Registry,
         options: WorkerOptions,
     ) -> Self {
-        Self { transport, store, clock, client, registry, options, health: WorkerHealth::new() }
+        Self {
+            transport,
+            store,
+            clock,
+            client,
+            registry,
+            options,
+            layers: RunLayers::default(),
+            hooks: Hooks::default(),
+            health: WorkerHealth::new(),
+        }
+    }
+
+    /// With these layers around every run; none unless told.
+    pub fn layers(mut self, layers: RunLayers) -> Self {
+        self.layers = layers;
+        self
+    }
+
+    /// With these hooks, which it calls while it runs; none unless told.
+    pub fn hooks(mut self, hooks: Hooks) -> Self {
+        self.hooks = hooks;
+        self
     }
 
     /// Its state, to be asked at any time, also after it has stopped.
@@ -122,10 +150,12 @@ impl Worker {
 
     async fn work(self, stop: CancellationToken) -> Result<WorkerReport, WorkerError> {
         self.options.check().map_err(WorkerError::Options)?;
-        let Self { transport, store, clock, client, registry, options, health } = self;
+        let Self { transport, store, clock, client, registry, options, layers, hooks, health } = self;
         know_queues(&options, &registry);
         let handlers = Handlers::new(&registry, threads(&options, &registry)?);
-        let ctx = Arc::new(Context::new(transport, store, clock, client, handlers, options, health));
+        let (hooks, calling) = hooks.start(clock.clock().clone());
+        let ctx = Context::new(transport, store, clock, client, handlers, options, health);
+        let ctx = Arc::new(ctx.with(layers, hooks));
         let joined = stop.run_until_cancelled(join(&ctx)).await;
         let Some(joined) = joined else { return Ok(WorkerReport::default()) };
         joined?;
@@ -144,6 +174,7 @@ impl Worker {
             part = parts.one_ended() => Some(part),
         };
         let report = parts.stop(&ctx).await;
+        calling.stop(HOOKS_WAIT).await;
         ctx.handlers.slots().decrement(f64::from(ctx.options.concurrency));
         broken.map_or(Ok(report), |part| Err(WorkerError::Broken(part)))
     }

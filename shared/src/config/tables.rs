@@ -33,7 +33,7 @@ const MAX_WEIGHT: u32 = 1000;
 pub(super) const MAX_TIMEOUT: Duration = YEAR;
 pub(super) const MIN_TIMEOUT: Duration = Duration::from_millis(1);
 
-/// Reads the tables with fixed keys; tasks and schedules stay as they are.
+/// Reads the tables with fixed keys; hooks, tasks and schedules stay as they are.
 pub(super) fn read(top: &mut Section<'_, '_>) -> Config {
     let defaults = Config::default();
     Config {
@@ -44,6 +44,7 @@ pub(super) fn read(top: &mut Section<'_, '_>) -> Config {
         worker: worker(top.table("worker", &keys::WORKER)),
         beat: beat(top.table("beat", &keys::BEAT)),
         http: http(top.table("http", &keys::HTTP)),
+        hooks: defaults.hooks,
         log: log(top.table("log", &keys::LOG)),
         retention: retention(top.table("retention", &keys::RETENTION)),
         limits: limits(top.table("limits", &keys::LIMITS)),

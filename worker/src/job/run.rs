@@ -48,9 +48,9 @@ async fn run_on(ctx: &Context, job: &Job, seat: Option<&Arc<Seat>>) -> Outcome {
     }
     let timeout = timeout(ctx, job);
     let context = context(ctx, job, timeout, seat);
-    let executor = job.handler.task.executor.clone();
-    // In an async block, so that a panic before the executor returns its future is caught like any other.
-    let run = AssertUnwindSafe(async move { executor.run(&context).await }).catch_unwind();
+    let next = ctx.layers.around(job.handler.task.executor.clone());
+    // In an async function, so that a panic before the executor returns its future is caught like any other.
+    let run = AssertUnwindSafe(next.run(context)).catch_unwind();
     let mut run: Running = Box::pin(run);
     tokio::select! {
         // In this order: a run that is done is done, and most never wait.

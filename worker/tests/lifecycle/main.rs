@@ -4,7 +4,10 @@
 
 mod blocking;
 mod faults;
+mod hooks;
 mod jobs;
+mod layers;
+mod notices;
 mod outages;
 mod progress;
 mod stopping;

@@ -70,6 +70,16 @@ impl World {
         tasks: Vec<TaskDefinition>,
         change: impl FnOnce(&mut WorkerOptions),
     ) -> RunningWorker {
+        self.work_with(tasks, change, |worker| worker)
+    }
+
+    /// As `work`; `with` may give the worker more than options.
+    pub(crate) fn work_with(
+        &self,
+        tasks: Vec<TaskDefinition>,
+        change: impl FnOnce(&mut WorkerOptions),
+        with: impl FnOnce(Worker) -> Worker,
+    ) -> RunningWorker {
         let mut registry = Registry::new();
         for task in tasks {
             registry.add(task).unwrap();
@@ -77,7 +87,7 @@ impl World {
         let mut options = WorkerOptions { concurrency: 10, ..WorkerOptions::default() };
         change(&mut options);
         let (transport, store, client) = (self.transport.clone(), self.store.clone(), self.client.clone());
-        let worker = Worker::new(transport, store, self.clock.clone(), client, registry, options);
+        let worker = with(Worker::new(transport, store, self.clock.clone(), client, registry, options));
         let health = worker.health();
         let stop = CancellationToken::new();
         RunningWorker { run: tokio::spawn(worker.run(stop.clone())), health, stop }
