@@ -151,10 +151,10 @@ mod tests {
     use crate::native;
 
     fn config(text: &str, natives: &[TaskDefinition]) -> Config {
-        use upbeat_shared::config::{Overrides, Sources, load};
-        let names: Vec<TaskName> = natives.iter().map(|task| task.name.clone()).collect();
+        use upbeat_shared::config::{KnownTask, Overrides, Sources, load};
+        let known: Vec<KnownTask> = natives.iter().map(|task| KnownTask::new(task.name.clone())).collect();
         let flags = Overrides { config: Some("test.toml".into()), ..Overrides::default() };
-        let sources = Sources { flags, env: &|_| None, read: &|_| Ok(text.to_owned()), known_names: &names };
+        let sources = Sources { flags, env: &|_| None, read: &|_| Ok(text.to_owned()), known: &known };
         load(sources).unwrap().config
     }
 

@@ -129,7 +129,7 @@ mod tests {
         let read = |text: String| {
             let flags = Overrides { config: Some("test.toml".into()), ..Overrides::default() };
             let read = &|_: &std::path::Path| Ok(text.clone());
-            load(Sources { flags, env: &|_| None, read, known_names: &[] }).unwrap()
+            load(Sources { flags, env: &|_| None, read, known: &[] }).unwrap()
         };
         let first = read(text.to_owned());
         let printed = as_toml(first.provenance.entries());

@@ -9,10 +9,10 @@ use super::context::{self, Context, Session};
 use super::data_dir;
 use super::examination;
 use super::failure::{Exit, Failure};
-use super::options;
 use super::output::Output;
 use super::table::{Cell, Look};
 use crate::logging;
+use crate::roles;
 use crate::stack::{OpenError, Stack};
 
 /// Reach everything; print versions and advice
@@ -123,7 +123,7 @@ impl DoctorCommand {
         let stack = match Stack::open(
             settings.config(),
             context.clock.clone(),
-            &options::connection_name(settings.config(), "doctor"),
+            &roles::connection_name(settings.config(), "doctor"),
         )
         .await
         {

@@ -11,6 +11,9 @@ use upbeat_shared::name::NameError;
 use upbeat_shared::transport::TransportError;
 use upbeat_worker::WorkerError;
 
+use super::context::unopened;
+use crate::roles::RoleError;
+
 /// What the exit code says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exit {
@@ -185,6 +188,20 @@ impl From<WorkerError> for Failure {
             WorkerError::Transport(error) => return error.into(),
             WorkerError::Options(_) => Exit::Usage,
             _ => Exit::Failed,
+        };
+        Self::new(exit, error.to_string()).page(error.page())
+    }
+}
+
+impl From<RoleError> for Failure {
+    fn from(error: RoleError) -> Self {
+        let exit = match error {
+            RoleError::Config(errors) => return (&errors).into(),
+            RoleError::Open(error) => return unopened(&error),
+            RoleError::Beat(error) => return error.into(),
+            RoleError::Worker(error) => return error.into(),
+            RoleError::Registry(_) | RoleError::Schedule(_) | RoleError::ScheduledTwice { .. } => Exit::Usage,
+            RoleError::Ended(_) | RoleError::Panicked(_) => Exit::Failed,
         };
         Self::new(exit, error.to_string()).page(error.page())
     }

@@ -11,9 +11,9 @@ use upbeat_shared::member::MemberState;
 
 use super::context::{Access, Context};
 use super::failure::Failure;
-use super::options;
-use super::roles::{self, ListenArgs, WorkerArgs};
+use super::launch::{self, ListenArgs, WorkerArgs};
 use crate::logging;
+use crate::roles;
 
 /// How long the role may take to answer; orchestrators ask every few seconds.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -36,15 +36,15 @@ pub(crate) struct HealthcheckCommand {
 
 impl HealthcheckCommand {
     pub(crate) async fn run(self, context: &Context) -> Result<(), Failure> {
-        let flags = roles::overrides(context, ListenArgs { listen: self.listen }, WorkerArgs::default());
+        let flags = launch::overrides(context, ListenArgs { listen: self.listen }, WorkerArgs::default());
         let settings = context.settings_with(&flags)?;
         logging::for_a_command(context.global.verbosity(), &settings.loaded, &context.clock);
         if let Some(address) = settings.own_listen() {
             return ask(context, reachable(address)).await;
         }
         let stack = context.open(&settings, Access::Existing, "healthcheck").await?;
-        let name = options::member_name(settings.config());
-        let prefix = options::host_prefix();
+        let name = roles::member_name(settings.config());
+        let prefix = roles::host_prefix();
         let now = stack.clock.now().unwrap_or_else(|| context.clock.wall());
         let members = stack.store.inspect.members().await?;
         let here =
@@ -131,7 +131,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_role_that_cannot_work_is_told_with_its_reason() {
-        use crate::ops::{self, Endpoints, Readiness};
+        use crate::ops::{self, Endpoints};
+        use crate::roles::Readiness;
         use tokio_util::sync::CancellationToken;
 
         let dir = tempfile::tempdir().unwrap();

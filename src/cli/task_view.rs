@@ -117,6 +117,8 @@ pub(crate) fn details(now: Timestamp, task: &TaskRecord, output: &Output) -> Str
     let dead = task.error.as_ref().filter(|_| task.state == TaskState::Dead);
     view.maybe("more", dead.map(|error| format!("upbeat explain {}", error.kind.page())));
     view.maybe("result", task.result.as_ref().map(pretty));
+    // Everybody's first shape needs no mention.
+    view.maybe("args version", (message.args_version != 1).then(|| message.args_version.to_string()));
     view.line("args", pretty(&message.args));
     view.render().trim_end().to_owned()
 }

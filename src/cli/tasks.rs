@@ -177,6 +177,7 @@ async fn rerun(context: &Context, session: &Session, ids: Vec<TaskId>) -> Result
 fn copy(task: TaskRecord) -> NewTask {
     let message = task.message;
     let mut copy = NewTask::new(message.name, message.args).queue(message.queue).priority(message.priority);
+    copy.args_version = message.args_version;
     copy.timeout = message.timeout;
     copy.retry = message.retry;
     copy.tags = message.tags;

@@ -21,7 +21,8 @@ pub mod registry;
 mod runtime;
 mod worker;
 
-pub use executor::{Executor, RunContext, TaskError};
+pub use executor::native::{Context, FromState, IntoTask, NoState, Signature};
+pub use executor::{Executor, ResultExt, RunContext, RunResult, TaskError};
 pub use health::WorkerHealth;
 pub use options::{UnknownName, WorkerOptions};
 pub use registry::{DuplicateName, Registry, TaskDefinition};

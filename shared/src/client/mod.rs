@@ -1,6 +1,8 @@
 //! Publishing tasks and waiting for them. Bounded in flight; an accepted task is never lost.
 
+mod handle;
 mod publish;
+mod request;
 mod task;
 mod wait;
 
@@ -16,7 +18,9 @@ use crate::message::{Limits, TraceContext};
 use crate::name::{Namespace, QueueName};
 use crate::transport::Transport;
 
+pub use handle::{ResultError, TaskHandle};
 pub use publish::{PublishError, Published};
+pub use request::{Publish, Publishable};
 pub use task::NewTask;
 pub use wait::WaitError;
 

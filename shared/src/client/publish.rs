@@ -78,12 +78,6 @@ impl PublishError {
 }
 
 impl Client {
-    /// Publishes one task.
-    pub async fn publish(&self, task: NewTask) -> Result<Published, PublishError> {
-        let mut published = self.publish_many(vec![task]).await?;
-        Ok(published.pop().expect("a batch of one has one answer"))
-    }
-
     /// Publishes many. On an error some of them may be accepted; with dedup ids it can be called again.
     pub async fn publish_many(&self, tasks: Vec<NewTask>) -> Result<Vec<Published>, PublishError> {
         let mut entries = Vec::with_capacity(tasks.len());
@@ -127,6 +121,7 @@ impl Client {
         message.timeout = task.timeout;
         message.retry = task.retry;
         message.tags = task.tags;
+        message.args_version = task.args_version;
         message.occurrence = task.planned;
         message.trace = task.trace.or_else(|| self.trace.clone());
         Ok(Entry { message, due: task.due })

@@ -40,11 +40,12 @@ impl WaitError {
 impl Client {
     /// Waits until the task reaches a terminal state, and answers its record.
     pub async fn wait(&self, id: TaskId, timeout: Duration) -> Result<TaskRecord, WaitError> {
-        let ended = tokio::time::timeout(timeout, self.wait_forever(id)).await;
+        let ended = tokio::time::timeout(timeout, self.ended(id)).await;
         ended.map_err(|_| WaitError::TimedOut { id, timeout })?
     }
 
-    async fn wait_forever(&self, id: TaskId) -> Result<TaskRecord, WaitError> {
+    /// Waits until the task reaches a terminal state, however long that takes, and answers its record.
+    pub(super) async fn ended(&self, id: TaskId) -> Result<TaskRecord, WaitError> {
         let inspect = &self.inner.store.inspect;
         loop {
             let record = inspect.get(vec![id]).await?.into_iter().next().flatten();

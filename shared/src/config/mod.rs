@@ -58,7 +58,7 @@ pub use settings::{
     Ack, BeatConfig, BrokerConfig, Config, ExecutorConfig, HttpConfig, LedgerConfig, LogConfig, LogFormat,
     QueueConfig, TaskConfig, TlsFiles, WorkerConfig,
 };
-pub use sources::{Overrides, Sources};
+pub use sources::{KnownTask, Overrides, Sources};
 pub use url::{BrokerUrl, LedgerUrl, ServiceUrl, UrlError};
 
 /// The file that is read where nobody names another.

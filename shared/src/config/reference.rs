@@ -89,7 +89,7 @@ impl DescribedTable {
 fn defaults() -> Provenance {
     let read = |_: &std::path::Path| io::Result::Ok(LEAST.to_owned());
     let flags = Overrides { config: Some("upbeat.toml".into()), ..Overrides::default() };
-    let loaded = load(Sources { flags, env: &|_| None, read: &read, known_names: &[] });
+    let loaded = load(Sources { flags, env: &|_| None, read: &read, known: &[] });
     loaded.expect("a file that says as little as it may has no mistakes").provenance
 }
 

@@ -11,10 +11,14 @@ mod claim;
 pub mod embedded;
 mod inspect;
 mod leases;
+#[cfg(feature = "memory")]
+pub mod memory;
 #[cfg(feature = "postgres")]
 pub mod postgres;
+#[cfg(any(feature = "embedded", feature = "memory", feature = "postgres"))]
+mod rule;
 mod settle;
-#[cfg(any(feature = "embedded", feature = "postgres"))]
+#[cfg(any(feature = "embedded", feature = "memory", feature = "postgres"))]
 mod stored;
 
 use std::fmt;

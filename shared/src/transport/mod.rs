@@ -7,6 +7,8 @@
 pub mod amqp;
 #[cfg(feature = "embedded")]
 pub mod embedded;
+#[cfg(feature = "memory")]
+pub mod memory;
 
 use std::fmt;
 use std::sync::Arc;

@@ -132,6 +132,18 @@ fn a_schedule_says_when_and_what() {
 }
 
 #[test]
+fn arguments_of_a_schedule_are_of_the_first_version_unless_told() {
+    let version = |more: &str| {
+        let text = format!("[[schedule]]\nid = 'i'\ntask = 't'\nevery = '1m'\n{more}");
+        let config = World::with(&text).native_of("t", 1, 2).config();
+        config.schedules[0].definition.task.args_version
+    };
+    assert_eq!(version(""), 1, "a file's arguments stay what they are when the program is changed");
+    assert_eq!(version("args_version = 2\n"), 2);
+    assert_eq!(version("args_version = 3\n"), 3, "a newer program may read them");
+}
+
+#[test]
 fn an_instant_may_be_written_as_toml_writes_it() {
     assert_eq!(schedule("at = 2030-01-01T00:00:00Z\n").timing.at.as_deref(), Some("2030-01-01T00:00:00Z"));
     assert_eq!(schedule("every = '1h'\nstarts = 2030-01-01\n").timing.starts.as_deref(), Some("2030-01-01"));

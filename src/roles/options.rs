@@ -1,10 +1,12 @@
 //! The configuration, as beat and worker take it.
 
+#[cfg(feature = "beat")]
 use upbeat_broker::BeatOptions;
 use upbeat_shared::config::Config;
 use upbeat_worker::WorkerOptions;
 
 /// How the beat behaves.
+#[cfg(feature = "beat")]
 pub(crate) fn beat(config: &Config) -> BeatOptions {
     BeatOptions {
         namespace: config.namespace.clone(),
@@ -44,6 +46,7 @@ pub(crate) fn connection_name(config: &Config, role: &str) -> String {
 }
 
 /// What the names of this host's members begin with, where nobody named them.
+#[cfg(feature = "cli")]
 pub(crate) fn host_prefix() -> String {
     let name = WorkerOptions::default().name;
     let host = name.rsplit_once(':').map_or(name.as_str(), |(host, _)| host);

@@ -6,15 +6,15 @@ use std::time::Duration;
 use clap::Args;
 use tokio::net::TcpListener;
 use upbeat_shared::config::{BrokerUrl, Overrides};
+use upbeat_shared::ledger::NewSchedule;
 use upbeat_worker::Registry;
 
-use super::context::{Context, Settings};
+use super::context::{Context, Settings, unopened};
 use super::failure::Failure;
-use super::options;
 use super::process::Process;
 use super::quickstart;
-use crate::executors;
 use crate::logging;
+use crate::roles::{self, RoleError};
 use crate::stack::Stack;
 
 /// How long roles may take to be ready before their start is announced all the same.
@@ -103,42 +103,43 @@ pub(crate) struct Running<'a> {
 /// Runs roles until a signal, or until one of them cannot go on. `announce` is called when they are ready.
 pub(crate) async fn run(
     context: &Context,
-    roles: Roles,
+    which: Roles,
     flags: &Overrides,
     announce: impl FnOnce(&Running<'_>) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
-    let settings = settings(context, roles, flags)?;
+    let settings = settings(context, which, flags)?;
     logging::for_a_role(context.global.verbosity(), &settings.loaded, &context.clock);
     let config = settings.config();
     // Everything that can be refused is refused before anything runs.
-    let registry = executors::registry(config, context.app.tasks())
-        .map_err(|error| Failure::usage(error.to_string()).page(error.page()))?;
+    let registry = context.program.registry(config).map_err(RoleError::from)?;
+    let sources = roles::sources(&context.program, config, settings.loaded.file.as_deref())?;
     let tasks = registry.names().iter().map(ToString::to_string).collect();
     let listener = bind(config.http.listen).await?;
     let listen = listener.as_ref().and_then(|listener| listener.local_addr().ok());
-    let stack = context.open_when_there(&settings, &roles.names().join("+")).await?;
+    let stack = roles::open_when_there(config, &context.clock, &which.names().join("+")).await;
+    let stack = stack.map_err(|error| unopened(&error))?;
     let (ledger, broker) = (stack.store.schema.describe(), stack.transport.describe());
     tracing::info!(ledger, broker, namespace = %config.namespace, "opened ledger and broker");
 
-    if roles.worker() {
+    if which.worker() {
         advise(&settings, &registry);
     }
     let mut process = Process::new(&stack, context.output.clone())?;
     if listener.is_some() {
         process.measure(config);
     }
-    if roles.beat() {
-        apply(&stack, &settings).await?;
-        process.start_beat(&stack, options::beat(config));
+    if which.beat() {
+        apply(&stack, &settings, sources).await?;
+        process.members().start_beat(&stack, roles::beat_options(config));
     }
-    if roles.worker() {
-        process.start_worker(&stack, registry, options::worker(config));
+    if which.worker() {
+        process.members().start_worker(&stack, registry, roles::worker_options(config));
     }
     if let Some(listener) = listener {
         process.serve(listener, config.http.echo);
     }
     process.until_ready(PATIENCE).await;
-    let told = announce(&Running { roles, settings: &settings, stack: &stack, listen, tasks });
+    let told = announce(&Running { roles: which, settings: &settings, stack: &stack, listen, tasks });
     if told.is_err() {
         process.stop();
     }
@@ -192,20 +193,20 @@ async fn bind(listen: Option<SocketAddr>) -> Result<Option<TcpListener>, Failure
     })
 }
 
-/// Puts the configuration's schedules in force; what an earlier configuration of the same name left is removed.
-async fn apply(stack: &Stack, settings: &Settings) -> Result<(), Failure> {
+/// Puts schedules in force, by where they are written; what an earlier configuration of the same name left is removed.
+async fn apply(
+    stack: &Stack,
+    settings: &Settings,
+    sources: Vec<(String, Vec<NewSchedule>)>,
+) -> Result<(), Failure> {
     let config = settings.config();
-    let namespace = &config.namespace;
-    let put = async |source: &str, schedules| {
-        upbeat_broker::apply(&stack.store, &stack.clock, namespace, source, schedules).await
-    };
     // Who has written a configuration has seen enough of the quickstart.
     let known = stack.store.catalog.snapshot().await?.schedules;
     if !settings.quickstart && known.iter().any(|schedule| schedule.source == quickstart::PATH) {
-        put(quickstart::PATH, Vec::new()).await?;
+        roles::apply(stack, config, quickstart::PATH, Vec::new()).await?;
     }
-    if let Some(file) = &settings.loaded.file {
-        put(&file.display().to_string(), config.schedules.clone()).await?;
+    for (source, schedules) in sources {
+        roles::apply(stack, config, &source, schedules).await?;
     }
     Ok(())
 }

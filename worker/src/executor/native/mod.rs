@@ -1,22 +1,28 @@
 //! Tasks written in Rust, in the user's own binary.
 
+mod context;
+mod handler;
+
 use std::future::Future;
-use std::marker::PhantomData;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use upbeat_shared::message::Payload;
+use upbeat_shared::message::{Message, Payload};
 use upbeat_shared::name::TaskName;
 
-use super::{Executor, RunContext, TaskError};
+use super::{Executor, RunContext, RunResult, TaskError};
 use crate::registry::TaskDefinition;
+
+pub use context::{Context, FromState, NoState};
+pub use handler::{IntoTask, Signature};
 
 /// Nil in `MessagePack`: what `()` and `None` become.
 const NIL: &[u8] = &[0xc0];
 
-/// A task from an async closure. Arguments are decoded into its first parameter, its result is encoded and kept.
+/// A task from an async closure, by a name of its own: for arguments whose type is no [`Task`](upbeat_shared::typed::Task).
+/// They are decoded into the first parameter, whatever their version; the result is encoded and kept.
 ///
 /// ```
 /// use serde::Deserialize;
@@ -43,45 +49,30 @@ where
     F: Fn(T, RunContext) -> Fut + Send + Sync + 'static,
     Fut: Future<Output = Result<R, TaskError>> + Send + 'static,
 {
-    TaskDefinition::new(name, Arc::new(NativeTask::new(handler)))
+    let read = |message: &Message| message.args.decode::<T>().map_err(|error| unfit(&error));
+    let handler = move |task, run| {
+        let running = handler(task, run);
+        async move { encode(&running.await?) }
+    };
+    TaskDefinition::new(name, Arc::new(NativeTask { read, handler }))
 }
 
-/// Runs an async closure. Usually made by [`native`].
-pub struct NativeTask<T, R, F> {
+/// Runs an async function of a task and its run.
+struct NativeTask<T, F> {
+    read: fn(&Message) -> Result<T, TaskError>,
     handler: F,
-    // A function of these types: the task holds no value of either.
-    types: PhantomData<fn(T) -> R>,
-}
-
-impl<T, R, F> NativeTask<T, R, F> {
-    /// Runs this closure.
-    pub fn new<Fut>(handler: F) -> Self
-    where
-        F: Fn(T, RunContext) -> Fut + Send + Sync,
-        Fut: Future<Output = Result<R, TaskError>> + Send,
-    {
-        Self { handler, types: PhantomData }
-    }
 }
 
 #[async_trait]
-impl<T, R, F, Fut> Executor for NativeTask<T, R, F>
+impl<T, F, Fut> Executor for NativeTask<T, F>
 where
-    T: DeserializeOwned + Send + 'static,
-    R: Serialize + Send + 'static,
+    T: Send + 'static,
     F: Fn(T, RunContext) -> Fut + Send + Sync + 'static,
-    Fut: Future<Output = Result<R, TaskError>> + Send + 'static,
+    Fut: Future<Output = RunResult> + Send + 'static,
 {
-    async fn run(&self, run: &RunContext) -> Result<Option<Payload>, TaskError> {
-        let args = run.message.args.decode().map_err(|error| {
-            TaskError::BadArguments(format!("the arguments do not fit the handler: {error}"))
-        })?;
-        let result = (self.handler)(args, run.clone()).await?;
-        // The work is done: what cannot be encoded would only be done again by a retry.
-        let payload = Payload::msgpack(&result).map_err(|error| {
-            TaskError::GiveUp(format!("it ran, but its result cannot be encoded: {error}"))
-        })?;
-        Ok((payload.bytes != NIL).then_some(payload))
+    async fn run(&self, run: &RunContext) -> RunResult {
+        let task = (self.read)(&run.message)?;
+        (self.handler)(task, run.clone()).await
     }
 
     fn describe(&self) -> String {
@@ -89,11 +80,23 @@ where
     }
 }
 
+/// Arguments that will not fit the next time either.
+fn unfit(error: &dyn std::fmt::Display) -> TaskError {
+    TaskError::BadArguments(format!("the arguments do not fit the handler: {error}"))
+}
+
+/// What a handler returned, as the ledger keeps it. The work is done: what cannot be encoded would only be done again by
+/// a retry.
+fn encode<R: Serialize>(result: &R) -> RunResult {
+    let payload = Payload::msgpack(result)
+        .map_err(|error| TaskError::GiveUp(format!("it ran, but its result cannot be encoded: {error}")))?;
+    Ok((payload.bytes != NIL).then_some(payload))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use upbeat_shared::id::TaskId;
-    use upbeat_shared::message::Message;
     use upbeat_shared::name::QueueName;
 
     fn run_of(args: &serde_json::Value) -> RunContext {
