@@ -118,7 +118,7 @@ pub(super) const RETRY: Keys = Keys {
     keys: &[key("max_attempts"), key("backoff"), key("delay"), key("max_delay"), key("jitter")],
 };
 
-pub(super) const BEAT: Keys = Keys { table: "beat", keys: &[key("max_crashes")] };
+pub(super) const BEAT: Keys = Keys { table: "beat", keys: &[key("max_crashes"), key("overdue_after")] };
 
 pub(super) const HTTP: Keys =
     Keys { table: "http", keys: &[key("listen").or("UPBEAT_LISTEN", "--listen"), key("echo")] };
@@ -196,6 +196,7 @@ pub(super) const SCHEDULE: Keys = Keys {
         key("expires_after"),
         key("catch_up"),
         key("grace"),
+        key("overdue_after"),
         key("paused"),
     ],
 };
