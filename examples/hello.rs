@@ -14,10 +14,10 @@ struct Hello {
     name: String,
 }
 
+async fn hello(task: Hello, ctx: Context) -> Result<String, Error> {
+    Ok(format!("hello {}, this is attempt {}", task.name, ctx.attempt()))
+}
+
 fn main() -> std::process::ExitCode {
-    App::new()
-        .task(typed(|hello: Hello, run| async move {
-            Ok(format!("hello {}, this is attempt {}", hello.name, run.attempt))
-        }))
-        .main()
+    App::new().task(hello).main()
 }

@@ -29,6 +29,17 @@ pub enum RegistryError {
     },
 }
 
+impl RegistryError {
+    /// The name of the page that explains it: `upbeat explain NAME`, or `docs/errors/NAME.md`.
+    pub fn page(&self) -> &'static str {
+        match self {
+            Self::Duplicate(_) => "task-twice",
+            Self::NoHandler(_) => "task-without-handler",
+            Self::Executor { .. } => "executor-invalid",
+        }
+    }
+}
+
 /// The configuration's tasks and the program's own. What the configuration says of a program's own task wins.
 pub fn registry(config: &Config, natives: &[TaskDefinition]) -> Result<Registry, RegistryError> {
     let mut handlers = BTreeMap::new();
@@ -143,10 +154,10 @@ mod tests {
     use crate::native;
 
     fn config(text: &str, natives: &[TaskDefinition]) -> Config {
-        use upbeat_shared::config::{Overrides, Sources, load};
-        let names: Vec<TaskName> = natives.iter().map(|task| task.name.clone()).collect();
+        use upbeat_shared::config::{KnownTask, Overrides, Sources, load};
+        let known: Vec<KnownTask> = natives.iter().map(|task| KnownTask::new(task.name.clone())).collect();
         let flags = Overrides { config: Some("test.toml".into()), ..Overrides::default() };
-        let sources = Sources { flags, env: &|_| None, read: &|_| Ok(text.to_owned()), known_names: &names };
+        let sources = Sources { flags, env: &|_| None, read: &|_| Ok(text.to_owned()), known: &known };
         load(sources).unwrap().config
     }
 

@@ -49,6 +49,9 @@ pub struct TaskTemplate {
     /// Its arguments, as JSON.
     #[serde(default)]
     pub args: serde_json::Value,
+    /// The version of the arguments' shape.
+    #[serde(default = "first_version")]
+    pub args_version: u32,
     /// Its priority, 0 to 9.
     #[serde(default)]
     pub priority: Option<u8>,
@@ -64,6 +67,10 @@ pub struct TaskTemplate {
     /// Free labels.
     #[serde(default)]
     pub tags: Vec<String>,
+}
+
+fn first_version() -> u32 {
+    1
 }
 
 /// A schedule in the catalog.

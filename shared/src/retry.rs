@@ -46,19 +46,22 @@ pub struct RetryPolicy {
 }
 
 impl Default for RetryPolicy {
-    /// Ten attempts over roughly half an hour: 5 s, doubled up to 10 minutes, with full jitter.
+    /// [`RetryPolicy::DEFAULT`].
     fn default() -> Self {
-        Self {
-            max_attempts: 10,
-            backoff: Backoff::Exponential,
-            delay: Duration::from_secs(5),
-            max_delay: Duration::from_secs(600),
-            jitter: Jitter::Full,
-        }
+        Self::DEFAULT
     }
 }
 
 impl RetryPolicy {
+    /// Ten attempts over roughly half an hour: 5 s, doubled up to 10 minutes, with full jitter.
+    pub const DEFAULT: Self = Self {
+        max_attempts: 10,
+        backoff: Backoff::Exponential,
+        delay: Duration::from_secs(5),
+        max_delay: Duration::from_secs(600),
+        jitter: Jitter::Full,
+    };
+
     /// Never again after the first failure.
     pub const fn never() -> Self {
         Self {

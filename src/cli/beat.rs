@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::context::Context;
 use super::failure::Failure;
-use super::roles::{self, ListenArgs, Roles, WorkerArgs};
+use super::launch::{self, ListenArgs, Roles, WorkerArgs};
 use super::up;
 
 /// Run a beat: turns time into tasks
@@ -24,8 +24,8 @@ pub(crate) struct BeatCommand {
 
 impl BeatCommand {
     pub(crate) async fn run(self, context: &Context) -> Result<(), Failure> {
-        let flags = roles::overrides(context, self.listen, WorkerArgs::default());
-        roles::run(context, Roles::Beat, &flags, |running| {
+        let flags = launch::overrides(context, self.listen, WorkerArgs::default());
+        launch::run(context, Roles::Beat, &flags, |running| {
             if context.output.is_json() { context.output.object(&up::ready(running)) } else { Ok(()) }
         })
         .await

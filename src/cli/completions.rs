@@ -20,7 +20,7 @@ pub(crate) struct CompletionsCommand {
 
 impl CompletionsCommand {
     pub(crate) fn run(self, context: &Context) -> Result<(), Failure> {
-        let mut command = super::command(&context.app);
+        let mut command = super::command(&context.program);
         let name = command.get_bin_name().unwrap_or_else(|| command.get_name()).to_owned();
         let mut script = Vec::new();
         clap_complete::generate(self.shell, &mut command, name, &mut script);

@@ -2,29 +2,26 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use jiff::Timestamp;
 use upbeat_shared::clock::{Clock, SystemClock};
-use upbeat_shared::config::{self, BrokerUrl, Config, LedgerUrl, Loaded, Origin, Overrides, Sources};
-use upbeat_shared::name::TaskName;
+use upbeat_shared::config::{
+    self, BrokerUrl, Config, KnownTask, LedgerUrl, Loaded, Origin, Overrides, Sources,
+};
 
 use super::args::GlobalArgs;
 use super::failure::Failure;
-use super::options;
 use super::output::Output;
 use super::quickstart;
-use crate::app::App;
+use crate::app::Program;
 use crate::logging;
+use crate::roles;
 use crate::stack::{OpenError, Stack};
-
-/// Between two tries to open a broker or a ledger that is away.
-const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
 /// Made once, from the command line.
 #[derive(Debug)]
 pub(crate) struct Context {
-    pub(crate) app: App,
+    pub(crate) program: Program,
     pub(crate) global: GlobalArgs,
     pub(crate) output: Output,
     pub(crate) clock: Arc<dyn Clock>,
@@ -80,8 +77,8 @@ pub(crate) enum Access {
 }
 
 impl Context {
-    pub(crate) fn new(app: App, global: GlobalArgs, output: Output) -> Self {
-        Self { app, global, output, clock: Arc::new(SystemClock::default()) }
+    pub(crate) fn new(program: Program, global: GlobalArgs, output: Output) -> Self {
+        Self { program, global, output, clock: Arc::new(SystemClock::default()) }
     }
 
     /// Reads the configuration, with no other flags than those of every command.
@@ -91,8 +88,7 @@ impl Context {
 
     /// Reads the configuration with these flags.
     pub(crate) fn settings_with(&self, flags: &Overrides) -> Result<Settings, Failure> {
-        let names: Vec<TaskName> = self.app.tasks().iter().map(|task| task.name.clone()).collect();
-        load(flags, &names)
+        load(flags, &self.program.known())
     }
 
     /// Says what is odd about a configuration: where it is checked, and where it is put in force.
@@ -124,26 +120,8 @@ impl Context {
     ) -> Result<Stack, Failure> {
         let config = settings.config();
         Self::may_open(config, access)?;
-        let stack = Stack::open(config, self.clock.clone(), &options::connection_name(config, role)).await;
+        let stack = Stack::open(config, self.clock.clone(), &roles::connection_name(config, role)).await;
         stack.map_err(|error| unopened(&error))
-    }
-
-    /// Opens broker and ledger for a role, which comes up before them as well as after them: one that is merely away is
-    /// waited for.
-    pub(crate) async fn open_when_there(&self, settings: &Settings, role: &str) -> Result<Stack, Failure> {
-        let config = settings.config();
-        let name = options::connection_name(config, role);
-        let mut waits = [1, 1, 2, 3].map(Duration::from_secs).into_iter();
-        loop {
-            match Stack::open(config, self.clock.clone(), &name).await {
-                Err(error) if error.is_temporary(config) => {
-                    let wait = waits.next().unwrap_or(LONGEST_WAIT);
-                    tracing::warn!(%error, ?wait, "not started yet: what is needed is not there; trying again after the wait");
-                    tokio::time::sleep(wait).await;
-                }
-                opened => return opened.map_err(|error| unopened(&error)),
-            }
-        }
     }
 
     /// Whether there is something to open.
@@ -153,7 +131,7 @@ impl Context {
             && !path.exists()
         {
             let message = format!("there is no ledger here yet: {} does not exist", path.display());
-            return Err(Failure::unreachable(message).advice(
+            return Err(Failure::unreachable(message).page("no-ledger-here").advice(
                 "start `upbeat up` or publish a task first; or name another data directory with --data, another namespace with --namespace",
             ));
         }
@@ -162,13 +140,13 @@ impl Context {
 }
 
 /// Reads the configuration; where nobody wrote one and nothing but the embedded parts is asked for, the quickstart.
-fn load(flags: &Overrides, names: &[TaskName]) -> Result<Settings, Failure> {
-    let sources = |flags| Sources { known_names: names, ..Sources::process(flags) };
+fn load(flags: &Overrides, known: &[KnownTask]) -> Result<Settings, Failure> {
+    let sources = |flags| Sources { known, ..Sources::process(flags) };
     let loaded = config::load(sources(flags.clone())).map_err(|errors| Failure::from(&errors))?;
     // Where somebody chose a broker or a ledger, nobody wants to try the program out.
     let embedded =
         loaded.config.broker.url == BrokerUrl::Embedded && loaded.config.ledger.url == LedgerUrl::Embedded;
-    if loaded.file.is_some() || !embedded || !names.is_empty() {
+    if loaded.file.is_some() || !embedded || !known.is_empty() {
         return Ok(Settings { loaded, quickstart: false });
     }
     let flags = Overrides { config: Some(quickstart::PATH.into()), ..flags.clone() };
@@ -178,10 +156,11 @@ fn load(flags: &Overrides, names: &[TaskName]) -> Result<Settings, Failure> {
 }
 
 pub(crate) fn unopened(error: &OpenError) -> Failure {
-    match error {
+    let failure = match error {
         OpenError::NoAdapter { .. } => {
             Failure::usage(error.to_string()).advice("use `embedded`, or a build that has the adapter")
         }
         OpenError::Ledger(_) | OpenError::Transport(_) => Failure::unreachable(error.to_string()),
-    }
+    };
+    failure.page(error.page())
 }

@@ -11,14 +11,15 @@ mod data_dir;
 mod dead;
 mod doctor;
 mod examination;
+mod explain;
 mod failure;
 mod healthcheck;
 mod init;
+mod launch;
 mod member_view;
 mod migrate;
 mod moment;
 mod nearest;
-mod options;
 mod output;
 mod pages;
 mod payload;
@@ -29,7 +30,7 @@ mod queue_view;
 mod queues;
 mod quickstart;
 mod rates;
-mod roles;
+mod reference;
 mod schedule_view;
 mod schedules;
 mod signals;
@@ -50,7 +51,7 @@ use std::time::Duration;
 
 use clap::{CommandFactory, FromArgMatches};
 
-use crate::app::App;
+use crate::app::Program;
 use args::{Cli, Command};
 use context::Context;
 use failure::{Exit, Failure};
@@ -60,13 +61,13 @@ use output::Output;
 const LAST_WAIT: Duration = Duration::from_secs(1);
 
 /// Understands the arguments, runs what they ask for, reports how it ended.
-pub(crate) fn run(app: App, args: &[OsString]) -> ExitCode {
-    let cli = match parse(&app, args) {
+pub(crate) fn run(program: Program, args: &[OsString]) -> ExitCode {
+    let cli = match parse(&program, args) {
         Ok(cli) => cli,
         Err(error) => return refuse(&error, args),
     };
     let output = Output::new(cli.global.json, cli.global.quiet > 0);
-    let context = Context::new(app, cli.global, output.clone());
+    let context = Context::new(program, cli.global, output.clone());
     let ended = runtime().and_then(|runtime| {
         let ended = runtime.block_on(dispatch(&context, cli.command));
         // A handler that never comes back must not keep the process: its task runs again elsewhere.
@@ -99,21 +100,22 @@ async fn dispatch(context: &Context, command: Command) -> Result<(), Failure> {
         Command::Doctor(command) => command.run(context).await,
         Command::Healthcheck(command) => command.run(context).await,
         Command::Init(command) => command.run(context),
+        Command::Explain(command) => command.run(context),
         Command::Completions(command) => command.run(context),
     }
 }
 
 /// The command under the name that the user's binary has.
-fn command(app: &App) -> clap::Command {
+fn command(program: &Program) -> clap::Command {
     let mut command = Cli::command();
-    if let Some(name) = app.name() {
-        command = command.name(name.to_owned()).bin_name(name.to_owned());
+    if let Some(name) = &program.name {
+        command = command.name(name.clone()).bin_name(name.clone());
     }
     command
 }
 
-fn parse(app: &App, args: &[OsString]) -> Result<Cli, clap::Error> {
-    let mut matches = command(app).try_get_matches_from(args)?;
+fn parse(program: &Program, args: &[OsString]) -> Result<Cli, clap::Error> {
+    let mut matches = command(program).try_get_matches_from(args)?;
     Cli::from_arg_matches_mut(&mut matches)
 }
 

@@ -114,7 +114,7 @@ async fn find(session: &Session, id: &ScheduleId) -> Result<ScheduleRecord, Fail
     }
     let known = catalog.snapshot().await?.schedules;
     let meant = nearest(id.as_str(), known.iter().map(|schedule| schedule.id.as_str()));
-    let failure = Failure::failed(format!("there is no schedule {id}"));
+    let failure = Failure::failed(format!("there is no schedule {id}")).page("no-such-schedule");
     Err(match meant {
         Some(meant) => failure.advice(format!("did you mean {meant}?")),
         None => failure.advice(
@@ -152,8 +152,8 @@ async fn trigger(context: &Context, session: &Session, id: &ScheduleId) -> Resul
     let task = by_hand(session.now(), &schedule.id, &schedule.definition)?;
     let published = session.stack.client.publish(task).await?;
     context.output.result(
-        || published.id.to_string(),
-        || serde_json::json!({ "id": published.id.to_string(), "schedule_id": id.as_str() }),
+        || published.id().to_string(),
+        || serde_json::json!({ "id": published.id().to_string(), "schedule_id": id.as_str() }),
     )
 }
 
@@ -166,6 +166,7 @@ fn by_hand(now: Timestamp, id: &ScheduleId, definition: &ScheduleDefinition) -> 
     task.timeout = template.timeout;
     task.retry = template.retry;
     task.tags.clone_from(&template.tags);
+    task.args_version = template.args_version;
     task.expires = template.expires_after.map(Due::In);
     task.planned = Some(Planned { schedule_id: id.clone(), planned_at: now });
     Ok(task)

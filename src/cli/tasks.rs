@@ -45,7 +45,7 @@ enum TasksAction {
         /// Ids of tasks
         #[arg(value_name = "ID", required = true, value_parser = parse_id)]
         ids: Vec<TaskId>,
-        /// For the record
+        /// Why, for the record: it is shown with the task
         #[arg(
             long,
             value_name = "TEXT",
@@ -148,7 +148,7 @@ async fn show(context: &Context, session: &Session, id: TaskId) -> Result<(), Fa
 }
 
 fn unknown(id: TaskId) -> Failure {
-    Failure::failed(format!("there is no task {id}")).advice(
+    Failure::failed(format!("there is no task {id}")).page("no-such-task").advice(
         "it was never recorded, or its time of retention is over; `upbeat tasks list` shows those that are known",
     )
 }
@@ -177,6 +177,7 @@ async fn rerun(context: &Context, session: &Session, ids: Vec<TaskId>) -> Result
 fn copy(task: TaskRecord) -> NewTask {
     let message = task.message;
     let mut copy = NewTask::new(message.name, message.args).queue(message.queue).priority(message.priority);
+    copy.args_version = message.args_version;
     copy.timeout = message.timeout;
     copy.retry = message.retry;
     copy.tags = message.tags;

@@ -6,8 +6,8 @@ use upbeat_shared::config::Config;
 
 use super::context::Context;
 use super::failure::Failure;
+use super::launch::{self, ListenArgs, Roles, Running, WorkerArgs};
 use super::quickstart;
-use super::roles::{self, ListenArgs, Roles, Running, WorkerArgs};
 use super::schedule_view;
 
 const EXAMPLES: &str = "\
@@ -38,8 +38,8 @@ pub(crate) struct UpCommand {
 
 impl UpCommand {
     pub(crate) async fn run(self, context: &Context) -> Result<(), Failure> {
-        let flags = roles::overrides(context, self.listen, self.worker);
-        roles::run(context, Roles::Both, &flags, |running| announce(context, running)).await
+        let flags = launch::overrides(context, self.listen, self.worker);
+        launch::run(context, Roles::Both, &flags, |running| announce(context, running)).await
     }
 }
 

@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::context::Context;
 use super::failure::Failure;
-use super::roles::{self, ListenArgs, Roles, WorkerArgs};
+use super::launch::{self, ListenArgs, Roles, WorkerArgs};
 use super::up;
 
 /// Run a worker: takes tasks from queues and runs them
@@ -28,8 +28,8 @@ pub(crate) struct WorkerCommand {
 
 impl WorkerCommand {
     pub(crate) async fn run(self, context: &Context) -> Result<(), Failure> {
-        let flags = roles::overrides(context, self.listen, self.worker);
-        roles::run(context, Roles::Worker, &flags, |running| {
+        let flags = launch::overrides(context, self.listen, self.worker);
+        launch::run(context, Roles::Worker, &flags, |running| {
             if context.output.is_json() { context.output.object(&up::ready(running)) } else { Ok(()) }
         })
         .await

@@ -12,7 +12,8 @@ use serde_json::json;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use super::{Metrics, Readiness};
+use super::Metrics;
+use crate::roles::Readiness;
 
 /// What the endpoints tell.
 #[derive(Clone)]

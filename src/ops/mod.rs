@@ -1,10 +1,8 @@
 //! Health and metrics over HTTP: for load balancers, orchestrators and Prometheus. Never a way to act on tasks.
 
 mod endpoints;
-mod health;
 mod metrics;
 mod process;
 
 pub(crate) use endpoints::{Endpoints, serve};
-pub(crate) use health::Readiness;
 pub(crate) use metrics::Metrics;

@@ -2,8 +2,10 @@
 
 use upbeat_shared::config::{Config, ServiceUrl};
 use upbeat_shared::ledger::Store;
+#[cfg(all(feature = "postgres", feature = "cli"))]
+use upbeat_shared::ledger::postgres;
 #[cfg(feature = "postgres")]
-use upbeat_shared::ledger::postgres::{self, PostgresLedger, PostgresOptions};
+use upbeat_shared::ledger::postgres::{PostgresLedger, PostgresOptions};
 
 use super::OpenError;
 

@@ -109,12 +109,12 @@ async fn wrong_members(wrongs: &[SignedDuration]) {
     let mut delayed = Vec::new();
     for millis in [0, 400, 900, 1400, 2100] {
         let task = task("demo.task", 0).delay(Duration::from_millis(millis));
-        delayed.push((client.publish(task).await.expect("it is accepted").id, millis));
+        delayed.push((client.publish(task).await.expect("it is accepted").id(), millis));
     }
     // Longer than a lease: its worker must not be declared lost.
     let long = LEASE + Duration::from_millis(1500);
     let long = task("takes.long", u64::try_from(long.as_millis()).expect("some seconds"));
-    let long = client.publish(long).await.expect("it is accepted").id;
+    let long = client.publish(long).await.expect("it is accepted").id();
     let retry = RetryPolicy {
         max_attempts: 2,
         backoff: Backoff::Constant,
@@ -122,7 +122,7 @@ async fn wrong_members(wrongs: &[SignedDuration]) {
         max_delay: Duration::from_secs(1),
         jitter: Jitter::None,
     };
-    let retried = client.publish(task("fails.once", 0).retry(retry)).await.expect("it is accepted").id;
+    let retried = client.publish(task("fails.once", 0).retry(retry)).await.expect("it is accepted").id();
 
     scene.planned_runs(4, began).await;
     let all: Vec<TaskId> = delayed.iter().map(|(id, _)| *id).chain([long, retried]).collect();
@@ -197,9 +197,9 @@ async fn a_stores_clock_set_forward_loses_nobody_and_accounts_for_every_occurren
     scene.cluster.apply("every-second", every_second()).await;
     let client = scene.cluster.client(scene.true_clock.clone()).await;
     let long = task("takes.long", u64::try_from(LEASE.as_millis()).expect("some seconds") * 2);
-    let long = client.publish(long).await.expect("it is accepted").id;
+    let long = client.publish(long).await.expect("it is accepted").id();
     let tomorrow = task("demo.task", 0).delay(Duration::from_secs(1800));
-    let tomorrow = client.publish(tomorrow).await.expect("it is accepted").id;
+    let tomorrow = client.publish(tomorrow).await.expect("it is accepted").id();
     scene.planned_runs(2, Timestamp::MIN).await;
     let before = scene.newest();
 
@@ -274,7 +274,7 @@ async fn a_store_that_starts_minutes_back_waits_until_it_has_caught_up() {
     // That it does nothing can be seen only while something else happens: what is published now runs.
     let client = scene.cluster.client(scene.true_clock.clone()).await;
     for _ in 0..2 {
-        let other = client.publish(task("takes.long", 1000)).await.expect("it is accepted").id;
+        let other = client.publish(task("takes.long", 1000)).await.expect("it is accepted").id();
         client.wait(other, PATIENCE).await.expect("it ends");
     }
     assert_eq!(scene.newest(), last, "the cursor waits; what it has passed is not repeated");

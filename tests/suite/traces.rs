@@ -138,9 +138,9 @@ async fn what_a_handler_publishes_continues_its_trace() {
     let parent = native("parent", |(): (), run: RunContext| async move {
         let client = run.client.clone().expect("a run in a worker has one");
         let own = TraceContext::parse("00-11111111111111111111111111111111-2222222222222222-00", None)?;
-        let task = |name| Ok::<_, TaskError>(NewTask::new(TaskName::new(name)?, Payload::json(&())?));
-        let continued = client.publish(task("child")?).await?.id;
-        let other = client.publish(task("child")?.trace(own)).await?.id;
+        let task = |name| Ok::<_, Error>(NewTask::new(TaskName::new(name)?, Payload::json(&())?));
+        let continued = client.publish(task("child")?).await?.id();
+        let other = client.publish(task("child")?.trace(own)).await?.id();
         Ok((continued.to_string(), other.to_string()))
     });
     registry.add(parent).expect("a new name");
@@ -150,7 +150,7 @@ async fn what_a_handler_publishes_continues_its_trace() {
     let trace = TraceContext::parse(PARENT, Some(STATE)).expect("it is one");
     let task =
         NewTask::new(TaskName::new("parent").expect("a name"), Payload::json(&()).expect("it has a form"));
-    let id = client.publish(task.trace(trace.clone())).await.expect("it is accepted").id;
+    let id = client.publish(task.trace(trace.clone())).await.expect("it is accepted").id();
 
     let ended = client.wait(id, PATIENCE).await.expect("it ends");
     assert_eq!(ended.state, TaskState::Succeeded, "{ended:#?}");

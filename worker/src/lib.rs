@@ -22,9 +22,10 @@ pub mod registry;
 mod runtime;
 mod worker;
 
-pub use executor::{Executor, RunContext, TaskError};
+pub use executor::native::{Context, FromState, IntoTask, NoState, Signature};
+pub use executor::{Executor, ResultExt, RunContext, RunResult, TaskError};
 pub use health::WorkerHealth;
-pub use layer::{RunLayer, RunLayers, RunNext, RunResult};
+pub use layer::{RunLayer, RunLayers, RunNext};
 pub use options::{UnknownName, WorkerOptions};
 pub use registry::{DuplicateName, Registry, TaskDefinition};
 pub use worker::{Worker, WorkerError, WorkerReport};

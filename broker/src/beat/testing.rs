@@ -38,6 +38,7 @@ pub(crate) fn schedule(kind: &str, rule: &str, cursor: &str) -> ScheduleRecord {
         name: TaskName::new("report").unwrap(),
         queue: QueueName::default_queue(),
         args: serde_json::Value::Null,
+        args_version: 1,
         priority: None,
         timeout: None,
         expires_after: None,

@@ -1,82 +1,161 @@
 //! The attribute `#[task(…)]`: what it may say, and what is wrong with what it says.
 
 use syn::meta::ParseNestedMeta;
-use syn::{DeriveInput, Error, LitInt, LitStr, Result};
+use syn::parse::ParseStream;
+use syn::punctuated::Punctuated;
+use syn::{DeriveInput, Error, LitInt, LitStr, Result, Token, Type, parenthesized};
+
+use crate::key::{self, Seen};
+use crate::retry::Retry;
+use crate::value;
+use crate::versions::{self, Older};
+
+/// Every key, as messages list them.
+const KEYS: [&str; 10] =
+    ["name", "queue", "priority", "timeout", "max_attempts", "retry", "ack", "output", "version", "from"];
+const ACKS: [(&str, &str); 2] = [("settled", "Settled"), ("claimed", "Claimed")];
+const MIN_TIMEOUT_MS: u64 = 1;
 
 /// What a type says of its task.
 #[derive(Default)]
 pub(crate) struct Attribute {
     pub(crate) name: Option<LitStr>,
     pub(crate) queue: Option<LitStr>,
+    pub(crate) priority: Option<u8>,
     pub(crate) timeout_ms: Option<u64>,
-    pub(crate) max_attempts: Option<u32>,
+    pub(crate) retry: Retry,
+    pub(crate) ack_when_claimed: bool,
+    pub(crate) output: Option<Type>,
+    /// The version of the shape; 1 where the type does not say.
+    pub(crate) version: u32,
+    /// The older versions that can still be read, oldest first.
+    pub(crate) older: Vec<Older>,
+}
+
+/// The attribute while it is read: mistakes are gathered, so that one build tells of all of them.
+#[derive(Default)]
+struct Reader {
+    attribute: Attribute,
+    version: Option<LitInt>,
+    seen: Seen,
+    mistakes: Option<Error>,
 }
 
 impl Attribute {
     pub(crate) fn of(input: &DeriveInput) -> Result<Self> {
-        let mut attribute = Self::default();
+        let mut reader = Reader::default();
         for found in input.attrs.iter().filter(|attribute| attribute.path().is_ident("task")) {
-            found.parse_nested_meta(|meta| attribute.read(&meta))?;
+            // What comes after a mistake in the grammar cannot be told apart any more: it ends the attribute.
+            let read =
+                not_a_bare_text(found).and_then(|()| found.parse_nested_meta(|meta| reader.read(&meta)));
+            if let Err(error) = read {
+                reader.mistake(error);
+            }
         }
-        Ok(attribute)
+        reader.finish(input)
     }
+}
 
+impl Reader {
     fn read(&mut self, meta: &ParseNestedMeta<'_>) -> Result<()> {
-        if meta.path.is_ident("name") {
-            self.name = Some(checked(meta.value()?.parse()?, "task name", 200, "_-.:/")?);
-        } else if meta.path.is_ident("queue") {
-            self.queue = Some(checked(meta.value()?.parse()?, "queue name", 120, "_-.")?);
-        } else if meta.path.is_ident("timeout") {
-            self.timeout_ms = Some(milliseconds(&meta.value()?.parse()?)?);
-        } else if meta.path.is_ident("max_attempts") {
-            self.max_attempts = Some(at_least_one(&meta.value()?.parse()?)?);
-        } else {
-            return Err(meta.error("unknown key; `task` has `name`, `queue`, `timeout` and `max_attempts`"));
+        let key = key::known("task", &KEYS, &meta.path)?;
+        let once = self.seen.once(key, meta);
+        self.keep(once);
+        match key {
+            "name" => self.attribute.name = Some(self.name(meta, "task name", 200, "_-.:/")?),
+            "queue" => self.attribute.queue = Some(self.name(meta, "queue name", 120, "_-.")?),
+            "priority" => {
+                let priority = priority(&meta.value()?.parse()?);
+                self.attribute.priority = self.keep(priority);
+            }
+            "timeout" => {
+                let text = value::text(meta, "timeout = \"30s\"")?;
+                self.attribute.timeout_ms =
+                    self.keep(value::milliseconds(&text, MIN_TIMEOUT_MS, value::YEAR_MS));
+            }
+            "max_attempts" => {
+                let said = Retry::attempts(&meta.value()?.parse()?);
+                if let Some(said) = self.keep(said) {
+                    self.retry(said, meta)?;
+                }
+            }
+            "retry" => self.retry(Retry::of(meta)?, meta)?,
+            "ack" => {
+                let chosen = value::choice(&value::text(meta, "ack = \"claimed\"")?, &ACKS);
+                self.attribute.ack_when_claimed = self.keep(chosen).is_some_and(|ack| ack == "Claimed");
+            }
+            "output" => self.attribute.output = Some(output(meta.value()?)?),
+            "version" => self.version = Some(meta.value()?.parse()?),
+            _ => self.attribute.older = older(meta)?,
         }
         Ok(())
     }
-}
 
-/// The rules of names, as the names' own types check them when a program runs.
-fn checked(text: LitStr, noun: &str, max: usize, extra: &str) -> Result<LitStr> {
-    let value = text.value();
-    if value.is_empty() || value.len() > max {
-        return Err(Error::new(text.span(), format!("a {noun} has 1 to {max} bytes")));
+    fn name(&mut self, meta: &ParseNestedMeta<'_>, noun: &str, max: usize, extra: &str) -> Result<LitStr> {
+        let text = value::text(meta, "name = \"billing.invoice\"")?;
+        self.keep(value::name(&text, noun, max, extra));
+        Ok(text)
     }
-    match value.chars().find(|c| !(c.is_ascii_alphanumeric() || extra.contains(*c))) {
-        None => Ok(text),
-        Some(bad) => {
-            let allowed = extra.chars().map(String::from).collect::<Vec<_>>().join(" ");
-            let message =
-                format!("{bad:?} is not allowed in a {noun}; use letters, digits and any of {allowed}");
-            Err(Error::new(text.span(), message))
+
+    fn retry(&mut self, said: Retry, meta: &ParseNestedMeta<'_>) -> Result<()> {
+        self.attribute.retry = std::mem::take(&mut self.attribute.retry).and(said, meta)?;
+        Ok(())
+    }
+
+    fn finish(mut self, input: &DeriveInput) -> Result<Attribute> {
+        let says_version = self.version.is_some();
+        let version =
+            self.version.take().map(|version| value::at_least_one(&version, "versions count from 1"));
+        let version = version.map_or(Some(1), |version| self.keep(version));
+        if let Some(version) = version {
+            self.attribute.version = version;
+            let checked = versions::check(&mut self.attribute.older, version, says_version);
+            self.keep(checked);
+        }
+        if self.attribute.name.is_none() && self.mistakes.is_none() {
+            let message = "say which task this is: #[task(name = \"billing.invoice\")]";
+            self.mistake(Error::new(input.ident.span(), message));
+        }
+        self.mistakes.map_or(Ok(self.attribute), Err)
+    }
+
+    fn keep<T>(&mut self, checked: Result<T>) -> Option<T> {
+        checked.map_err(|error| self.mistake(error)).ok()
+    }
+
+    fn mistake(&mut self, error: Error) {
+        match &mut self.mistakes {
+            Some(mistakes) => mistakes.combine(error),
+            None => self.mistakes = Some(error),
         }
     }
 }
 
-/// A whole number with a unit: `250ms`, `30s`, `15m`, `2h`.
-fn milliseconds(text: &LitStr) -> Result<u64> {
-    let value = text.value();
-    let digits = value.find(|c: char| !c.is_ascii_digit()).unwrap_or(value.len());
-    let (number, unit) = value.split_at(digits);
-    let factor = match unit {
-        "ms" => Some(1),
-        "s" => Some(1_000),
-        "m" => Some(60_000),
-        "h" => Some(3_600_000),
-        _ => None,
-    };
-    let number: Option<u64> = number.parse().ok();
-    let product = number.zip(factor).and_then(|(number, factor)| number.checked_mul(factor));
-    product.filter(|product| *product > 0).ok_or_else(|| {
-        Error::new(text.span(), "a timeout is a whole number with a unit, like `250ms`, `30s`, `15m` or `2h`")
-    })
+/// The name alone, as some frameworks write it.
+fn not_a_bare_text(attribute: &syn::Attribute) -> Result<()> {
+    let syn::Meta::List(list) = &attribute.meta else { return Ok(()) };
+    let Ok(text) = syn::parse2::<LitStr>(list.tokens.clone()) else { return Ok(()) };
+    Err(Error::new(text.span(), format!("say what this is: `name = {:?}`", text.value())))
 }
 
-fn at_least_one(number: &LitInt) -> Result<u32> {
-    let value: u32 = number.base10_parse()?;
-    if value == 0 {
-        return Err(Error::new(number.span(), "`max_attempts` includes the first: it is at least 1"));
+fn priority(number: &LitInt) -> Result<u8> {
+    let value = number.base10_parse().ok().filter(|priority| *priority <= 9);
+    value.ok_or_else(|| Error::new(number.span(), "a priority is 0 (last) to 9 (first)"))
+}
+
+fn output(input: ParseStream<'_>) -> Result<Type> {
+    let at = input.span();
+    input
+        .parse()
+        .map_err(|_| Error::new(at, "`output` is the type that a run returns, like `output = Receipt`"))
+}
+
+fn older(meta: &ParseNestedMeta<'_>) -> Result<Vec<Older>> {
+    let content;
+    parenthesized!(content in meta.input);
+    let older = Punctuated::<Older, Token![,]>::parse_terminated(&content)?;
+    if older.is_empty() {
+        return Err(meta.error("name the older versions: `from(1 = InvoiceV1)`"));
     }
-    Ok(value)
+    Ok(older.into_iter().collect())
 }

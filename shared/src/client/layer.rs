@@ -175,7 +175,7 @@ impl<L: PublishLayer> Erased for L {
 #[cfg(feature = "embedded")]
 mod tests {
     use super::*;
-    use crate::client::ClientOptions;
+    use crate::client::{ClientOptions, TaskHandle};
     use crate::clock::{Clock, StoreClock, SystemClock};
     use crate::ledger::Store;
     use crate::ledger::embedded::{EmbeddedLedger, EmbeddedOptions};
@@ -210,8 +210,8 @@ mod tests {
         }
     }
 
-    async fn tags(client: &Client, published: Published) -> Vec<String> {
-        let record = client.store().inspect.get(vec![published.id]).await.unwrap().remove(0);
+    async fn tags(client: &Client, published: TaskHandle) -> Vec<String> {
+        let record = client.store().inspect.get(vec![published.id()]).await.unwrap().remove(0);
         record.expect("it was published").message.tags
     }
 

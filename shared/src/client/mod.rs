@@ -1,7 +1,9 @@
 //! Publishing tasks and waiting for them. Bounded in flight; an accepted task is never lost.
 
+mod handle;
 mod layer;
 mod publish;
+mod request;
 mod task;
 mod wait;
 
@@ -17,8 +19,10 @@ use crate::message::{Limits, TraceContext};
 use crate::name::{Namespace, QueueName};
 use crate::transport::Transport;
 
+pub use handle::{ResultError, TaskHandle};
 pub use layer::{PublishLayer, PublishLayers, PublishNext, publish_fn};
 pub use publish::{PublishError, Published};
+pub use request::{Publish, Publishable};
 pub use task::NewTask;
 pub use wait::WaitError;
 

@@ -63,13 +63,21 @@ pub enum PublishError {
     TimedOut(Duration),
 }
 
-impl Client {
-    /// Publishes one task.
-    pub async fn publish(&self, task: NewTask) -> Result<Published, PublishError> {
-        let mut published = self.publish_many(vec![task]).await?;
-        Ok(published.pop().expect("a batch of one has one answer"))
+impl PublishError {
+    /// The name of the page that explains it: `upbeat explain NAME`, or `docs/errors/NAME.md`.
+    pub fn page(&self) -> &'static str {
+        match self {
+            Self::Invalid(_) => "publish-invalid",
+            Self::Limit(error) => error.page(),
+            Self::QueueFull { .. } => "queue-full",
+            Self::Transport(error) => error.page(),
+            Self::Ledger(error) => error.page(),
+            Self::TimedOut(_) => "publish-unconfirmed",
+        }
     }
+}
 
+impl Client {
     /// Publishes many. On an error some of them may be accepted; with dedup ids it can be called again.
     pub async fn publish_many(&self, tasks: Vec<NewTask>) -> Result<Vec<Published>, PublishError> {
         self.publish_layered(tasks).await
@@ -118,6 +126,7 @@ impl Client {
         message.timeout = task.timeout;
         message.retry = task.retry;
         message.tags = task.tags;
+        message.args_version = task.args_version;
         message.occurrence = task.planned;
         message.trace = task.trace.or_else(|| self.trace.clone());
         Ok(Entry { message, due: task.due })

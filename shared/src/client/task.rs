@@ -45,6 +45,8 @@ pub struct NewTask {
     pub retry: Option<RetryPolicy>,
     /// Free labels.
     pub tags: Vec<String>,
+    /// The version of the arguments' shape; workers that read only older ones leave the task to newer workers.
+    pub args_version: u32,
     /// The schedule that it was triggered for by hand, if any.
     pub planned: Option<Planned>,
     /// The publisher's trace; `None` for the client's own.
@@ -65,20 +67,23 @@ impl NewTask {
             timeout: None,
             retry: None,
             tags: Vec::new(),
+            args_version: 1,
             planned: None,
             trace: None,
         }
     }
 
-    /// A task of this type, as its type says: name, queue, timeout, attempts.
+    /// A task of this type: its name, its queue, its priority and its version of the arguments. How long it may take and
+    /// how often it is tried is the worker's business, where the type's own settings and the configuration's are known.
     ///
     /// # Panics
     ///
-    /// If the type was given a name by hand that breaks the rules of names; a derived one is checked when it is compiled.
+    /// If the type was given a name or a priority by hand that breaks its rules; a derived one is checked when it is compiled.
     pub fn of<T: Task>(args: &T) -> Result<Self, PayloadError> {
-        let TaskSettings { name, queue, timeout, retry } = TaskSettings::of::<T>();
+        let TaskSettings { name, queue, priority, .. } = TaskSettings::of::<T>();
         let task = Self::new(name, Payload::msgpack(args)?);
-        Ok(Self { queue: queue.unwrap_or_else(QueueName::default_queue), timeout, retry, ..task })
+        let queue = queue.unwrap_or_else(QueueName::default_queue);
+        Ok(Self { queue, priority: priority.unwrap_or_default(), args_version: T::VERSION, ..task })
     }
 
     /// Where it waits for a worker.
@@ -108,6 +113,18 @@ impl NewTask {
     /// Every task of this name with this dedup id is the same task, while ids are kept.
     pub fn dedup_id(mut self, id: impl Into<String>) -> Self {
         self.dedup_id = Some(id.into());
+        self
+    }
+
+    /// A label to find it by; it may have several.
+    pub fn tag(mut self, tag: impl Into<String>) -> Self {
+        self.tags.push(tag.into());
+        self
+    }
+
+    /// The version of the arguments' shape; 1 unless told.
+    pub fn args_version(mut self, version: u32) -> Self {
+        self.args_version = version;
         self
     }
 

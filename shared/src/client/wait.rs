@@ -27,14 +27,25 @@ pub enum WaitError {
     Ledger(#[from] LedgerError),
 }
 
+impl WaitError {
+    /// The name of the page that explains it: `upbeat explain NAME`, or `docs/errors/NAME.md`.
+    pub fn page(&self) -> &'static str {
+        match self {
+            Self::TimedOut { .. } => "wait-timed-out",
+            Self::Ledger(error) => error.page(),
+        }
+    }
+}
+
 impl Client {
     /// Waits until the task reaches a terminal state, and answers its record.
     pub async fn wait(&self, id: TaskId, timeout: Duration) -> Result<TaskRecord, WaitError> {
-        let ended = tokio::time::timeout(timeout, self.wait_forever(id)).await;
+        let ended = tokio::time::timeout(timeout, self.ended(id)).await;
         ended.map_err(|_| WaitError::TimedOut { id, timeout })?
     }
 
-    async fn wait_forever(&self, id: TaskId) -> Result<TaskRecord, WaitError> {
+    /// Waits until the task reaches a terminal state, however long that takes, and answers its record.
+    pub(super) async fn ended(&self, id: TaskId) -> Result<TaskRecord, WaitError> {
         let inspect = &self.inner.store.inspect;
         loop {
             let record = inspect.get(vec![id]).await?.into_iter().next().flatten();

@@ -7,10 +7,9 @@ use std::path::{Path, PathBuf};
 use super::document::Document;
 use super::error::{ConfigError, ConfigErrors, Place, Warning};
 use super::provenance::{Entry, Origin, Provenance};
-use super::sources::Sources;
+use super::sources::{KnownTask, Sources};
 use super::tree::Node;
 use super::value::{At, Fault, Found, Spot};
-use crate::name::TaskName;
 
 /// A file full of mistakes is reported up to here.
 const MAX_ERRORS: usize = 50;
@@ -50,8 +49,8 @@ impl<'s> Context<'s> {
     }
 
     /// Tasks that are handlers of this very program.
-    pub(super) fn known_names(&self) -> &'s [TaskName] {
-        self.sources.known_names
+    pub(super) fn known(&self) -> &'s [KnownTask] {
+        self.sources.known
     }
 
     /// A path as the file means it.

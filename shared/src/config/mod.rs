@@ -22,6 +22,7 @@ mod hooks;
 mod keys;
 mod mask;
 mod provenance;
+mod reference;
 mod render;
 mod schedules;
 mod secret;
@@ -52,12 +53,13 @@ use crate::name::QueueName;
 
 pub use error::{ConfigError, ConfigErrors, Place, TextPlace, Warning};
 pub use provenance::{Entry, Origin, Provenance};
+pub use reference::{Described, DescribedTable, reference};
 pub use secret::{MASK, Secret};
 pub use settings::{
     Ack, BeatConfig, BrokerConfig, Config, ExecutorConfig, HooksConfig, HttpConfig, HttpTarget, LedgerConfig,
     LogConfig, LogFormat, QueueConfig, TaskConfig, TlsFiles, WebhookConfig, WorkerConfig,
 };
-pub use sources::{Overrides, Sources};
+pub use sources::{KnownTask, Overrides, Sources};
 pub use url::{BrokerUrl, LedgerUrl, ServiceUrl, UrlError};
 
 /// The file that is read where nobody names another.

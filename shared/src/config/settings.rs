@@ -95,7 +95,8 @@ pub struct LedgerConfig {
 pub struct WorkerConfig {
     /// Its name in listings; `host:pid` where there is none.
     pub name: Option<String>,
-    /// The queues it takes work from, by name, with their weights (at least 1). Never empty.
+    /// The queues it takes work from, by name, with their weights (at least 1). Empty, as in a configuration that was not
+    /// loaded, for all that its tasks and schedules name.
     pub queues: Vec<(QueueName, u32)>,
     /// How many tasks it runs at once, at least 1.
     pub concurrency: u32,
@@ -305,7 +306,7 @@ impl Default for WorkerConfig {
     fn default() -> Self {
         Self {
             name: None,
-            queues: vec![(QueueName::default_queue(), 1)],
+            queues: Vec::new(),
             concurrency: 64,
             grace: Duration::from_secs(25),
             timeout: Duration::from_secs(3600),

@@ -4,8 +4,12 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use crate::name::TaskName;
+use crate::message::Priority;
+use crate::name::{QueueName, TaskName};
+use crate::retry::RetryPolicy;
+use crate::typed::ArgsVersions;
 
 /// The places that a configuration is read from; earlier ones win: flags, environment, file.
 pub struct Sources<'a> {
@@ -16,7 +20,31 @@ pub struct Sources<'a> {
     /// Reads a file: the configuration, and those that `*_file` keys name.
     pub read: &'a dyn Fn(&Path) -> io::Result<String>,
     /// Tasks that are handlers of this very program: they need no executor, and schedules may name them.
-    pub known_names: &'a [TaskName],
+    pub known: &'a [KnownTask],
+}
+
+/// A task that is a handler of this very program, with what the handler's type says of it: what the file says wins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KnownTask {
+    /// Its name.
+    pub name: TaskName,
+    /// The queue that its publishers use.
+    pub queue: Option<QueueName>,
+    /// The priority that its publishers use.
+    pub priority: Option<Priority>,
+    /// How long one run may take.
+    pub timeout: Option<Duration>,
+    /// When to retry.
+    pub retry: Option<RetryPolicy>,
+    /// Which versions of its arguments it reads; every one where nothing is said.
+    pub args: Option<ArgsVersions>,
+}
+
+impl KnownTask {
+    /// One that says nothing but its name.
+    pub fn new(name: TaskName) -> Self {
+        Self { name, queue: None, priority: None, timeout: None, retry: None, args: None }
+    }
 }
 
 /// What the command line says; each names its flag.
@@ -55,7 +83,7 @@ impl Sources<'static> {
             flags,
             env: &|name| std::env::var(name).ok(),
             read: &|path| std::fs::read_to_string(path),
-            known_names: &[],
+            known: &[],
         }
     }
 }
@@ -91,7 +119,7 @@ impl fmt::Debug for Sources<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Sources")
             .field("flags", &self.flags)
-            .field("known_names", &self.known_names)
+            .field("known", &self.known)
             .finish_non_exhaustive()
     }
 }

@@ -34,8 +34,12 @@ pub(super) struct Tasks {
 
 /// Reads every `[tasks.NAME]`.
 pub(super) fn read(top: &mut Section<'_, '_>, worker: &WorkerConfig) -> Tasks {
-    let native = top.cx.known_names();
-    let mut tasks = Tasks { names: native.iter().cloned().collect(), ..Tasks::default() };
+    let known = top.cx.known();
+    let mut tasks = Tasks {
+        names: known.iter().map(|task| task.name.clone()).collect(),
+        queues: known.iter().filter_map(|task| Some((task.queue.clone()?, None))).collect(),
+        ..Tasks::default()
+    };
     for field in top.named("tasks") {
         let name = match TaskName::new(&field.name) {
             Ok(name) => name,
@@ -54,15 +58,18 @@ pub(super) fn read(top: &mut Section<'_, '_>, worker: &WorkerConfig) -> Tasks {
         let line = top.cx.line(field.at.start);
         let table = format!("tasks.{}", bare_or_quoted(name.as_str()));
         let mut section = Section::new(top.cx, &keys::TASK, table, Some(field.node));
-        let executor = executor(&mut section, &name, native.contains(&name));
-        let queue = section.get("queue", QueueName::default_queue(), queue);
+        let known = known.iter().find(|task| task.name == name);
+        let executor = executor(&mut section, &name, known.is_some());
+        let home = known.and_then(|task| task.queue.clone()).unwrap_or_else(QueueName::default_queue);
+        let queue = section.get("queue", home, queue);
         tasks.queues.push((queue.clone(), section.place("queue")));
         let acks = [("settled", Ack::Settled), ("claimed", Ack::Claimed)];
         let ack = section.get("ack", Ack::default(), |found| found.choice(&acks));
         let mut section = section.inherits("worker");
-        let timeout =
-            section.get("timeout", worker.timeout, |found| found.duration(MIN_TIMEOUT..=MAX_TIMEOUT));
-        let retry = retry(section.child("retry", &keys::RETRY).inherits("worker"), worker.retry);
+        let timeout = known.and_then(|task| task.timeout).unwrap_or(worker.timeout);
+        let timeout = section.get("timeout", timeout, |found| found.duration(MIN_TIMEOUT..=MAX_TIMEOUT));
+        let base = known.and_then(|task| task.retry).unwrap_or(worker.retry);
+        let retry = retry(section.child("retry", &keys::RETRY).inherits("worker"), base);
         section.finish();
         if let Some(executor) = executor {
             tasks.configs.insert(name, TaskConfig { queue, timeout, retry, ack, executor, line });

@@ -11,10 +11,14 @@ mod claim;
 pub mod embedded;
 mod inspect;
 mod leases;
+#[cfg(feature = "memory")]
+pub mod memory;
 #[cfg(feature = "postgres")]
 pub mod postgres;
+#[cfg(any(feature = "embedded", feature = "memory", feature = "postgres"))]
+mod rule;
 mod settle;
-#[cfg(any(feature = "embedded", feature = "postgres"))]
+#[cfg(any(feature = "embedded", feature = "memory", feature = "postgres"))]
 mod stored;
 
 use std::fmt;
@@ -59,6 +63,17 @@ pub enum LedgerError {
         /// What the program knows.
         known: u32,
     },
+}
+
+impl LedgerError {
+    /// The name of the page that explains it: `upbeat explain NAME`, or `docs/errors/NAME.md`.
+    pub fn page(&self) -> &'static str {
+        match self {
+            Self::Unavailable(_) => "ledger-unavailable",
+            Self::Invalid(_) => "ledger-refuses",
+            Self::NewerSchema { .. } => "ledger-newer",
+        }
+    }
 }
 
 /// Claims, settles, and the members' heartbeats: a worker's half of the ledger.

@@ -12,8 +12,8 @@ use upbeat_worker::{Registry, Worker, WorkerOptions};
 
 use super::super::context::unopened;
 use super::super::failure::Failure;
-use super::super::options;
 use super::QueueKind;
+use crate::roles;
 use crate::stack::{Stack, remove_world};
 
 /// Broker and ledger of the configuration, in a namespace of their own.
@@ -35,7 +35,7 @@ impl World {
         clock: &Arc<dyn Clock>,
         queue: QueueKind,
     ) -> Result<Self, Failure> {
-        let name = options::connection_name(config, "bench");
+        let name = roles::connection_name(config, "bench");
         let stack = Stack::open_with(config, clock.clone(), &name, queue == QueueKind::Classic).await;
         let stack = stack.map_err(|error| unopened(&error))?;
         stack.transport.declare(&[QueueName::default_queue()]).await?;

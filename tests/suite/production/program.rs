@@ -48,7 +48,7 @@ fn app() -> App {
             let client = run.client.as_ref().expect("a worker's runs have one");
             let args = Payload::json(&1).expect("a number is JSON");
             let published = client.publish(NewTask::new(task_name("work"), args)).await;
-            published.map(drop).map_err(|error| TaskError::Retry(error.to_string()))
+            Ok(published.map(drop)?)
         }))
         .task(native("tick", |_: serde_json::Value, run: RunContext| async move {
             let planned = run.message.occurrence.as_ref().expect("a schedule made it");

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use upbeat::Stack;
 use upbeat_shared::clock::SystemClock;
-use upbeat_shared::config::{Overrides, Sources, load};
+use upbeat_shared::config::{KnownTask, Overrides, Sources, load};
 use upbeat_shared::id::TaskId;
 use upbeat_shared::task::TaskState;
 use upbeat_tests::harness::{Journal, Process, World, count, eventually};
@@ -74,8 +74,8 @@ impl Scene {
     /// Broker and ledger, opened by the test itself.
     pub(super) async fn stack(&self) -> Stack {
         let flags = Overrides { config: Some(self.world.path("upbeat.toml")), ..Overrides::default() };
-        let names = ["work", "nap", "tick"].map(task_name);
-        let loaded = load(Sources { env: &|_| None, known_names: &names, ..Sources::process(flags) })
+        let known = ["work", "nap", "tick"].map(|name| KnownTask::new(task_name(name)));
+        let loaded = load(Sources { env: &|_| None, known: &known, ..Sources::process(flags) })
             .expect("the scene is well configured");
         let stack = Stack::open(&loaded.config, Arc::new(SystemClock::default()), "upbeat test").await;
         stack.expect("broker and ledger are there")

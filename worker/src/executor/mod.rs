@@ -5,13 +5,13 @@
 
 #[cfg(feature = "command")]
 pub mod command;
+mod error;
 #[cfg(feature = "http")]
 pub mod http;
 pub mod native;
 #[cfg(any(feature = "command", feature = "http"))]
 mod output;
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,14 +23,19 @@ use upbeat_shared::clock::{self, StoreClock, SystemClock};
 use upbeat_shared::id::{Fence, TaskId};
 use upbeat_shared::message::{Message, Payload};
 
+pub use error::{ResultExt, TaskError};
+
+/// How a run ended: with a result worth keeping or none, or with an error that says what is to be done.
+pub type RunResult = Result<Option<Payload>, TaskError>;
+
 /// Runs tasks of one name.
 ///
 /// The future may be dropped at any await: when the run is out of time or cancelled and did not obey, and when the
 /// worker stops. What must not outlive the run is tied to values that are dropped with it.
 #[async_trait]
 pub trait Executor: Send + Sync {
-    /// Runs one message once. `Ok` is success, with a result worth keeping or none.
-    async fn run(&self, run: &RunContext) -> Result<Option<Payload>, TaskError>;
+    /// Runs one message once.
+    async fn run(&self, run: &RunContext) -> RunResult;
 
     /// For logs and listings: what it is, without secrets.
     fn describe(&self) -> String;
@@ -88,89 +93,5 @@ impl RunContext {
     /// How long the run may still take.
     pub fn remaining(&self) -> Duration {
         clock::until(self.now(), self.deadline)
-    }
-}
-
-/// How a run ended that was no success.
-///
-/// Every error that can be boxed (of the standard library, `anyhow`, a plain text) turns into [`TaskError::Retry`] with
-/// `?`. It is no [`std::error::Error`] itself, which makes that possible.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum TaskError {
-    /// It failed; try again as the retry policy says.
-    Retry(String),
-    /// It failed; try again after this delay, if the retry policy leaves an attempt.
-    RetryAfter {
-        /// How long to wait.
-        delay: Duration,
-        /// Why it failed.
-        message: String,
-    },
-    /// Not now: run it again after this delay. No attempt is counted.
-    Snooze {
-        /// How long to wait.
-        delay: Duration,
-    },
-    /// It failed and will never succeed.
-    GiveUp(String),
-    /// It need not be done any more.
-    Cancel(String),
-    /// The arguments do not fit; they will not fit the next time either.
-    BadArguments(String),
-}
-
-impl fmt::Display for TaskError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Retry(message)
-            | Self::RetryAfter { message, .. }
-            | Self::GiveUp(message)
-            | Self::BadArguments(message) => f.write_str(message),
-            Self::Snooze { delay } => write!(f, "snoozed for {delay:?}"),
-            Self::Cancel(reason) => write!(f, "cancelled: {reason}"),
-        }
-    }
-}
-
-impl<E> From<E> for TaskError
-where
-    E: Into<Box<dyn std::error::Error + Send + Sync>>,
-{
-    /// With every cause, outermost first.
-    fn from(error: E) -> Self {
-        let error: Box<dyn std::error::Error + Send + Sync> = error.into();
-        let mut message = error.to_string();
-        let mut cause = error.source();
-        while let Some(inner) = cause {
-            let text = inner.to_string();
-            // Many errors repeat their cause in their own text.
-            if !message.ends_with(&text) {
-                message.push_str(": ");
-                message.push_str(&text);
-            }
-            cause = inner.source();
-        }
-        Self::Retry(message)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[derive(Debug, thiserror::Error)]
-    #[error("cannot send the invoice")]
-    struct Outer(#[source] std::num::ParseIntError);
-
-    #[test]
-    fn any_error_becomes_a_retry_with_all_its_causes() {
-        fn fails() -> Result<(), TaskError> {
-            let number = "x".parse::<u32>().map_err(Outer)?;
-            unreachable!("{number} is no number");
-        }
-        let error = fails().unwrap_err();
-        assert_eq!(error.to_string(), "cannot send the invoice: invalid digit found in string");
-        assert_eq!(TaskError::from("plain"), TaskError::Retry("plain".into()));
     }
 }

@@ -7,6 +7,7 @@ use upbeat_shared::message::Message;
 use upbeat_shared::name::{Namespace, QueueName, TaskName};
 
 use super::*;
+use crate::executor::TaskError;
 use crate::executor::native::native;
 
 /// What happened, in order.

@@ -24,7 +24,7 @@ use upbeat_shared::transport::{Transport, TransportError};
 
 use crate::health::WorkerHealth;
 use crate::job::handlers::Handlers;
-use crate::job::unknown::UnknownNames;
+use crate::job::told::ToldNames;
 use crate::layer::RunLayers;
 use crate::member::Member;
 use crate::options::WorkerOptions;
@@ -49,7 +49,7 @@ pub(crate) struct Context {
     pub(crate) layers: RunLayers,
     /// Are told of retries and dead tasks.
     pub(crate) hooks: HookQueue,
-    pub(crate) unknown: UnknownNames,
+    pub(crate) told: ToldNames,
     pub(crate) member: Member,
     pub(crate) queues: Arc<Queues>,
     pub(crate) held: Held,
@@ -80,7 +80,7 @@ impl Context {
             queues: Queues::new(&options.queues, options.concurrency),
             held: Held::default(),
             gate: Gate::new(),
-            unknown: UnknownNames::default(),
+            told: ToldNames::default(),
             sweep: Notify::new(),
             drop_runs: CancellationToken::new(),
             ledger_failures: AtomicU32::new(0),

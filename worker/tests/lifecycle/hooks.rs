@@ -86,7 +86,7 @@ pub(crate) async fn publish_tagged(world: &World, name: &str) -> TaskId {
     let args = Payload::json(&serde_json::Value::Null).unwrap();
     let mut task = NewTask::new(TaskName::new(name).unwrap(), args);
     task.tags = vec!["tenant:acme".into()];
-    world.client.publish(task).await.unwrap().id
+    world.client.publish(task).await.unwrap().id()
 }
 
 #[tokio::test]

@@ -10,4 +10,5 @@ mod notices;
 mod outages;
 mod stopping;
 mod taking;
+mod versions;
 mod world;

@@ -60,7 +60,7 @@ impl World {
     pub(crate) async fn publish(&self, name: &str, queue: &str) -> TaskId {
         let args = Payload::json(&serde_json::Value::Null).unwrap();
         let task = NewTask::new(TaskName::new(name).unwrap(), args).queue(QueueName::new(queue).unwrap());
-        self.client.publish(task).await.unwrap().id
+        self.client.publish(task).await.unwrap().id()
     }
 
     /// A worker on the queue `default`; `change` may make it another one.

@@ -1,8 +1,10 @@
 //! The module as its users see it: texts in, a configuration or mistakes out.
 
 mod files;
+mod page;
 mod provenance;
 mod reading;
+mod reference;
 mod refusals;
 mod refused_work;
 mod robustness;
@@ -12,8 +14,9 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::{Config, ConfigErrors, Loaded, Overrides, Sources, load};
-use crate::name::TaskName;
+use super::{Config, ConfigErrors, KnownTask, Loaded, Overrides, Sources, load};
+use crate::name::{QueueName, TaskName};
+use crate::typed::ArgsVersions;
 
 /// Files, an environment and flags that a test makes up.
 #[derive(Default)]
@@ -21,7 +24,7 @@ struct World {
     files: BTreeMap<PathBuf, String>,
     env: BTreeMap<String, String>,
     flags: Overrides,
-    native: Vec<TaskName>,
+    native: Vec<KnownTask>,
 }
 
 impl World {
@@ -46,7 +49,14 @@ impl World {
     }
 
     fn native(mut self, name: &str) -> Self {
-        self.native.push(TaskName::new(name).unwrap());
+        self.native.push(KnownTask::new(TaskName::new(name).unwrap()));
+        self
+    }
+
+    /// A handler of the program that reads these versions of its arguments.
+    fn native_of(mut self, name: &str, oldest: u32, newest: u32) -> Self {
+        let known = KnownTask::new(TaskName::new(name).unwrap());
+        self.native.push(KnownTask { args: Some(ArgsVersions { oldest, newest }), ..known });
         self
     }
 
@@ -56,7 +66,7 @@ impl World {
             self.files.get(path).cloned().ok_or_else(missing)
         };
         let env = |name: &str| self.env.get(name).cloned();
-        load(Sources { flags: self.flags.clone(), env: &env, read: &read, known_names: &self.native })
+        load(Sources { flags: self.flags.clone(), env: &env, read: &read, known: &self.native })
     }
 
     fn config(&self) -> Config {
@@ -67,4 +77,11 @@ impl World {
     fn refusal(&self) -> String {
         format!("{}\n", self.load().expect_err("there is a mistake"))
     }
+}
+
+/// The default, with the queues that only loading finds out.
+fn default_as_loaded() -> Config {
+    let mut config = Config::default();
+    config.worker.queues = vec![(QueueName::default_queue(), 1)];
+    config
 }
