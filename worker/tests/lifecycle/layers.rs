@@ -9,8 +9,8 @@ use upbeat_shared::task::TaskState;
 use upbeat_shared::verdict::RunErrorKind;
 use upbeat_worker::TaskError;
 use upbeat_worker::executor::native::native;
-use upbeat_worker::layer::{RunLayer, RunLayers, RunNext, RunResult, run_fn};
-use upbeat_worker::{RunContext, WorkerOptions};
+use upbeat_worker::layer::{RunLayer, RunLayers, RunNext, run_fn};
+use upbeat_worker::{RunContext, RunResult, WorkerOptions};
 
 use crate::jobs::{counting, stubborn};
 use crate::world::World;
