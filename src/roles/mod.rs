@@ -104,7 +104,7 @@ impl RoleError {
             Self::Registry(error) => error.page(),
             #[cfg(feature = "beat")]
             Self::Schedule(error) => error.page(),
-            Self::ScheduledTwice { .. } => "schedule-of-program",
+            Self::ScheduledTwice { .. } => "schedule-twice",
             Self::Open(error) => error.page(),
             #[cfg(feature = "beat")]
             Self::Beat(error) => error.page(),

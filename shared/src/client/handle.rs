@@ -66,11 +66,8 @@ impl ResultError {
     /// The name of the page that explains it: `upbeat explain NAME`, or `docs/errors/NAME.md`.
     pub fn page(&self) -> &'static str {
         match self {
-            Self::Dead { .. }
-            | Self::Cancelled { .. }
-            | Self::Expired(_)
-            | Self::NotKept(_)
-            | Self::Unlike { .. } => "result-missing",
+            Self::Dead { error, .. } => error.kind.page(),
+            Self::Cancelled { .. } | Self::Expired(_) | Self::NotKept(_) | Self::Unlike { .. } => "no-result",
             Self::Wait(error) => error.page(),
         }
     }
