@@ -95,7 +95,7 @@
 //! | `beat` | schedules and promotion, [`App::beat`], [`App::up`]; with `worker` | yes |
 //! | `cli` | the command line, [`App::main`], health and metrics endpoints; with `beat` | yes |
 //! | `executor-command`, `executor-http` | tasks of the configuration that are programs or endpoints | yes |
-//! | `testing` | [`testing`]: worlds in memory for the tests of a program; for `[dev-dependencies]` | no |
+//! | `testing` | for your tests: [`testing`], with `beat` whole worlds in memory | no |
 //!
 //! A program that only publishes takes `default-features = false, features = ["amqp"]` (and `postgres`, as its ledger is),
 //! one that only works `["worker", "amqp", "postgres"]`.
@@ -114,8 +114,12 @@ mod ops;
 #[cfg(feature = "worker")]
 mod roles;
 mod stack;
-#[cfg(feature = "testing")]
+#[cfg(any(feature = "testing", test))]
 pub mod testing;
+
+// What derives write names the crate as its users do.
+#[cfg(test)]
+extern crate self as upbeat;
 
 #[cfg(feature = "worker")]
 pub use app::{App, native};
@@ -136,11 +140,13 @@ pub use upbeat_shared::client::{Client, NewTask, Publish, Publishable, TaskHandl
 pub use upbeat_shared::sqlite;
 pub use upbeat_shared::typed::{ArgsError, Returns, Task, Unsaid, Yields};
 pub use upbeat_shared::{
-    client, clock, config, id, ledger, member, message, name, occurrence, retry, schedule, task, transport,
-    typed, verdict,
+    client, clock, config, hook, id, ledger, member, message, name, occurrence, progress, retry, schedule,
+    task, transport, typed, verdict,
 };
 #[cfg(feature = "worker")]
 pub use upbeat_worker as worker;
+#[cfg(feature = "worker")]
+pub use upbeat_worker::layer;
 #[cfg(feature = "worker")]
 pub use upbeat_worker::{
     Context, FromState, IntoTask, ResultExt, RunContext, TaskDefinition, TaskError as Error,
@@ -165,3 +171,12 @@ pub mod prelude {
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+/// So does what the tutorial and the cookbook show.
+#[cfg(all(doctest, feature = "cli"))]
+mod pages {
+    #[doc = include_str!("../docs/tutorial.md")]
+    struct Tutorial;
+    #[doc = include_str!("../docs/cookbook.md")]
+    struct Cookbook;
+}

@@ -32,6 +32,8 @@ pub const SLOTS: &str = "upbeat_slots";
 pub const LATENESS_SECONDS: &str = "upbeat_occurrence_lateness_seconds";
 /// Occurrences planned.
 pub const OCCURRENCES: &str = "upbeat_occurrences_total";
+/// Occurrences whose tasks have not started long after their time.
+pub const OVERDUE: &str = "upbeat_occurrences_overdue_total";
 /// Entries on the agenda.
 pub const AGENDA_SIZE: &str = "upbeat_agenda_entries";
 /// How long the longest due entry waits.
@@ -50,6 +52,8 @@ pub const LEDGER_CALL_SECONDS: &str = "upbeat_ledger_call_seconds";
 pub const LEDGER_ROUND_TRIPS: &str = "upbeat_ledger_round_trips_total";
 /// Batches that collided with another and were asked again.
 pub const LEDGER_COLLISIONS: &str = "upbeat_ledger_collisions_total";
+/// Calls of the program's hooks.
+pub const HOOK_CALLS: &str = "upbeat_hook_calls_total";
 /// Connections to the broker made again.
 pub const RECONNECTS: &str = "upbeat_broker_reconnects_total";
 /// The program's version.
@@ -170,6 +174,12 @@ pub const ALL: &[Metric] = &[
         ShownBy::Beat,
         "From an occurrence's instant (its jitter included) until the broker confirmed it",
     ),
+    counter(
+        OVERDUE,
+        &[],
+        ShownBy::Beat,
+        "Occurrences that had not started `overdue_after` after their instant; of each schedule, one at a time is looked at",
+    ),
     counter(PROMOTED, &[], ShownBy::Beat, "Entries of the agenda that were published and confirmed"),
     gauge(AGENDA_SIZE, &["queue"], ShownBy::Beat, "Tasks scheduled or queued, by the ledger"),
     gauge(
@@ -204,6 +214,12 @@ pub const ALL: &[Metric] = &[
         &["call"],
         ShownBy::With("Postgres"),
         "Batches that collided with another, and were asked again",
+    ),
+    counter(
+        HOOK_CALLS,
+        &["event", "outcome"],
+        ShownBy::Every,
+        "Calls of the program's own hooks, by event (`retry`, `dead`, `overdue`): `done`, `panicked`, `timed_out`; `dropped` are events that came faster than hooks could take them",
     ),
     counter(
         RECONNECTS,

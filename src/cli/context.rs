@@ -121,7 +121,8 @@ impl Context {
         let config = settings.config();
         Self::may_open(config, access)?;
         let stack = Stack::open(config, self.clock.clone(), &roles::connection_name(config, role)).await;
-        stack.map_err(|error| unopened(&error))
+        let stack = stack.map_err(|error| unopened(&error))?;
+        Ok(stack.with_layers(&self.program.publish_layers))
     }
 
     /// Whether there is something to open.
@@ -131,7 +132,7 @@ impl Context {
             && !path.exists()
         {
             let message = format!("there is no ledger here yet: {} does not exist", path.display());
-            return Err(Failure::unreachable(message).advice(
+            return Err(Failure::unreachable(message).page("no-ledger-here").advice(
                 "start `upbeat up` or publish a task first; or name another data directory with --data, another namespace with --namespace",
             ));
         }
@@ -156,10 +157,11 @@ fn load(flags: &Overrides, known: &[KnownTask]) -> Result<Settings, Failure> {
 }
 
 pub(crate) fn unopened(error: &OpenError) -> Failure {
-    match error {
+    let failure = match error {
         OpenError::NoAdapter { .. } => {
             Failure::usage(error.to_string()).advice("use `embedded`, or a build that has the adapter")
         }
         OpenError::Ledger(_) | OpenError::Transport(_) => Failure::unreachable(error.to_string()),
-    }
+    };
+    failure.page(error.page())
 }

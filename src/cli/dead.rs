@@ -91,7 +91,7 @@ impl DeadCommand {
 
 async fn list(context: &Context, session: &Session, which: Which, limit: u64) -> Result<(), Failure> {
     let dead = Pages::new(&session.stack.store, which.filter()).take(limit).await?;
-    tasks::print(context, session, &dead.tasks)?;
+    tasks::print(context, session, &dead.tasks).await?;
     if dead.tasks.is_empty() {
         context.output.note("no dead tasks");
     } else {
@@ -123,6 +123,7 @@ async fn act(
     let strangers: Vec<String> = chosen.ids.iter().zip(found).filter_map(|pair| stranger(&pair)).collect();
     if !strangers.is_empty() {
         return Err(Failure::failed(format!("nothing was {verb}: {}", strangers.join("; ")))
+            .page("left-as-it-is")
             .advice("`upbeat dead list` shows the dead tasks"));
     }
     let answers = session.stack.store.inspect.act(chosen.ids.clone(), action.clone()).await?;

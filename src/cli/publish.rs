@@ -35,7 +35,7 @@ const BATCH: usize = 500;
 /// The ids of more tasks than this are counted, not listed, unless --json asks for each.
 const LISTED: u64 = 1000;
 
-/// Publish a task, now or later.
+/// Publish a task, now or later
 ///
 /// Prints the task's id. Once it is printed, the task is kept: it will run and succeed, or be dead, cancelled or expired.
 /// With a dedup id it runs once, however often it is published.
@@ -132,7 +132,7 @@ impl PublishCommand {
         let variable = |name| std::env::var(name).ok().filter(|value| !value.trim().is_empty());
         if let Some(given) = &self.traceparent {
             let trace = TraceContext::parse(given, None);
-            return trace.map(Some).map_err(|error| Failure::usage(error.to_string()));
+            return trace.map(Some).map_err(|error| Failure::usage(error.to_string()).page(error.page()));
         }
         let Some(parent) = variable("TRACEPARENT") else { return Ok(None) };
         match TraceContext::parse(&parent, variable("TRACESTATE").as_deref()) {

@@ -11,21 +11,24 @@ use upbeat_worker::{Registry, Worker, WorkerOptions};
 
 use super::RoleError;
 use super::health::Readiness;
+use crate::app::Program;
 use crate::stack::Stack;
 
 /// How often a start is looked at.
 const LOOK: Duration = Duration::from_millis(5);
 
-/// A beat over a world's ports.
+/// A program's beat over a world's ports.
 #[cfg(feature = "beat")]
-pub(crate) fn beat(stack: &Stack, options: BeatOptions) -> Beat {
-    Beat::new(stack.transport.clone(), stack.store.clone(), stack.clock.clone(), options)
+pub(crate) fn beat(stack: &Stack, program: &Program, options: BeatOptions) -> Beat {
+    let Stack { transport, store, clock, .. } = stack.clone();
+    Beat::new(transport, store, clock, options).hooks(program.hooks.clone())
 }
 
-/// A worker over a world's ports.
-pub(crate) fn worker(stack: &Stack, registry: Registry, options: WorkerOptions) -> Worker {
+/// A program's worker over a world's ports.
+pub(crate) fn worker(stack: &Stack, program: &Program, registry: Registry, options: WorkerOptions) -> Worker {
     let Stack { transport, store, clock, client } = stack.clone();
-    Worker::new(transport, store, clock, client, registry, options)
+    let worker = Worker::new(transport, store, clock, client, registry, options);
+    worker.layers(program.run_layers.clone()).hooks(program.hooks.clone())
 }
 
 /// The roles that run. Dropping it ends them at once.
@@ -44,8 +47,8 @@ impl Members {
     }
 
     #[cfg(feature = "beat")]
-    pub(crate) fn start_beat(&mut self, stack: &Stack, options: BeatOptions) {
-        let beat = beat(stack, options);
+    pub(crate) fn start_beat(&mut self, stack: &Stack, program: &Program, options: BeatOptions) {
+        let beat = beat(stack, program, options);
         let health = beat.health();
         self.readiness.role("beat", move || health.why_not().into_iter().collect());
         let stop = self.stop.clone();
@@ -55,8 +58,14 @@ impl Members {
         });
     }
 
-    pub(crate) fn start_worker(&mut self, stack: &Stack, registry: Registry, options: WorkerOptions) {
-        let worker = worker(stack, registry, options);
+    pub(crate) fn start_worker(
+        &mut self,
+        stack: &Stack,
+        program: &Program,
+        registry: Registry,
+        options: WorkerOptions,
+    ) {
+        let worker = worker(stack, program, registry, options);
         let health = worker.health();
         self.readiness.role("worker", move || health.why_not());
         let stop = self.stop.clone();

@@ -29,9 +29,9 @@ pub(crate) use apply::{apply, sources};
 #[cfg(feature = "cli")]
 pub(crate) use health::Readiness;
 pub(crate) use members::Members;
-#[cfg(feature = "testing")]
+#[cfg(all(feature = "testing", feature = "beat"))]
 pub(crate) use members::{beat, worker};
-#[cfg(any(feature = "cli", feature = "testing"))]
+#[cfg(any(feature = "cli", all(feature = "testing", feature = "beat")))]
 pub(crate) use options::{beat as beat_options, worker as worker_options};
 #[cfg(feature = "cli")]
 pub(crate) use options::{connection_name, host_prefix, member_name};
@@ -96,6 +96,24 @@ pub enum RoleError {
     /// A role panicked, which is a defect of this program.
     #[error("a role panicked: {0}; please report this")]
     Panicked(String),
+}
+
+impl RoleError {
+    /// The name of the page that explains it: `upbeat explain NAME`, or `docs/errors/NAME.md`.
+    pub fn page(&self) -> &'static str {
+        match self {
+            Self::Config(errors) => errors.page(),
+            Self::Registry(error) => error.page(),
+            #[cfg(feature = "beat")]
+            Self::Schedule(error) => error.page(),
+            Self::ScheduledTwice { .. } => "schedule-twice",
+            Self::Open(error) => error.page(),
+            #[cfg(feature = "beat")]
+            Self::Beat(error) => error.page(),
+            Self::Worker(error) => error.page(),
+            Self::Ended(_) | Self::Panicked(_) => "defect",
+        }
+    }
 }
 
 /// Roles of a program, to be run inside a tokio program that has more to do.
@@ -172,6 +190,7 @@ impl Roles {
         drop(file);
         let names: Vec<_> = self.which.iter().map(|role| role.as_str()).collect();
         let stack = open_when_there(&config, &self.clock, &names.join("+")).await?;
+        let stack = stack.with_layers(&self.program.publish_layers);
         let mut members = Members::new(&stack);
         for role in self.which {
             match role {
@@ -180,9 +199,11 @@ impl Roles {
                     for (source, schedules) in &schedules {
                         apply(&stack, &config, source, schedules.clone()).await?;
                     }
-                    members.start_beat(&stack, options::beat(&config));
+                    members.start_beat(&stack, &self.program, options::beat(&config));
                 }
-                Role::Worker => members.start_worker(&stack, registry.clone(), options::worker(&config)),
+                Role::Worker => {
+                    members.start_worker(&stack, &self.program, registry.clone(), options::worker(&config));
+                }
             }
         }
         Ok(Running::new(stack, members))

@@ -7,6 +7,8 @@ mod postgres;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+#[cfg(feature = "worker")]
+use upbeat_shared::client::PublishLayers;
 use upbeat_shared::client::{Client, ClientOptions, Record};
 use upbeat_shared::clock::{Clock, StoreClock};
 use upbeat_shared::config::{BrokerUrl, Config, LedgerUrl};
@@ -47,6 +49,15 @@ pub enum OpenError {
 }
 
 impl OpenError {
+    /// The name of the page that explains it: `upbeat explain NAME`, or `docs/errors/NAME.md`.
+    pub fn page(&self) -> &'static str {
+        match self {
+            Self::NoAdapter { .. } => "no-adapter",
+            Self::Ledger(error) => error.page(),
+            Self::Transport(error) => error.page(),
+        }
+    }
+
     fn no_adapter(url: &impl ToString) -> Self {
         Self::NoAdapter { url: url.to_string() }
     }
@@ -102,6 +113,13 @@ impl Stack {
         let options = client_options(config);
         let client = Client::new(transport.clone(), store.clone(), store_clock.clone(), options);
         Ok(Self { transport, store, clock: store_clock, client })
+    }
+
+    /// The same ports, and a client with these layers.
+    #[cfg(feature = "worker")]
+    pub(crate) fn with_layers(mut self, layers: &PublishLayers) -> Self {
+        self.client = self.client.with_layers(layers);
+        self
     }
 
     /// The embedded broker's and ledger's file, if either of them is embedded.

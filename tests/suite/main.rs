@@ -8,6 +8,8 @@ mod crash;
 mod disk;
 mod embedded;
 mod examples;
+mod help;
+mod hooks;
 mod library;
 mod members;
 mod memory;

@@ -112,6 +112,13 @@ impl fmt::Debug for TaskDefinition {
 #[error("the task {0} is registered twice; a name chooses one handler")]
 pub struct DuplicateName(pub TaskName);
 
+impl DuplicateName {
+    /// The name of the page that explains it: `upbeat explain NAME`, or `docs/errors/NAME.md`.
+    pub fn page(&self) -> &'static str {
+        "task-twice"
+    }
+}
+
 /// The tasks that a worker knows, by name.
 #[derive(Clone, Debug, Default)]
 pub struct Registry {

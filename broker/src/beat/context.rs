@@ -7,12 +7,14 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 use upbeat_shared::clock::{self, StoreClock};
+use upbeat_shared::hook::HookQueue;
 use upbeat_shared::ledger::{LedgerError, Store};
 use upbeat_shared::telemetry;
 use upbeat_shared::transport::{Transport, TransportError};
 
 use super::health::{Board, Fault, Part};
 use super::options::BeatOptions;
+use super::overdue::Watches;
 
 /// The first wait after a failure.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -28,6 +30,9 @@ pub(super) struct Context {
     pub(super) clock: Arc<StoreClock>,
     pub(super) options: BeatOptions,
     pub(super) board: Arc<Board>,
+    pub(super) hooks: HookQueue,
+    /// Occurrences that may come to be overdue.
+    pub(super) watches: Watches,
     pub(super) stop: CancellationToken,
 }
 
@@ -49,6 +54,27 @@ impl Context {
         answer: impl Future<Output = Result<T, LedgerError>>,
     ) -> Result<T, LedgerError> {
         within(&self.clock, self.options.timeout, call, answer).await
+    }
+
+    /// Calls the ledger until it answers or the beat is stopped: for what must not be left undone.
+    pub(super) async fn persist<T, F>(
+        &self,
+        name: &'static str,
+        call: impl Fn() -> F,
+    ) -> Result<T, LedgerError>
+    where
+        F: Future<Output = Result<T, LedgerError>>,
+    {
+        let mut failures = 0;
+        loop {
+            match self.ledger(name, call()).await {
+                Err(LedgerError::Unavailable(_)) if !self.stop.is_cancelled() => {
+                    failures += 1;
+                    self.pause(backoff(failures, fastrand::f64())).await;
+                }
+                answer => return answer,
+            }
+        }
     }
 
     /// Awaits a call of the broker, no longer than the timeout.

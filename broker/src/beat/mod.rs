@@ -5,17 +5,20 @@
 //! - *heartbeat* says that this beat lives and judges who does not; *reap* gives the tasks of the lost to others;
 //! - *shards* shares the schedules with the other live beats; *plan* puts their due occurrences onto the agenda;
 //! - *promote* publishes what is due; *undeliverable* takes in what no worker could understand;
+//! - *overdue* tells of occurrences that have not started long after their time;
 //! - *purge* removes what is no longer kept; *measure* keeps the clock fresh and shows the agenda's size.
 //!
 //! Everything goes by the store's time. The beat itself keeps nothing that it could lose.
 
 mod apply;
 mod context;
+mod dead;
 mod health;
 mod judge;
 mod leases;
 mod measure;
 mod options;
+mod overdue;
 mod plan;
 mod promote;
 mod purge;
@@ -37,13 +40,16 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use upbeat_schedule::TimingError;
 use upbeat_shared::clock::StoreClock;
+use upbeat_shared::hook::{HookQueue, Hooks};
 use upbeat_shared::ledger::{LedgerError, Store};
 use upbeat_shared::name::ScheduleId;
+use upbeat_shared::telemetry;
 use upbeat_shared::transport::Transport;
 
 use context::Context;
 use health::Board;
 use leases::Held;
+use overdue::Watches;
 
 pub use apply::{ApplyReport, Overridden, apply};
 pub use health::BeatHealth;
@@ -54,6 +60,9 @@ pub use stepper::{BeatStep, BeatStepper};
 
 /// How long loops may take to finish what they have begun when the beat is stopped.
 const GRACE: Duration = Duration::from_secs(5);
+
+/// How long hooks may take for what they were told last.
+const HOOKS_WAIT: Duration = Duration::from_secs(1);
 
 /// How long the beat may take to say goodbye.
 const GOODBYE: Duration = Duration::from_secs(2);
@@ -88,10 +97,26 @@ pub enum BeatError {
     Ended(String),
 }
 
+impl BeatError {
+    /// The name of the page that explains it: `upbeat explain NAME`, or `docs/errors/NAME.md`.
+    pub fn page(&self) -> &'static str {
+        match self {
+            Self::Timing { error, .. } => error.page(),
+            Self::Twice(_) => "schedule-twice",
+            Self::Conflict(_) => "schedule-conflict",
+            Self::Ledger(error) => error.page(),
+            #[cfg(feature = "testing")]
+            Self::Transport(error) => error.page(),
+            Self::Ended(_) => "defect",
+        }
+    }
+}
+
 /// Turns time into messages. Any number may run.
 #[derive(Debug)]
 pub struct Beat {
     ctx: Context,
+    hooks: Hooks,
 }
 
 impl Beat {
@@ -105,7 +130,15 @@ impl Beat {
         let options = options.sound();
         let board = Arc::new(Board::new(clock.clone(), options.lease));
         let stop = CancellationToken::new();
-        Self { ctx: Context { transport, store, clock, options, board, stop } }
+        let (hooks, watches) = (HookQueue::default(), Watches::default());
+        let ctx = Context { transport, store, clock, options, board, hooks, watches, stop };
+        Self { ctx, hooks: Hooks::default() }
+    }
+
+    /// With these hooks, which it calls while it runs; none unless told.
+    pub fn hooks(mut self, hooks: Hooks) -> Self {
+        self.hooks = hooks;
+        self
     }
 
     /// Whether it does its work; stays valid while it runs.
@@ -117,8 +150,12 @@ impl Beat {
     pub async fn run(mut self, stop: CancellationToken) -> Result<(), BeatError> {
         // Its own token: when a part ends by itself, the others are stopped without stopping the whole program.
         self.ctx.stop = stop.child_token();
+        let (hooks, calling) = self.hooks.start(self.ctx.clock.clock().clone());
+        self.ctx.hooks = hooks;
         let ctx = Arc::new(self.ctx);
         measure::register();
+        let notices = &ctx.options.notices;
+        telemetry::know_queues(notices.dead.iter().chain(&notices.overdue));
         let (mut parts, alive) = start(&ctx);
         tracing::info!(
             name = ctx.options.name, namespace = %ctx.options.namespace, tzdb = upbeat_schedule::tzdb_version(),
@@ -135,6 +172,7 @@ impl Beat {
             tracing::debug!("not everything that was begun was finished; it is repeated by another beat");
             parts.shutdown().await;
         }
+        calling.stop(HOOKS_WAIT).await;
         goodbye(&ctx, &alive).await;
         ctx.board.stopped();
         match early {
@@ -164,6 +202,7 @@ fn start(ctx: &Arc<Context>) -> (Parts, watch::Receiver<Option<reap::Alive>>) {
     part("plan", Box::pin(plan::run(ctx.clone(), held)));
     part("promote", Box::pin(promote::run(ctx.clone())));
     part("undeliverable", Box::pin(undeliverable::run(ctx.clone(), alive.clone())));
+    part("overdue", Box::pin(overdue::run(ctx.clone())));
     part("purge", Box::pin(purge::run(ctx.clone())));
     part("measure", Box::pin(measure::run(ctx.clone())));
     (parts, alive)

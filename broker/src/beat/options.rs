@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use upbeat_shared::hook::Notices;
 use upbeat_shared::ledger::Retention;
 use upbeat_shared::member::{LEASE, Role};
 use upbeat_shared::message::Limits;
@@ -21,6 +22,8 @@ pub struct BeatOptions {
     pub lease: Duration,
     /// A task whose worker was lost so often is dead.
     pub max_crashes: u32,
+    /// So long after its instant, an occurrence whose task has not started is overdue, unless its schedule says otherwise.
+    pub overdue_after: Duration,
     /// How long finished tasks and occurrences are kept.
     pub retention: Retention,
     /// Entries or schedules in one round trip, at most.
@@ -35,6 +38,8 @@ pub struct BeatOptions {
     pub timeout: Duration,
     /// What a message may cost, for those that come from the undeliverable queue.
     pub limits: Limits,
+    /// Which events become tasks that tell the operator.
+    pub notices: Notices,
 }
 
 impl Default for BeatOptions {
@@ -45,6 +50,7 @@ impl Default for BeatOptions {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             lease: LEASE,
             max_crashes: 3,
+            overdue_after: Duration::from_secs(60),
             retention: Retention::default(),
             batch: 500,
             shards: 16,
@@ -52,6 +58,7 @@ impl Default for BeatOptions {
             entry_lease: Duration::from_secs(10),
             timeout: Duration::from_secs(8),
             limits: Limits::default(),
+            notices: Notices::default(),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -26,13 +27,16 @@ const SECOND: Duration = Duration::from_secs(1);
 const DAY: Duration = Duration::from_secs(24 * 3600);
 const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
 /// More than this on one worker is a mistake in the number, not a need.
-const MAX_CONCURRENCY: u32 = 100_000;
+const MAX_CONCURRENCY: u32 = 65_536;
+const MAX_BLOCKING_THREADS: u32 = 1024;
 /// Shares of a worker's slots need no finer scale.
 const MAX_WEIGHT: u32 = 1000;
 pub(super) const MAX_TIMEOUT: Duration = YEAR;
 pub(super) const MIN_TIMEOUT: Duration = Duration::from_millis(1);
+/// Less is no lateness yet.
+pub(super) const OVERDUE_AFTER: RangeInclusive<Duration> = SECOND..=YEAR;
 
-/// Reads the tables with fixed keys; tasks and schedules stay as they are.
+/// Reads the tables with fixed keys; hooks, tasks and schedules stay as they are.
 pub(super) fn read(top: &mut Section<'_, '_>) -> Config {
     let defaults = Config::default();
     Config {
@@ -43,6 +47,7 @@ pub(super) fn read(top: &mut Section<'_, '_>) -> Config {
         worker: worker(top.table("worker", &keys::WORKER)),
         beat: beat(top.table("beat", &keys::BEAT)),
         http: http(top.table("http", &keys::HTTP)),
+        hooks: defaults.hooks,
         log: log(top.table("log", &keys::LOG)),
         retention: retention(top.table("retention", &keys::RETENTION)),
         limits: limits(top.table("limits", &keys::LIMITS)),
@@ -180,6 +185,7 @@ fn worker(mut section: Section<'_, '_>) -> WorkerConfig {
         queues: section.find("queues", weights).unwrap_or_default(),
         concurrency: section
             .get("concurrency", defaults.concurrency, |found| found.small(1..=MAX_CONCURRENCY)),
+        blocking_threads: section.find("blocking_threads", |found| found.small(1..=MAX_BLOCKING_THREADS)),
         grace: section.get("grace", defaults.grace, |found| found.duration(Duration::ZERO..=DAY)),
         timeout: section.get("timeout", defaults.timeout, |found| found.duration(MIN_TIMEOUT..=MAX_TIMEOUT)),
         retry: retry(section.child("retry", &keys::RETRY), defaults.retry),
@@ -191,8 +197,10 @@ fn worker(mut section: Section<'_, '_>) -> WorkerConfig {
 fn beat(mut section: Section<'_, '_>) -> BeatConfig {
     let defaults = BeatConfig::default();
     let max_crashes = section.get("max_crashes", defaults.max_crashes, |found| found.small(1..=1000));
+    let overdue_after =
+        section.get("overdue_after", defaults.overdue_after, |found| found.duration(OVERDUE_AFTER));
     section.finish();
-    BeatConfig { max_crashes }
+    BeatConfig { max_crashes, overdue_after }
 }
 
 fn http(mut section: Section<'_, '_>) -> HttpConfig {

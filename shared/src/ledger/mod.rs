@@ -65,6 +65,17 @@ pub enum LedgerError {
     },
 }
 
+impl LedgerError {
+    /// The name of the page that explains it: `upbeat explain NAME`, or `docs/errors/NAME.md`.
+    pub fn page(&self) -> &'static str {
+        match self {
+            Self::Unavailable(_) => "ledger-unavailable",
+            Self::Invalid(_) => "ledger-refuses",
+            Self::NewerSchema { .. } => "ledger-newer",
+        }
+    }
+}
+
 /// Claims, settles, and the members' heartbeats: a worker's half of the ledger.
 #[async_trait]
 pub trait Ledger: Send + Sync + fmt::Debug {

@@ -157,6 +157,13 @@ const NIL: &[u8] = &[0xc0];
 #[error("{0}")]
 pub struct PayloadError(String);
 
+impl PayloadError {
+    /// The name of the page that explains it: `upbeat explain NAME`, or `docs/errors/NAME.md`.
+    pub fn page(&self) -> &'static str {
+        "task-bad-arguments"
+    }
+}
+
 impl Payload {
     /// Encodes as MessagePack with field names. A unit struct is nil, as it is null in JSON.
     pub fn msgpack<T: Serialize + ?Sized>(value: &T) -> Result<Self, PayloadError> {

@@ -36,6 +36,18 @@ pub enum TransportError {
     Closed,
 }
 
+impl TransportError {
+    /// The name of the page that explains it: `upbeat explain NAME`, or `docs/errors/NAME.md`.
+    pub fn page(&self) -> &'static str {
+        match self {
+            Self::Unavailable(_) => "broker-unavailable",
+            Self::Refused(_) => "broker-refuses",
+            Self::ConsumerLost(_) => "consumer-lost",
+            Self::Closed => "transport-closed",
+        }
+    }
+}
+
 /// A message and the queue it goes to.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Outgoing {

@@ -30,8 +30,8 @@ fn named(queues: &[(&str, u32)]) -> Vec<(String, u32)> {
 
 #[test]
 fn nothing_at_all_is_the_default() {
-    assert_eq!(World::default().config(), Config::default());
-    assert_eq!(World::with("").config(), Config::default());
+    assert_eq!(World::default().config(), default_as_loaded());
+    assert_eq!(World::with("").config(), default_as_loaded());
 }
 
 #[test]
@@ -54,6 +54,22 @@ fn a_request_is_a_url_or_a_table() {
                 [tasks.b]\nhttp = { url = 'http://h/a', secret = 's', headers = { A = 'b' } }\n";
     let world = World::with(text);
     assert_eq!(task(&world, "a").executor, task(&world, "b").executor);
+}
+
+#[test]
+fn hooks_say_who_is_told_of_which_event() {
+    let text = "[worker]\nretry = { max_attempts = 4 }\n[hooks.dead]\nurl = 'https://h/dead'\nsecret = 's'\n\
+                headers = { A = 'b' }\nqueue = 'alerts'\ntimeout = '5s'\nretry = { delay = '1s' }\n";
+    let hooks = World::with(text).config().hooks;
+    let dead = hooks.dead.clone().unwrap();
+    assert_eq!((dead.target.url.expose(), dead.timeout), ("https://h/dead", Duration::from_secs(5)));
+    assert_eq!(dead.target.headers["A"].expose(), "b");
+    assert_eq!((dead.retry.max_attempts, dead.retry.delay), (4, Duration::from_secs(1)));
+    assert_eq!(hooks.overdue, None);
+    let notices = hooks.notices();
+    assert_eq!((notices.dead, notices.overdue), (Some(QueueName::new("alerts").unwrap()), None));
+    let world = World::with(text);
+    assert_eq!(queues(&world), named(&[("alerts", 1), ("default", 1)]), "somebody must deliver them");
 }
 
 #[test]

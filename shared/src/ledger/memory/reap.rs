@@ -44,6 +44,7 @@ fn crash(write: &mut Write<'_>, id: TaskId, max_crashes: u32, report: &mut ReapR
         AfterCrash::Dead(error) => {
             let end = End { error: Some(error), ..end(TaskState::Dead) };
             write.end(number, end);
+            report.dead.push(id);
         }
     }
 }
