@@ -95,7 +95,7 @@
 //! | `beat` | schedules and promotion, [`App::beat`], [`App::up`]; with `worker` | yes |
 //! | `cli` | the command line, [`App::main`], health and metrics endpoints; with `beat` | yes |
 //! | `executor-command`, `executor-http` | tasks of the configuration that are programs or endpoints | yes |
-//! | `testing` | for your tests: [`testing`] | no |
+//! | `testing` | [`testing`]: worlds in memory for the tests of a program; for `[dev-dependencies]` | no |
 //!
 //! A program that only publishes takes `default-features = false, features = ["amqp"]` (and `postgres`, as its ledger is),
 //! one that only works `["worker", "amqp", "postgres"]`.

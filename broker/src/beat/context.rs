@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
-use upbeat_shared::clock::StoreClock;
+use upbeat_shared::clock::{self, StoreClock};
 use upbeat_shared::hook::HookQueue;
 use upbeat_shared::ledger::{LedgerError, Store};
 use upbeat_shared::telemetry;
@@ -40,6 +40,11 @@ impl Context {
     /// The beat's own monotonic clock.
     pub(super) fn monotonic(&self) -> Duration {
         self.clock.clock().monotonic()
+    }
+
+    /// Uniform in 0 to 1.
+    pub(super) fn chance(&self) -> f64 {
+        clock::fraction(self.clock.clock().random())
     }
 
     /// Awaits a call of the ledger, no longer than the timeout.
@@ -107,7 +112,7 @@ impl Context {
             Err(fault) => {
                 self.board.failed(part, &fault);
                 *failures = failures.saturating_add(1);
-                self.pause(backoff(*failures, fastrand::f64())).await;
+                self.pause(backoff(*failures, self.chance())).await;
             }
         }
     }

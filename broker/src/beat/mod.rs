@@ -23,6 +23,8 @@ mod plan;
 mod promote;
 mod purge;
 mod reap;
+#[cfg(feature = "testing")]
+mod stepper;
 #[cfg(test)]
 mod testing;
 mod undeliverable;
@@ -53,6 +55,8 @@ pub use apply::{ApplyReport, Overridden, apply};
 pub use health::BeatHealth;
 pub use options::BeatOptions;
 pub use plan::occurrence_message;
+#[cfg(feature = "testing")]
+pub use stepper::{BeatStep, BeatStepper};
 
 /// How long loops may take to finish what they have begun when the beat is stopped.
 const GRACE: Duration = Duration::from_secs(5);
@@ -84,6 +88,10 @@ pub enum BeatError {
     /// The ledger did not answer or refused; what was applied up to there stays, and applying again does the rest.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
+    /// The broker did not answer or refused. Only of a beat that is driven step by step; a running one waits it out.
+    #[cfg(feature = "testing")]
+    #[error(transparent)]
+    Transport(upbeat_shared::transport::TransportError),
     /// A part of the beat ended by itself, which is a defect of this program; the beat was stopped.
     #[error("the beat's part {0} ended unexpectedly; please report this")]
     Ended(String),
@@ -97,6 +105,7 @@ impl BeatError {
             Self::Twice(_) => "schedule-twice",
             Self::Conflict(_) => "schedule-conflict",
             Self::Ledger(error) => error.page(),
+            Self::Transport(error) => error.page(),
             Self::Ended(_) => "defect",
         }
     }

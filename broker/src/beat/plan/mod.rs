@@ -86,6 +86,15 @@ impl Planner {
         }
     }
 
+    /// Plans everything that is due now; answers when the next look is due, if ever.
+    #[cfg(feature = "testing")]
+    pub(super) async fn plan_due(&mut self) -> Result<Option<Timestamp>, Fault> {
+        // Whatever changed in the catalog counts at once.
+        self.polled = None;
+        while matches!(self.round().await?, Round::Busy) {}
+        Ok(self.book.next())
+    }
+
     /// Plans one batch of what is due.
     pub(super) async fn round(&mut self) -> Result<Round, Fault> {
         let now = match self.ctx.clock.now() {
