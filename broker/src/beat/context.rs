@@ -14,6 +14,7 @@ use upbeat_shared::transport::{Transport, TransportError};
 
 use super::health::{Board, Fault, Part};
 use super::options::BeatOptions;
+use super::overdue::Watches;
 
 /// The first wait after a failure.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -22,7 +23,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(3);
 
 /// One beat's surroundings.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Context {
     pub(super) transport: Arc<dyn Transport>,
     pub(super) store: Store,
@@ -30,6 +31,8 @@ pub(super) struct Context {
     pub(super) options: BeatOptions,
     pub(super) board: Arc<Board>,
     pub(super) hooks: HookQueue,
+    /// Occurrences that may come to be overdue.
+    pub(super) watches: Watches,
     pub(super) stop: CancellationToken,
 }
 

@@ -5,6 +5,7 @@
 //! - *heartbeat* says that this beat lives and judges who does not; *reap* gives the tasks of the lost to others;
 //! - *shards* shares the schedules with the other live beats; *plan* puts their due occurrences onto the agenda;
 //! - *promote* publishes what is due; *undeliverable* takes in what no worker could understand;
+//! - *overdue* tells of occurrences that have not started long after their time;
 //! - *purge* removes what is no longer kept; *measure* keeps the clock fresh and shows the agenda's size.
 //!
 //! Everything goes by the store's time. The beat itself keeps nothing that it could lose.
@@ -17,6 +18,7 @@ mod judge;
 mod leases;
 mod measure;
 mod options;
+mod overdue;
 mod plan;
 mod promote;
 mod purge;
@@ -45,6 +47,7 @@ use upbeat_shared::transport::Transport;
 use context::Context;
 use health::Board;
 use leases::Held;
+use overdue::Watches;
 
 pub use apply::{ApplyReport, Overridden, apply};
 pub use health::BeatHealth;
@@ -117,11 +120,9 @@ impl Beat {
         let options = options.sound();
         let board = Arc::new(Board::new(clock.clone(), options.lease));
         let stop = CancellationToken::new();
-        let hooks = HookQueue::default();
-        Self {
-            ctx: Context { transport, store, clock, options, board, hooks, stop },
-            hooks: Hooks::default(),
-        }
+        let (hooks, watches) = (HookQueue::default(), Watches::default());
+        let ctx = Context { transport, store, clock, options, board, hooks, watches, stop };
+        Self { ctx, hooks: Hooks::default() }
     }
 
     /// With these hooks, which it calls while it runs; none unless told.
@@ -191,6 +192,7 @@ fn start(ctx: &Arc<Context>) -> (Parts, watch::Receiver<Option<reap::Alive>>) {
     part("plan", Box::pin(plan::run(ctx.clone(), held)));
     part("promote", Box::pin(promote::run(ctx.clone())));
     part("undeliverable", Box::pin(undeliverable::run(ctx.clone(), alive.clone())));
+    part("overdue", Box::pin(overdue::run(ctx.clone())));
     part("purge", Box::pin(purge::run(ctx.clone())));
     part("measure", Box::pin(measure::run(ctx.clone())));
     (parts, alive)
