@@ -172,11 +172,13 @@ pub mod prelude {
 #[doc = include_str!("../README.md")]
 struct Readme;
 
-/// So does what the tutorial and the cookbook show.
+/// So does what the pages show that teach by example.
 #[cfg(all(doctest, feature = "cli"))]
 mod pages {
     #[doc = include_str!("../docs/tutorial.md")]
     struct Tutorial;
     #[doc = include_str!("../docs/cookbook.md")]
     struct Cookbook;
+    #[doc = include_str!("../docs/coming-from.md")]
+    struct ComingFrom;
 }
