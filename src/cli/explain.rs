@@ -67,7 +67,6 @@ const PAGES: &[Page] = pages![
     "publish-invalid",
     "publish-unconfirmed",
     "queue-full",
-    "run-failed",
     "schedule-conflict",
     "schedule-twice",
     "task-bad-arguments",

@@ -17,14 +17,14 @@ use crate::stack::Stack;
 /// How often a start is looked at.
 const LOOK: Duration = Duration::from_millis(5);
 
-/// A program's beat over a world's ports.
+/// A beat over a world's ports, with the program's hooks.
 #[cfg(feature = "beat")]
 pub(crate) fn beat(stack: &Stack, program: &Program, options: BeatOptions) -> Beat {
     let Stack { transport, store, clock, .. } = stack.clone();
     Beat::new(transport, store, clock, options).hooks(program.hooks.clone())
 }
 
-/// A program's worker over a world's ports.
+/// A worker over a world's ports, with the program's layers and hooks.
 pub(crate) fn worker(stack: &Stack, program: &Program, registry: Registry, options: WorkerOptions) -> Worker {
     let Stack { transport, store, clock, client } = stack.clone();
     let worker = Worker::new(transport, store, clock, client, registry, options);

@@ -7,7 +7,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use futures_util::FutureExt;
-use tokio::sync::{Mutex, mpsc};
+use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
 use upbeat_shared::hook::HookCalls;
 use upbeat_shared::id::TaskId;
@@ -28,7 +28,7 @@ const MAX_ACKS: usize = 8;
 /// See [`Worker::stepper`](crate::Worker::stepper). Steps may be taken within steps: by what runs in one of them.
 pub struct Stepper {
     ctx: Arc<Context>,
-    hooks: Mutex<HookCalls>,
+    hooks: HookCalls,
 }
 
 /// What became of one delivery.
@@ -53,7 +53,7 @@ pub enum Step {
 
 impl Stepper {
     pub(crate) fn new(ctx: Arc<Context>, hooks: HookCalls) -> Self {
-        Self { ctx, hooks: Mutex::new(hooks) }
+        Self { ctx, hooks }
     }
 
     /// Sends a heartbeat, and does what its answer says: which queues are paused. Before the first step, and whenever time has
@@ -81,15 +81,8 @@ impl Stepper {
         });
         let settled = settle::settle_all(&self.ctx, finished.into_iter().collect()).await;
         receipt::acknowledge(acks.into_iter().chain(settled)).await;
-        self.call_hooks().await;
+        self.hooks.call_waiting().await;
         Ok(Some(ran.unwrap_or(Step::Set { queue, name })))
-    }
-
-    /// Calls the program's hooks for what was settled. A step within a hook leaves its own to the one that called it.
-    async fn call_hooks(&self) {
-        if let Ok(mut hooks) = self.hooks.try_lock() {
-            hooks.call().await;
-        }
     }
 
     /// The slot of the queue whose turn it is, by weight, among those that are not paused and have something.

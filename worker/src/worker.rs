@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use upbeat_shared::client::Client;
-use upbeat_shared::clock::StoreClock;
+use upbeat_shared::clock::{Clock, StoreClock};
 use upbeat_shared::hook::{HookQueue, Hooks};
 use upbeat_shared::ledger::{LedgerError, Store};
 use upbeat_shared::name::QueueName;
@@ -153,29 +153,28 @@ impl Worker {
     /// Joins, as [`Worker::run`] does, and then does one thing at a time, when it is told to.
     #[cfg(feature = "testing")]
     pub async fn stepper(self) -> Result<Stepper, WorkerError> {
-        let (mut ctx, hooks) = self.into_context()?;
-        let (hooks, calls) = hooks.by_hand(ctx.clock.clock().clone());
-        ctx.hooks = hooks;
+        let (ctx, hooks) = self.into_context(Hooks::by_hand)?;
         join(&ctx).await?;
         ctx.health.started();
-        Ok(Stepper::new(Arc::new(ctx), calls))
+        Ok(Stepper::new(ctx, hooks))
     }
 
-    /// What its stages share, if its options can work, and the hooks that are not called yet.
-    fn into_context(self) -> Result<(Context, Hooks), WorkerError> {
+    /// What its stages share, if its options can work, and what calls its hooks.
+    fn into_context<C>(
+        self,
+        start: impl FnOnce(Hooks, Arc<dyn Clock>) -> (HookQueue, C),
+    ) -> Result<(Arc<Context>, C), WorkerError> {
         self.options.check().map_err(WorkerError::Options)?;
         let Self { transport, store, clock, client, registry, options, layers, hooks, health } = self;
         know_queues(&options, &registry);
+        let (queue, calls) = start(hooks, clock.clock().clone());
         let handlers = Handlers::new(&registry, threads(&options, &registry)?);
         let ctx = Context::new(transport, store, clock, client, handlers, options, health);
-        Ok((ctx.with(layers, HookQueue::default()), hooks))
+        Ok((Arc::new(ctx.with(layers, queue)), calls))
     }
 
     async fn work(self, stop: CancellationToken) -> Result<WorkerReport, WorkerError> {
-        let (mut ctx, hooks) = self.into_context()?;
-        let (hooks, calling) = hooks.start(ctx.clock.clock().clone());
-        ctx.hooks = hooks;
-        let ctx = Arc::new(ctx);
+        let (ctx, calling) = self.into_context(Hooks::start)?;
         let joined = stop.run_until_cancelled(join(&ctx)).await;
         let Some(joined) = joined else { return Ok(WorkerReport::default()) };
         joined?;

@@ -57,7 +57,7 @@ impl BeatStepper {
         let planned = self.planner.plan_due().await?;
         let promoted = self.promotion.promote_due().await?;
         let watched = overdue::tell_due(&self.ctx).await?;
-        self.hooks.call().await;
+        self.hooks.call_waiting().await;
         let next = planned.into_iter().chain(promoted).chain(watched).min();
         Ok(BeatStep { next })
     }

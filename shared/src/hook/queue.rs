@@ -81,15 +81,6 @@ impl Hooks {
         self.start_within(clock, HOOK_TIMEOUT)
     }
 
-    /// Calls these hooks for what came into the queue whenever that is asked for: for tests and simulations, in which nothing
-    /// happens by itself.
-    pub fn by_hand(self, clock: Arc<dyn Clock>) -> (HookQueue, HookCalls) {
-        let (events, waiting) = mpsc::channel(WAITING);
-        let calls = HookCalls { hooks: self.clone(), waiting };
-        let open = Open { events, hooks: self, clock, dropped: Mutex::default() };
-        (HookQueue { open: Some(Arc::new(open)) }, calls)
-    }
-
     /// As [`Hooks::start`], with another bound on each call.
     pub(super) fn start_within(self, clock: Arc<dyn Clock>, limit: Duration) -> (HookQueue, HookRunner) {
         for event in EVENTS {
@@ -106,6 +97,37 @@ impl Hooks {
         task.spawn(call_forever(self.clone(), waiting, stop.clone(), limit));
         let open = Open { events, hooks: self, clock, dropped: Mutex::default() };
         (HookQueue { open: Some(Arc::new(open)) }, HookRunner { stop, task })
+    }
+}
+
+/// Calls the hooks when it is told to: for tests and simulations, where nothing happens by itself.
+#[derive(Debug)]
+pub struct HookCalls {
+    hooks: Hooks,
+    waiting: Mutex<mpsc::Receiver<Event>>,
+}
+
+impl Hooks {
+    /// As [`Hooks::start`], but nothing is called before [`HookCalls::call_waiting`].
+    pub fn by_hand(self, clock: Arc<dyn Clock>) -> (HookQueue, HookCalls) {
+        let (events, waiting) = mpsc::channel(WAITING);
+        let open = Open { events, hooks: self.clone(), clock, dropped: Mutex::default() };
+        (HookQueue { open: Some(Arc::new(open)) }, HookCalls { hooks: self, waiting: Mutex::new(waiting) })
+    }
+}
+
+impl HookCalls {
+    /// Calls for every event that waits, one after the other. What a hook panics with is left to the caller.
+    pub async fn call_waiting(&self) {
+        while let Some(event) = self.next() {
+            for call in event.calls(&self.hooks) {
+                call.await;
+            }
+        }
+    }
+
+    fn next(&self) -> Option<Event> {
+        self.waiting.lock().expect("no holder of the events panics").try_recv().ok()
     }
 }
 
@@ -192,25 +214,6 @@ impl Event {
             Self::Retry(event) => each(&hooks.retry, &event),
             Self::Dead(event) => each(&hooks.dead, &event),
             Self::Overdue(event) => each(&hooks.overdue, &event),
-        }
-    }
-}
-
-/// Calls the hooks when it is told to.
-#[derive(Debug)]
-pub struct HookCalls {
-    hooks: Hooks,
-    waiting: mpsc::Receiver<Event>,
-}
-
-impl HookCalls {
-    /// Calls for what came since the last time, one after the other.
-    pub async fn call(&mut self) {
-        while let Ok(event) = self.waiting.try_recv() {
-            let name = event.name();
-            for hook in event.calls(&self.hooks) {
-                call(name, hook, HOOK_TIMEOUT).await;
-            }
         }
     }
 }

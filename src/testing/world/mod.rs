@@ -184,7 +184,10 @@ impl Inner {
         // Whoever waits for a task to end lets the world go on.
         let inspect = Arc::new(WaitingInspect::new(store.inspect.clone(), link.clone()));
         let store = Store { inspect, ..store };
-        let stack = |transport| at_once(Stack::over(&config, transport, store.clone(), clock.clone()));
+        let stack = |transport| {
+            let stack = at_once(Stack::over(&config, transport, store.clone(), clock.clone()));
+            stack.map(|stack| stack.with_layers(&program.publish_layers))
+        };
         let main = MemoryBroker::new().connect();
         let roles = stack(main.clone())?;
         let publishers = stack(Arc::new(InlineTransport::new(main, link.clone())))?;

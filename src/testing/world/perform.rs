@@ -47,22 +47,6 @@ pub enum RunFailed {
     Result(ResultError),
 }
 
-impl RunFailed {
-    /// The name of the page that explains it: `upbeat explain NAME`, or `docs/errors/NAME.md`.
-    pub fn page(&self) -> &'static str {
-        match self {
-            Self::Retried { .. }
-            | Self::Dead(_)
-            | Self::Snoozed(_)
-            | Self::Cancelled(_)
-            | Self::Released
-            | Self::Duplicate(_)
-            | Self::NotRun(_) => "run-failed",
-            Self::Result(error) => error.page(),
-        }
-    }
-}
-
 impl World {
     /// Runs one task, once, through the whole of its way: published, delivered, claimed, run, settled, acknowledged. Answers
     /// what it returns, or how its run ended otherwise. Nothing else runs, whatever waits in the queues.
