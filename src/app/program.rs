@@ -56,6 +56,8 @@ impl Program {
         all.extend(config.schedules.iter().map(|schedule| schedule.definition.task.queue.clone()));
         all.extend(config.hooks.tasks().map(|(_, webhook)| webhook.queue.clone()));
         all.extend(self.tasks.iter().filter_map(|task| task.queue.clone()));
+        #[cfg(feature = "beat")]
+        all.extend(self.schedules.iter().filter_map(Schedule::sent_to));
         let weight = |queue: &QueueName| config.queues.get(queue).and_then(|queue| queue.weight).unwrap_or(1);
         all.into_iter().map(|queue| (queue.clone(), weight(&queue))).collect()
     }

@@ -224,6 +224,11 @@ impl Schedule {
         Ok(NewSchedule { id, definition, source: source.to_owned() })
     }
 
+    /// The queue of its tasks; `None` if there is something wrong with it, which is said when it is checked.
+    pub(crate) fn sent_to(&self) -> Option<QueueName> {
+        Some(self.template().ok()?.queue)
+    }
+
     fn template(&self) -> Result<TaskTemplate, String> {
         let task = self.task.clone().map_err(|error| error.to_string())?;
         if task.due.is_some() || task.dedup_id.is_some() || task.expires.is_some() {

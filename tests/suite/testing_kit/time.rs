@@ -71,6 +71,15 @@ async fn schedules_fire_at_their_instants_and_are_accounted_for() {
 }
 
 #[tokio::test]
+async fn the_worker_takes_from_the_queues_of_the_programs_schedules() {
+    let (app, _) = program();
+    let nightly = Schedule::cron("report.nightly", "30 2 * * *", Report).queue("night-shift");
+    let world = World::new(app.schedule(nightly));
+    let drained = world.advance(HOUR * 24).await.expect_runs(1).expect_all_succeeded();
+    assert_eq!(drained.runs[0].queue.as_str(), "night-shift");
+}
+
+#[tokio::test]
 async fn a_schedule_that_is_added_later_counts_at_once() {
     let world = world();
     world.advance(HOUR).await.expect_runs(0);
