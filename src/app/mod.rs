@@ -184,7 +184,7 @@ impl<S> App<S> {
     }
 
     /// Its tasks and schedules.
-    #[cfg(feature = "testing")]
+    #[cfg(all(feature = "testing", feature = "beat"))]
     pub(crate) fn into_program(self) -> Program {
         self.program
     }

@@ -29,9 +29,9 @@ pub(crate) use apply::{apply, sources};
 #[cfg(feature = "cli")]
 pub(crate) use health::Readiness;
 pub(crate) use members::Members;
-#[cfg(feature = "testing")]
+#[cfg(all(feature = "testing", feature = "beat"))]
 pub(crate) use members::{beat, worker};
-#[cfg(any(feature = "cli", feature = "testing"))]
+#[cfg(any(feature = "cli", all(feature = "testing", feature = "beat")))]
 pub(crate) use options::{beat as beat_options, worker as worker_options};
 #[cfg(feature = "cli")]
 pub(crate) use options::{connection_name, host_prefix, member_name};

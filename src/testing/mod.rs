@@ -58,29 +58,17 @@
 //! | see what was published | [`assert_published!`](crate::assert_published), [`World::published`] |
 //! | see what became of it | [`Drained`], [`World::tasks`], [`World::dead`], a handle's `result()` |
 //! | run every task as it is published | [`World::inline`] |
+//! | see that arguments of older programs can still be read | [`golden`] |
 //!
 //! A world belongs into a test of tokio: `#[tokio::test]` does, with one thread or several. What is not stepped through is
 //! the time that handlers themselves wait: a handler that sleeps does sleep, unless the test pauses tokio's time
 //! (`#[tokio::test(start_paused = true)]`).
 
-mod chance;
-mod clock;
-mod drained;
-mod drive;
-mod expect;
 pub mod golden;
-mod inline;
-mod look;
-mod perform;
-mod runs;
-mod time;
-mod wait;
+#[cfg(all(feature = "testing", feature = "beat"))]
 mod world;
 
+#[cfg(all(feature = "testing", feature = "beat"))]
 pub use crate::{assert_not_published, assert_published};
-pub use drained::Drained;
-pub use expect::Expectation;
-pub use look::Published;
-pub use perform::RunFailed;
-pub use runs::{Outcome, Run};
-pub use world::{World, WorldOptions};
+#[cfg(all(feature = "testing", feature = "beat"))]
+pub use world::{Drained, Expectation, Outcome, Published, Run, RunFailed, World, WorldOptions};

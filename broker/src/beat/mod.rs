@@ -89,7 +89,6 @@ pub enum BeatError {
     #[error(transparent)]
     Ledger(#[from] LedgerError),
     /// The broker did not answer or refused. Only of a beat that is driven step by step; a running one waits it out.
-    #[cfg(feature = "testing")]
     #[error(transparent)]
     Transport(upbeat_shared::transport::TransportError),
     /// A part of the beat ended by itself, which is a defect of this program; the beat was stopped.

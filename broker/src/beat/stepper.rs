@@ -8,18 +8,21 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use tokio::sync::watch;
+use upbeat_shared::hook::HookCalls;
 
 use super::context::Context;
 use super::health::Fault;
 use super::leases::Held;
 use super::plan::Planner;
 use super::promote::Promotion;
-use super::{Beat, BeatError};
+use super::{Beat, BeatError, overdue};
 
 /// See [`Beat::stepper`].
 pub struct BeatStepper {
+    ctx: Arc<Context>,
     planner: Planner,
     promotion: Promotion,
+    hooks: HookCalls,
     /// All shards: it is the only beat of its world.
     _held: watch::Sender<Held>,
 }
@@ -27,30 +30,35 @@ pub struct BeatStepper {
 /// What a step left to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BeatStep {
-    /// When the next occurrence is to be planned or the next entry promoted, in the store's time; `None` if neither will ever
-    /// be.
+    /// When the next occurrence is to be planned, the next entry promoted or the next occurrence found overdue, in the store's
+    /// time; `None` if nothing of it will ever be.
     pub next: Option<Timestamp>,
 }
 
 impl Beat {
     /// Plans and promotes from now on when it is told to, and then only. It must be the only beat of its namespace.
     pub fn stepper(self) -> BeatStepper {
-        let ctx: Arc<Context> = Arc::new(self.ctx);
+        let (hooks, calls) = self.hooks.by_hand(self.ctx.clock.clock().clone());
+        let ctx = Arc::new(Context { hooks, ..self.ctx });
         let (held, shards) = watch::channel(Held::all(ctx.options.shards));
         BeatStepper {
             planner: Planner::new(ctx.clone(), shards),
-            promotion: Promotion::new(ctx),
+            promotion: Promotion::new(ctx.clone()),
+            hooks: calls,
+            ctx,
             _held: held,
         }
     }
 }
 
 impl BeatStepper {
-    /// Plans what is due by now, and promotes it.
+    /// Plans what is due by now, promotes it, tells of what is overdue, and calls the program's hooks.
     pub async fn step(&mut self) -> Result<BeatStep, BeatError> {
         let planned = self.planner.plan_due().await?;
         let promoted = self.promotion.promote_due().await?;
-        let next = planned.into_iter().chain(promoted).min();
+        let watched = overdue::tell_due(&self.ctx).await?;
+        self.hooks.call_waiting().await;
+        let next = planned.into_iter().chain(promoted).chain(watched).min();
         Ok(BeatStep { next })
     }
 }

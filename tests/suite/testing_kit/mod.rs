@@ -7,6 +7,7 @@ mod messages;
 mod perform;
 mod speed;
 mod time;
+mod whole;
 mod worlds;
 
 use std::any::Any;

@@ -46,6 +46,13 @@ pub(super) async fn run(ctx: Arc<Context>) {
     }
 }
 
+/// Tells of what is overdue by now; answers when the next look is due, if there is something to look at.
+#[cfg(feature = "testing")]
+pub(super) async fn tell_due(ctx: &Context) -> Result<Option<Timestamp>, Fault> {
+    while round(ctx).await? {}
+    Ok(ctx.watches.next())
+}
+
 /// Judges one batch; answers whether more may be due.
 async fn round(ctx: &Context) -> Result<bool, Fault> {
     let Some(now) = ctx.clock.now() else { return Ok(false) };

@@ -77,6 +77,12 @@ impl Watches {
         book.upcoming.retain(|(_, id)| is_mine(id));
     }
 
+    /// When one is to be looked at next.
+    #[cfg(feature = "testing")]
+    pub(super) fn next(&self) -> Option<Timestamp> {
+        self.book().upcoming.first().map(|(at, _)| *at)
+    }
+
     /// Those to look at by now, at most `limit`, the longest due first; each with what was told of its schedule last.
     pub(super) fn due(&self, now: Timestamp, limit: usize) -> Vec<(Watch, Option<Told>)> {
         let book = self.book();

@@ -1,4 +1,16 @@
-//! The world: made, and driven.
+//! A world: made of a program.
+
+mod chance;
+mod clock;
+mod drained;
+mod drive;
+mod expect;
+mod inline;
+mod look;
+mod perform;
+mod runs;
+mod time;
+mod wait;
 
 use std::fmt;
 use std::future::Future;
@@ -19,20 +31,25 @@ use upbeat_shared::transport::Transport;
 use upbeat_shared::transport::memory::MemoryBroker;
 use upbeat_worker::stepper::Stepper;
 
-use super::clock::WorldClock;
-use super::inline::InlineTransport;
-use super::runs::Run;
-use super::wait::WaitingInspect;
 use crate::app::{App, Program};
 use crate::roles::{self, RoleError};
 use crate::stack::Stack;
+use clock::WorldClock;
+use inline::InlineTransport;
+use wait::WaitingInspect;
+
+pub use drained::Drained;
+pub use expect::Expectation;
+pub use look::Published;
+pub use perform::RunFailed;
+pub use runs::{Outcome, Run};
 
 /// A program's tasks and schedules in a world of their own, in memory. Cheap to clone; clones are the same world.
 ///
 /// See [the module](crate::testing) for how to use it.
 #[derive(Clone, Debug)]
 pub struct World {
-    pub(super) inner: Arc<Inner>,
+    inner: Arc<Inner>,
 }
 
 /// How a world is made.
@@ -66,26 +83,26 @@ impl Default for WorldOptions {
 }
 
 /// What a world consists of.
-pub(super) struct Inner {
-    pub(super) clock: Arc<WorldClock>,
-    pub(super) client: Client,
-    pub(super) store: Store,
+struct Inner {
+    clock: Arc<WorldClock>,
+    client: Client,
+    store: Store,
     /// A broker that nothing is taken from but by [`World::run`], and a client of it.
-    pub(super) aside: Arc<dyn Transport>,
-    pub(super) aside_client: Client,
-    pub(super) worker: Stepper,
-    pub(super) beat: tokio::sync::Mutex<BeatStepper>,
+    aside: Arc<dyn Transport>,
+    aside_client: Client,
+    worker: Stepper,
+    beat: tokio::sync::Mutex<BeatStepper>,
     /// Every run so far.
-    pub(super) runs: Mutex<Vec<Run>>,
-    pub(super) inline: AtomicBool,
+    runs: Mutex<Vec<Run>>,
+    inline: AtomicBool,
     /// Waits in a row that found nothing to do.
-    pub(super) fruitless: AtomicU32,
+    fruitless: AtomicU32,
     /// Drains within drains.
-    pub(super) depth: AtomicUsize,
+    depth: AtomicUsize,
     /// So many runs may have been made by the end of the outermost.
-    pub(super) limit: AtomicUsize,
-    pub(super) max_runs: usize,
-    pub(super) patience: Duration,
+    limit: AtomicUsize,
+    max_runs: usize,
+    patience: Duration,
 }
 
 impl World {
@@ -126,7 +143,23 @@ impl World {
         }
     }
 
-    /// Publishes tasks, as the program does; handlers have the same one in their context.
+    /// Publishes tasks, as the program does; handlers have the same one in their context. Who waits for a result lets the
+    /// world go on:
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use serde::{Deserialize, Serialize};
+    /// # use upbeat::prelude::*;
+    /// # use upbeat::testing::World;
+    /// # #[derive(Serialize, Deserialize, Task)] #[task(name = "hello", output = String)] struct Hello { name: String }
+    /// # async fn hello(task: Hello) -> Result<String, Error> { Ok(format!("hello {}", task.name)) }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// let world = World::new(App::new().task(hello));
+    /// let handle = world.client().publish(Hello { name: "you".to_owned() }).await.unwrap();
+    /// assert_eq!(handle.result().await.unwrap(), "hello you");
+    /// # }
+    /// ```
     pub fn client(&self) -> Client {
         self.inner.client.clone()
     }
@@ -158,7 +191,8 @@ impl Inner {
         let main = MemoryBroker::new().connect();
         let roles = stack(main.clone())?;
         let publishers = stack(Arc::new(InlineTransport::new(main, link.clone())))?;
-        let aside = stack(MemoryBroker::new().connect())?;
+        let publishers = publishers.with_layers(&program.publish_layers);
+        let aside = stack(MemoryBroker::new().connect())?.with_layers(&program.publish_layers);
         for (source, schedules) in schedules {
             at_once(roles::apply(&roles, &config, &source, schedules))?;
         }
@@ -194,7 +228,7 @@ impl fmt::Debug for Inner {
 
 /// The way from a world's ports back to the world.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Link(Arc<OnceLock<Weak<Inner>>>);
+struct Link(Arc<OnceLock<Weak<Inner>>>);
 
 impl Link {
     fn tie(&self, inner: &Arc<Inner>) {
@@ -203,13 +237,13 @@ impl Link {
     }
 
     /// The world; `None` before it is made and after it is gone.
-    pub(super) fn world(&self) -> Option<Arc<Inner>> {
+    fn world(&self) -> Option<Arc<Inner>> {
         self.0.get()?.upgrade()
     }
 }
 
 /// Of a future that never waits, as those of ports in memory: its answer.
-pub(super) fn at_once<T>(future: impl Future<Output = T>) -> T {
+fn at_once<T>(future: impl Future<Output = T>) -> T {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(answer) => answer,
         Poll::Pending => panic!("a ledger in memory answers at once"),

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use upbeat_shared::clock::{self, Clock};
 
 use super::drained::Drained;
-use super::world::{Inner, World};
+use super::{Inner, World};
 
 /// The shortest step, where something that is due cannot be got rid of.
 const SHORTEST: Duration = Duration::from_millis(1);
@@ -65,6 +65,23 @@ impl World {
 
     /// Sets the clock forward at once, as if everything had stood still meanwhile: nothing runs on the way, and schedules find
     /// that they have missed their instants. [`World::drain`] shows what they make of it.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use serde::{Deserialize, Serialize};
+    /// # use upbeat::prelude::*;
+    /// # use upbeat::testing::World;
+    /// # #[derive(Serialize, Deserialize, Task)] #[task(name = "hello", output = String)] struct Hello { name: String }
+    /// # async fn hello(task: Hello) -> Result<String, Error> { Ok(format!("hello {}", task.name)) }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// let hourly = Schedule::every("hello.hourly", "1h", Hello { name: "you".to_owned() });
+    /// let world = World::new(App::new().task(hello).schedule(hourly));
+    /// world.set_time("2026-01-01T10:30:00Z".parse().unwrap());
+    /// // Of what was missed, only the latest is caught up with, unless the schedule says otherwise.
+    /// world.drain().await.expect_runs(1).expect_all_succeeded();
+    /// # }
+    /// ```
     ///
     /// # Panics
     ///

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use upbeat_shared::name::QueueName;
 use upbeat_shared::transport::{Consumer, Depth, Outgoing, PublishAnswer, Transport, TransportError};
 
-use super::world::{Link, World};
+use super::{Link, World};
 
 impl World {
     /// From now on, whatever is published and due now runs before its publish returns, and so does what it publishes in turn.

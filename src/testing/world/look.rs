@@ -7,7 +7,7 @@ use upbeat_shared::occurrence::OccurrenceRecord;
 use upbeat_shared::task::{TaskRecord, TaskState};
 use upbeat_shared::typed::Task;
 
-use super::world::{Inner, World, at_once};
+use super::{Inner, World, at_once};
 
 /// Rows in one look.
 const PAGE: usize = 1000;
@@ -34,12 +34,47 @@ impl World {
     }
 
     /// Tasks that failed for good, in the order in which they were published.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use serde::{Deserialize, Serialize};
+    /// # use upbeat::prelude::*;
+    /// # use upbeat::testing::World;
+    /// # #[derive(Serialize, Deserialize, Task)] #[task(name = "hello", output = String)] struct Hello { name: String }
+    /// # async fn hello(task: Hello) -> Result<String, Error> { Ok(format!("hello {}", task.name)) }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// let world = World::new(App::new().task(hello));
+    /// let no_name = serde_json::json!({ "age": 7 });
+    /// let args = Payload::json(&no_name).unwrap();
+    /// world.client().publish(NewTask::new(TaskName::new("hello").unwrap(), args)).await.unwrap();
+    /// assert_eq!(world.drain().await.dead(), 1);
+    /// assert!(world.dead()[0].error.as_ref().unwrap().message.contains("missing field `name`"));
+    /// # }
+    /// ```
     pub fn dead(&self) -> Vec<TaskRecord> {
         self.inner.tasks(&TaskFilter { states: vec![TaskState::Dead], ..TaskFilter::default() })
     }
 
     /// Every task of a type that was published, in order, with its arguments. For a look at one of them there is
     /// [`assert_published!`](crate::assert_published).
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use serde::{Deserialize, Serialize};
+    /// # use upbeat::prelude::*;
+    /// # use upbeat::testing::World;
+    /// # #[derive(Serialize, Deserialize, Task)] #[task(name = "hello", output = String)] struct Hello { name: String }
+    /// # async fn hello(task: Hello) -> Result<String, Error> { Ok(format!("hello {}", task.name)) }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// let world = World::new(App::new().task(hello));
+    /// world.client().publish(Hello { name: "you".to_owned() }).priority(9).await.unwrap();
+    /// let published = world.published::<Hello>();
+    /// assert_eq!((published.len(), published[0].task.name.as_str()), (1, "you"));
+    /// assert_eq!(published[0].record.message.priority.get(), 9);
+    /// # }
+    /// ```
     ///
     /// # Panics
     ///
@@ -59,6 +94,22 @@ impl World {
     }
 
     /// Ends a task that has not started, as `upbeat tasks cancel` does; asks a running one to stop.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use serde::{Deserialize, Serialize};
+    /// # use upbeat::prelude::*;
+    /// # use upbeat::testing::World;
+    /// # #[derive(Serialize, Deserialize, Task)] #[task(name = "hello", output = String)] struct Hello { name: String }
+    /// # async fn hello(task: Hello) -> Result<String, Error> { Ok(format!("hello {}", task.name)) }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// let world = World::new(App::new().task(hello));
+    /// let handle = world.client().publish(Hello { name: "you".to_owned() }).await.unwrap();
+    /// world.cancel(handle.id(), "changed my mind");
+    /// assert!(world.drain().await.runs.is_empty());
+    /// # }
+    /// ```
     pub fn cancel(&self, id: TaskId, reason: impl Into<String>) -> ActAnswer {
         let action = Action::Cancel { reason: reason.into() };
         let answers = at_once(self.inner.store.inspect.act(vec![id], action));
@@ -73,6 +124,24 @@ impl World {
 
     /// Pauses a queue, as `upbeat queues pause` does, or lets it go on.
     ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use serde::{Deserialize, Serialize};
+    /// # use upbeat::prelude::*;
+    /// # use upbeat::testing::World;
+    /// # #[derive(Serialize, Deserialize, Task)] #[task(name = "hello", output = String)] struct Hello { name: String }
+    /// # async fn hello(task: Hello) -> Result<String, Error> { Ok(format!("hello {}", task.name)) }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// let world = World::new(App::new().task(hello));
+    /// world.pause("default", true);
+    /// world.client().publish(Hello { name: "you".to_owned() }).await.unwrap();
+    /// assert!(world.drain().await.runs.is_empty());
+    /// world.pause("default", false);
+    /// world.drain().await.expect_all_succeeded();
+    /// # }
+    /// ```
+    ///
     /// # Panics
     ///
     /// If that is no name of a queue.
@@ -83,6 +152,22 @@ impl World {
     }
 
     /// What became of a schedule's instants, the oldest first: fired, or skipped and why.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use serde::{Deserialize, Serialize};
+    /// # use upbeat::prelude::*;
+    /// # use upbeat::testing::World;
+    /// # #[derive(Serialize, Deserialize, Task)] #[task(name = "hello", output = String)] struct Hello { name: String }
+    /// # async fn hello(task: Hello) -> Result<String, Error> { Ok(format!("hello {}", task.name)) }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// let daily = Schedule::cron("hello.daily", "@daily", Hello { name: "you".to_owned() });
+    /// let world = World::new(App::new().task(hello).schedule(daily));
+    /// world.advance(Duration::from_hours(72)).await.expect_all_succeeded();
+    /// assert_eq!(world.occurrences("hello.daily").len(), 3);
+    /// # }
+    /// ```
     ///
     /// # Panics
     ///

@@ -15,7 +15,7 @@ use upbeat_shared::member::MemberRecord;
 use upbeat_shared::name::QueueName;
 use upbeat_shared::task::TaskRecord;
 
-use super::world::{Inner, Link};
+use super::{Inner, Link};
 
 /// So many waits in a row may find nothing to do: somebody else may let time pass meanwhile.
 const PATIENCE: u32 = 4;

@@ -9,8 +9,8 @@ use upbeat_shared::typed::Yields;
 use upbeat_shared::verdict::RunError;
 use upbeat_worker::stepper::Step;
 
+use super::World;
 use super::runs::Outcome;
-use super::world::World;
 
 /// Why a run has no result.
 #[derive(Clone, Debug, thiserror::Error)]

@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use upbeat_shared::task::{TaskRecord, TaskState};
 use upbeat_shared::typed::Task;
 
+use super::World;
 use super::look::Published;
-use super::world::World;
 
 /// Tasks that a failing test shows, at most.
 const SHOWN: usize = 20;

@@ -10,6 +10,26 @@ use super::runs::{Outcome, Run};
 const SHOWN: usize = 20;
 
 /// What was run until nothing was due any more.
+///
+/// ```
+/// # use serde::{Deserialize, Serialize};
+/// # use upbeat::prelude::*;
+/// use upbeat::testing::{Outcome, World};
+///
+/// # #[derive(Serialize, Deserialize, Task)] #[task(name = "call", output = ())] struct Call;
+/// # async fn call(_: Call) -> Result<(), Error> {
+/// #     Err(Error::retry_after(std::time::Duration::from_secs(9), "nobody answers"))
+/// # }
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// # let world = World::new(App::new().task(call));
+/// # world.client().publish(Call).await.unwrap();
+/// let drained = world.drain().await.expect_runs(1);
+/// assert_eq!((drained.succeeded(), drained.retried(), drained.dead()), (0, 1, 0));
+/// assert!(matches!(drained.runs[0].outcome, Outcome::Retried { delay } if delay.as_secs() == 9));
+/// assert_eq!(drained.runs[0].error.as_ref().unwrap().message, "nobody answers");
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Drained {

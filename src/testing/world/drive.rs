@@ -11,7 +11,7 @@ use upbeat_worker::stepper::Step;
 
 use super::drained::Drained;
 use super::runs::Run;
-use super::world::{Inner, World, at_once};
+use super::{Inner, World, at_once};
 
 impl World {
     /// Plans, promotes and runs everything that is due, and whatever becomes due by that, until nothing is left. No time
@@ -19,6 +19,24 @@ impl World {
     ///
     /// Tasks run one after the other: queue by queue in turn as their weights say, within a queue by priority and in the order
     /// published.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use serde::{Deserialize, Serialize};
+    /// # use upbeat::prelude::*;
+    /// # use upbeat::testing::World;
+    /// # #[derive(Serialize, Deserialize, Task)] #[task(name = "hello", output = String)] struct Hello { name: String }
+    /// # async fn hello(task: Hello) -> Result<String, Error> { Ok(format!("hello {}", task.name)) }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// let world = World::new(App::new().task(hello));
+    /// for name in ["you", "and you"] {
+    ///     world.client().publish(Hello { name: name.to_owned() }).await.unwrap();
+    /// }
+    /// let drained = world.drain().await.expect_all_succeeded();
+    /// assert_eq!(drained.runs.len(), 2);
+    /// # }
+    /// ```
     ///
     /// # Panics
     ///
