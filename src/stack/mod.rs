@@ -3,6 +3,7 @@
 mod amqp;
 mod embedded;
 mod postgres;
+mod redis;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -47,6 +48,7 @@ pub enum OpenError {
 }
 
 impl OpenError {
+    #[cfg(not(all(feature = "amqp", feature = "embedded", feature = "postgres", feature = "redis")))]
     fn no_adapter(url: &impl ToString) -> Self {
         Self::NoAdapter { url: url.to_string() }
     }
@@ -79,7 +81,7 @@ impl Stack {
         let store = match &config.ledger.url {
             LedgerUrl::Embedded => files.ledger().await?,
             LedgerUrl::Postgres(url) => postgres::open(config, url, name).await?,
-            url @ LedgerUrl::Redis(_) => return Err(OpenError::no_adapter(url)),
+            LedgerUrl::Redis(url) => redis::open(config, url, name).await?,
         };
         let transport = match &config.broker.url {
             BrokerUrl::Embedded => files.transport().await?,
@@ -142,8 +144,10 @@ pub(crate) async fn remove_world(config: &Config, stack: Stack) -> Result<(), Op
     if let BrokerUrl::Amqp(url) = &config.broker.url {
         amqp::remove(config, url, clock).await?;
     }
-    if let LedgerUrl::Postgres(url) = &config.ledger.url {
-        postgres::remove(config, url).await?;
+    match &config.ledger.url {
+        LedgerUrl::Postgres(url) => postgres::remove(config, url).await?,
+        LedgerUrl::Redis(url) => redis::remove(config, url).await?,
+        LedgerUrl::Embedded => {}
     }
     if let Some(file) = Stack::embedded_file(config) {
         embedded::remove(&file);

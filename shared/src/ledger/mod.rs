@@ -11,10 +11,14 @@ mod claim;
 pub mod embedded;
 mod inspect;
 mod leases;
+#[cfg(any(feature = "postgres", feature = "redis"))]
+mod pace;
 #[cfg(feature = "postgres")]
 pub mod postgres;
+#[cfg(feature = "redis")]
+pub mod redis;
 mod settle;
-#[cfg(any(feature = "embedded", feature = "postgres"))]
+#[cfg(any(feature = "embedded", feature = "postgres", feature = "redis"))]
 mod stored;
 
 use std::fmt;

@@ -7,6 +7,7 @@ pub mod amqp;
 pub mod embedded;
 pub mod ledger;
 pub mod postgres;
+pub mod redis;
 pub mod transport;
 
 pub use ledger::LedgerWorld;
