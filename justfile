@@ -32,6 +32,10 @@ clippy:
 doc *args:
     RUSTDOCFLAGS='-D warnings' cargo doc --locked --workspace --no-deps --features failpoints {{ args }}
 
+# Write the generated parts of the documentation anew.
+docs:
+    UPBEAT_WRITE_DOCS=1 cargo test --locked -p upbeat-shared --lib the_page_says_what_the_types_say
+
 # Measure. Never with failpoints: they are not in what users run.
 bench *args:
     cargo bench --locked -p upbeat-tests {{ args }}

@@ -23,6 +23,16 @@ pub enum ConnectError {
     Open(#[from] OpenError),
 }
 
+impl ConnectError {
+    /// The name of the page that explains it: `upbeat explain NAME`, or `docs/errors/NAME.md`.
+    pub fn page(&self) -> &'static str {
+        match self {
+            Self::Config(errors) => errors.page(),
+            Self::Open(error) => error.page(),
+        }
+    }
+}
+
 /// A client of the broker and the ledger that `upbeat.toml` and the environment name.
 ///
 /// Clones share its connections; one a process is enough.

@@ -29,6 +29,17 @@ pub enum RegistryError {
     },
 }
 
+impl RegistryError {
+    /// The name of the page that explains it: `upbeat explain NAME`, or `docs/errors/NAME.md`.
+    pub fn page(&self) -> &'static str {
+        match self {
+            Self::Duplicate(_) => "task-twice",
+            Self::NoHandler(_) => "task-without-handler",
+            Self::Executor { .. } => "executor-invalid",
+        }
+    }
+}
+
 /// The configuration's tasks and the program's own. What the configuration says of a program's own task wins.
 pub fn registry(config: &Config, natives: &[TaskDefinition]) -> Result<Registry, RegistryError> {
     let mut handlers = BTreeMap::new();

@@ -103,6 +103,41 @@ impl Sample {
     }
 }
 
+/// The store's time where the store has no clock but its host's: the wall clock, never going back within a run.
+#[cfg(any(feature = "embedded", feature = "memory"))]
+#[derive(Debug)]
+pub(crate) struct HostTime {
+    clock: Arc<dyn Clock>,
+    last: Mutex<Told>,
+}
+
+/// What was told last, in microseconds.
+#[cfg(any(feature = "embedded", feature = "memory"))]
+#[derive(Clone, Copy, Debug)]
+struct Told {
+    store: i64,
+    monotonic: i64,
+}
+
+#[cfg(any(feature = "embedded", feature = "memory"))]
+impl HostTime {
+    pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
+        Self { clock, last: Mutex::new(Told { store: i64::MIN, monotonic: 0 }) }
+    }
+
+    /// Microseconds since 1970. When the wall clock is set back, time goes on from where it was, at the monotonic
+    /// clock's speed, until the wall clock has caught up.
+    pub(crate) fn now(&self) -> i64 {
+        let wall = self.clock.wall().as_microsecond();
+        let monotonic = micros(self.clock.monotonic());
+        let mut last = self.last.lock().expect("no holder of the time panics");
+        let on = last.store.saturating_add(monotonic.saturating_sub(last.monotonic).max(0));
+        let store = if wall >= last.store { wall } else { on };
+        *last = Told { store, monotonic };
+        store
+    }
+}
+
 fn micros(duration: Duration) -> i64 {
     i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
 }
@@ -175,5 +210,29 @@ mod tests {
         assert_eq!(clock.now().unwrap(), later(store, Duration::from_secs(1)));
         clock.observe(Duration::from_millis(1000), later(store, Duration::from_secs(3600)));
         assert_eq!(clock.now().unwrap(), later(store, Duration::from_secs(3600)));
+    }
+
+    #[cfg(any(feature = "embedded", feature = "memory"))]
+    #[test]
+    fn a_hosts_time_goes_on_when_its_wall_clock_is_set_back() {
+        #[derive(Debug)]
+        struct Hands(Mutex<(i64, u64)>);
+
+        impl Clock for Hands {
+            fn wall(&self) -> Timestamp {
+                Timestamp::from_second(self.0.lock().unwrap().0).unwrap()
+            }
+            fn monotonic(&self) -> Duration {
+                Duration::from_secs(self.0.lock().unwrap().1)
+            }
+        }
+
+        let hands = Arc::new(Hands(Mutex::new((1000, 10))));
+        let time = HostTime::new(hands.clone());
+        assert_eq!(time.now(), 1_000_000_000);
+        *hands.0.lock().unwrap() = (400, 15);
+        assert_eq!(time.now(), 1_005_000_000);
+        *hands.0.lock().unwrap() = (2000, 16);
+        assert_eq!(time.now(), 2_000_000_000);
     }
 }

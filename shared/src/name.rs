@@ -19,6 +19,13 @@ pub struct NameError {
     pub reason: String,
 }
 
+impl NameError {
+    /// The name of the page that explains it: `upbeat explain NAME`, or `docs/errors/NAME.md`.
+    pub fn page(&self) -> &'static str {
+        "name-invalid"
+    }
+}
+
 fn check(text: &str, noun: &'static str, max: usize, extra: &str) -> Result<(), NameError> {
     let fail = |reason: String| Err(NameError { text: text.chars().take(80).collect(), noun, reason });
     if text.is_empty() {

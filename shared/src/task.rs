@@ -139,6 +139,7 @@ impl TaskRecord {
             "attempts": self.message.attempts,
             "crashes": self.message.crashes,
             "priority": self.message.priority.get(),
+            "args_version": self.message.args_version,
             "tags": self.message.tags,
             "dedup_id": self.message.dedup_id,
             "traceparent": self.message.trace.as_ref().map(|trace| &trace.traceparent),

@@ -107,6 +107,13 @@ pub struct ArgsVersions {
     pub newest: u32,
 }
 
+impl ArgsError {
+    /// The name of the page that explains it: `upbeat explain NAME`, or `docs/errors/NAME.md`.
+    pub fn page(&self) -> &'static str {
+        "task-bad-arguments"
+    }
+}
+
 /// Reads arguments that have the shape of the type itself: of its own version, or refused.
 pub fn current<T: Task>(version: u32, args: &Payload) -> Result<T, ArgsError> {
     if version > T::VERSION {

@@ -76,6 +76,20 @@ pub enum RunErrorKind {
 }
 
 impl RunErrorKind {
+    /// The name of the page that explains it: `upbeat explain NAME`, or `docs/errors/NAME.md`.
+    pub fn page(self) -> &'static str {
+        match self {
+            Self::Failed => "task-failed",
+            Self::Panicked => "task-panicked",
+            Self::TimedOut => "task-timed-out",
+            Self::BadArguments => "task-bad-arguments",
+            Self::Crashed => "task-crashed",
+            Self::UnknownName => "task-unknown-name",
+            Self::Stale => "task-stale",
+            Self::Undeliverable => "task-undeliverable",
+        }
+    }
+
     /// As in records and metrics.
     pub fn as_str(self) -> &'static str {
         match self {

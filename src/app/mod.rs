@@ -9,7 +9,7 @@ use std::future::Future;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use upbeat_shared::name::TaskName;
-use upbeat_worker::{IntoTask, RunContext, TaskDefinition, TaskError};
+use upbeat_worker::{IntoTask, RunContext, Signature, TaskDefinition, TaskError};
 
 pub(crate) use program::Program;
 #[cfg(feature = "beat")]
@@ -75,7 +75,10 @@ impl<S> App<S> {
 
     /// Adds a task: a plain async function of a task's type, see [`IntoTask`], or a [`TaskDefinition`]. Settings under its
     /// name in the configuration win over its type's. Two tasks of one name are refused when a worker starts.
-    pub fn task<P>(mut self, task: impl IntoTask<S, P>) -> Self {
+    pub fn task<P, T>(mut self, task: T) -> Self
+    where
+        T: Signature<P> + IntoTask<S, P>,
+    {
         self.program.tasks.push(task.into_task(&self.state));
         self
     }

@@ -27,8 +27,10 @@ impl Program {
     pub(crate) fn known(&self) -> Vec<KnownTask> {
         let known = |task: &TaskDefinition| KnownTask {
             queue: task.queue.clone(),
+            priority: task.priority,
             timeout: task.timeout,
             retry: task.retry,
+            args: task.args,
             ..KnownTask::new(task.name.clone())
         };
         self.tasks.iter().map(known).collect()

@@ -53,6 +53,13 @@ pub struct ScheduleError {
     pub reason: String,
 }
 
+impl ScheduleError {
+    /// The name of the page that explains it: `upbeat explain NAME`, or `docs/errors/NAME.md`.
+    pub fn page(&self) -> &'static str {
+        "schedule-of-program"
+    }
+}
+
 impl Schedule {
     /// By a cron expression of 5, 6 or 7 fields, or a macro such as `@daily`; read in UTC unless a zone is given.
     pub fn cron(id: impl Into<String>, expression: impl Into<String>, task: impl Publishable) -> Self {

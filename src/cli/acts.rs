@@ -60,7 +60,8 @@ pub(crate) fn report(output: &Output, told: &[Told]) -> Result<(), Failure> {
     }
     match told.iter().filter(|one| !one.applied()).count() {
         0 => Ok(()),
-        n => Err(Failure::failed(format!("{n} of {} left as it is", counted(told.len() as u64, "task")))),
+        n => Err(Failure::failed(format!("{n} of {} left as it is", counted(told.len() as u64, "task")))
+            .page("left-as-it-is")),
     }
 }
 

@@ -7,9 +7,10 @@ use upbeat_shared::config::Overrides;
 
 use super::{
     beat::BeatCommand, bench::BenchCommand, completions::CompletionsCommand, config::ConfigCommand,
-    dead::DeadCommand, doctor::DoctorCommand, healthcheck::HealthcheckCommand, init::InitCommand,
-    migrate::MigrateCommand, publish::PublishCommand, queues::QueuesCommand, schedules::SchedulesCommand,
-    tasks::TasksCommand, up::UpCommand, worker::WorkerCommand, workers::WorkersCommand,
+    dead::DeadCommand, doctor::DoctorCommand, explain::ExplainCommand, healthcheck::HealthcheckCommand,
+    init::InitCommand, migrate::MigrateCommand, publish::PublishCommand, queues::QueuesCommand,
+    schedules::SchedulesCommand, tasks::TasksCommand, up::UpCommand, worker::WorkerCommand,
+    workers::WorkersCommand,
 };
 use crate::logging::Verbosity;
 
@@ -50,7 +51,7 @@ pub(crate) struct GlobalArgs {
     /// The broker: `embedded` or amqp://… [env: UPBEAT_BROKER]
     #[arg(long, global = true, hide_short_help = true, value_name = "URL")]
     pub(crate) broker: Option<String>,
-    /// The ledger: `embedded`, postgres://… or redis://… [env: UPBEAT_LEDGER]
+    /// The ledger: `embedded` or postgres://… [env: UPBEAT_LEDGER]
     #[arg(long, global = true, hide_short_help = true, value_name = "URL")]
     pub(crate) ledger: Option<String>,
     /// One tenant's world; worlds do not see each other [env: UPBEAT_NAMESPACE]
@@ -112,6 +113,7 @@ pub(crate) enum Command {
     Doctor(DoctorCommand),
     Healthcheck(HealthcheckCommand),
     Init(InitCommand),
+    Explain(ExplainCommand),
     Completions(CompletionsCommand),
 }
 
@@ -164,9 +166,13 @@ mod tests {
             "workers show host:7",
             "config check",
             "config print",
+            "config reference",
+            "config reference worker.grace",
             "migrate status",
             "migrate up",
             "doctor",
+            "explain",
+            "explain ledger-unavailable",
             "healthcheck --listen 127.0.0.1:9464",
             "init my.toml --force",
             "completions zsh",
@@ -259,12 +265,13 @@ mod tests {
           schedules    Look at schedules, check and trigger them
           queues       Look at queues, pause and resume them
           workers      Look at the workers
-          config       Check the configuration, or print what is in force
+          config       Check the configuration, print it, or look up its keys
           migrate      Look at the ledger's schema, or bring it up to date
           bench        Measure publishing, running and settling of no-op tasks
           doctor       Reach everything; print versions and advice
           healthcheck  Answer whether the role on this host works; for containers
           init         Write a commented upbeat.toml
+          explain      Explain an error: what it means, whether anything is lost, what to do
           completions  Print a completion script for a shell
           help         Print this message or the help of the given subcommand(s)
 

@@ -6,9 +6,10 @@ use upbeat_shared::config::Entry;
 
 use super::context::{Context, Settings};
 use super::failure::Failure;
+use super::reference::ReferenceCommand;
 use super::words::counted;
 
-/// Check the configuration, or print what is in force
+/// Check the configuration, print it, or look up its keys
 ///
 /// Flags, environment, file, default: the first that says something wins. Secrets are masked.
 #[derive(Debug, Args)]
@@ -29,17 +30,19 @@ enum ConfigAction {
         after_help = "Examples:\n  upbeat config print\n  upbeat config print --json | jq 'select(.origin != \"default\")'"
     )]
     Print,
+    Reference(ReferenceCommand),
 }
 
 impl ConfigCommand {
     pub(crate) fn run(self, context: &Context) -> Result<(), Failure> {
-        let settings = context.settings()?;
         match self.action {
             ConfigAction::Check => {
+                let settings = context.settings()?;
                 context.warn_about(&settings);
                 check(context, &settings)
             }
-            ConfigAction::Print => print(context, &settings),
+            ConfigAction::Print => print(context, &context.settings()?),
+            ConfigAction::Reference(command) => command.run(context),
         }
     }
 }

@@ -131,7 +131,7 @@ impl Context {
             && !path.exists()
         {
             let message = format!("there is no ledger here yet: {} does not exist", path.display());
-            return Err(Failure::unreachable(message).advice(
+            return Err(Failure::unreachable(message).page("no-ledger-here").advice(
                 "start `upbeat up` or publish a task first; or name another data directory with --data, another namespace with --namespace",
             ));
         }
@@ -156,10 +156,11 @@ fn load(flags: &Overrides, known: &[KnownTask]) -> Result<Settings, Failure> {
 }
 
 pub(crate) fn unopened(error: &OpenError) -> Failure {
-    match error {
+    let failure = match error {
         OpenError::NoAdapter { .. } => {
             Failure::usage(error.to_string()).advice("use `embedded`, or a build that has the adapter")
         }
         OpenError::Ledger(_) | OpenError::Transport(_) => Failure::unreachable(error.to_string()),
-    }
+    };
+    failure.page(error.page())
 }

@@ -17,11 +17,15 @@ pub(crate) fn examine(file: &Path) -> Finding {
     let shown = dir.display();
     // What is not there yet is made in the nearest directory that is.
     let Some(there) = dir.ancestors().find(|dir| dir.exists() || dir.as_os_str().is_empty()) else {
-        return Finding::failed(CHECK, &Failure::failed(format!("{shown}: no such place")));
+        return Finding::failed(
+            CHECK,
+            &Failure::failed(format!("{shown}: no such place")).page("data-directory"),
+        );
     };
     let there = if there.as_os_str().is_empty() { Path::new(".") } else { there };
     if let Err(error) = writable(there) {
         let failure = Failure::failed(format!("{shown} is not writable: {error}"))
+            .page("data-directory")
             .advice("make it writable for this user, or choose another with --data");
         return Finding::failed(CHECK, &failure);
     }

@@ -123,6 +123,7 @@ async fn act(
     let strangers: Vec<String> = chosen.ids.iter().zip(found).filter_map(|pair| stranger(&pair)).collect();
     if !strangers.is_empty() {
         return Err(Failure::failed(format!("nothing was {verb}: {}", strangers.join("; ")))
+            .page("left-as-it-is")
             .advice("`upbeat dead list` shows the dead tasks"));
     }
     let answers = session.stack.store.inspect.act(chosen.ids.clone(), action.clone()).await?;

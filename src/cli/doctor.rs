@@ -56,20 +56,22 @@ pub(crate) struct Finding {
     status: Status,
     detail: String,
     advice: Option<String>,
+    page: Option<&'static str>,
 }
 
 impl Finding {
     pub(crate) fn ok(check: &'static str, detail: impl Into<String>) -> Self {
-        Self { check, status: Status::Ok, detail: detail.into(), advice: None }
+        Self { check, status: Status::Ok, detail: detail.into(), advice: None, page: None }
     }
 
     pub(crate) fn warning(check: &'static str, detail: impl Into<String>, advice: impl Into<String>) -> Self {
-        Self { check, status: Status::Warning, detail: detail.into(), advice: Some(advice.into()) }
+        let (detail, advice) = (detail.into(), Some(advice.into()));
+        Self { check, status: Status::Warning, detail, advice, page: None }
     }
 
     pub(crate) fn failed(check: &'static str, failure: &Failure) -> Self {
-        let detail = failure.message.clone();
-        Self { check, status: Status::Failed, detail, advice: failure.advice.clone() }
+        let (detail, advice) = (failure.message.clone(), failure.advice.clone());
+        Self { check, status: Status::Failed, detail, advice, page: failure.page }
     }
 
     fn to_json(&self) -> Value {
@@ -78,13 +80,19 @@ impl Finding {
             "status": self.status.as_str(),
             "detail": self.detail,
             "advice": self.advice,
+            "page": self.page,
         })
     }
 
     fn text(&self, output: &Output) -> String {
         let status = output.paint(&Cell::new(format!("{:<7}", self.status.as_str()), self.status.look()));
-        let advice = self.advice.as_ref().map(|advice| format!("\n{:9}→ {advice}", "")).unwrap_or_default();
-        format!("{status}  {:<14}  {}{advice}", self.check, self.detail)
+        let mut text = format!("{status}  {:<14}  {}", self.check, self.detail);
+        let more = self.page.map(|page| format!("upbeat explain {page}"));
+        for advice in self.advice.iter().chain(&more) {
+            text.push_str("\n         → ");
+            text.push_str(advice);
+        }
+        text
     }
 }
 

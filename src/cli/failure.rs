@@ -42,13 +42,15 @@ pub(crate) struct Failure {
     pub(crate) message: String,
     /// What to do.
     pub(crate) advice: Option<String>,
+    /// The page that explains it, for `upbeat explain`.
+    pub(crate) page: Option<&'static str>,
     /// Each mistake by itself, for programs, where there may be several.
     pub(crate) mistakes: Vec<serde_json::Value>,
 }
 
 impl Failure {
     fn new(exit: Exit, message: impl Into<String>) -> Self {
-        Self { exit, message: message.into(), advice: None, mistakes: Vec::new() }
+        Self { exit, message: message.into(), advice: None, page: None, mistakes: Vec::new() }
     }
 
     /// It was tried, and it failed.
@@ -72,10 +74,20 @@ impl Failure {
         self
     }
 
+    /// The page that explains it.
+    pub(crate) fn page(mut self, page: &'static str) -> Self {
+        self.page = Some(page);
+        self
+    }
+
     /// The object that `--json` prints on stderr.
     pub(crate) fn to_json(&self) -> serde_json::Value {
-        let mut object =
-            serde_json::json!({ "error": self.message, "advice": self.advice, "exit": self.exit as u8 });
+        let mut object = serde_json::json!({
+            "error": self.message,
+            "advice": self.advice,
+            "page": self.page,
+            "exit": self.exit as u8,
+        });
         if !self.mistakes.is_empty() {
             object["mistakes"] = self.mistakes.clone().into();
         }
@@ -105,13 +117,13 @@ impl From<LedgerError> for Failure {
             LedgerError::Unavailable(_) | LedgerError::NewerSchema { .. } => Exit::Unreachable,
             _ => Exit::Failed,
         };
-        Self::new(exit, error.to_string())
+        Self::new(exit, error.to_string()).page(error.page())
     }
 }
 
 impl From<TransportError> for Failure {
     fn from(error: TransportError) -> Self {
-        Self::unreachable(error.to_string())
+        Self::unreachable(error.to_string()).page(error.page())
     }
 }
 
@@ -123,17 +135,19 @@ impl From<PublishError> for Failure {
             PublishError::Ledger(error) => return error.clone().into(),
             _ => Exit::Failed,
         };
-        Self::new(exit, error.to_string())
+        Self::new(exit, error.to_string()).page(error.page())
     }
 }
 
 impl From<WaitError> for Failure {
     fn from(error: WaitError) -> Self {
+        let failure = Self::failed(error.to_string()).page(error.page());
         match error {
             WaitError::Ledger(error) => error.into(),
-            WaitError::TimedOut { id, .. } => Self::failed(error.to_string())
-                .advice(format!("it goes on; look at it with `upbeat tasks show {id}`")),
-            _ => Self::failed(error.to_string()),
+            WaitError::TimedOut { id, .. } => {
+                failure.advice(format!("it goes on; look at it with `upbeat tasks show {id}`"))
+            }
+            _ => failure,
         }
     }
 }
@@ -142,7 +156,7 @@ impl From<WaitError> for Failure {
 impl From<&ConfigErrors> for Failure {
     fn from(errors: &ConfigErrors) -> Self {
         let text = errors.to_string();
-        let mut failure = Self::usage(text.trim_start_matches("error: ").trim_end());
+        let mut failure = Self::usage(text.trim_start_matches("error: ").trim_end()).page(errors.page());
         failure.mistakes = errors.iter().map(mistake).collect();
         failure
     }
@@ -158,43 +172,46 @@ fn mistake(error: &ConfigError) -> serde_json::Value {
 
 impl From<BeatError> for Failure {
     fn from(error: BeatError) -> Self {
-        match error {
-            BeatError::Ledger(error) => error.into(),
-            BeatError::Timing { .. } | BeatError::Twice(_) => Self::usage(error.to_string()),
-            _ => Self::failed(error.to_string()),
-        }
+        let exit = match error {
+            BeatError::Ledger(error) => return error.into(),
+            BeatError::Timing { .. } | BeatError::Twice(_) => Exit::Usage,
+            _ => Exit::Failed,
+        };
+        Self::new(exit, error.to_string()).page(error.page())
     }
 }
 
 impl From<WorkerError> for Failure {
     fn from(error: WorkerError) -> Self {
-        match error {
-            WorkerError::Ledger(error) => error.into(),
-            WorkerError::Transport(error) => error.into(),
-            WorkerError::Options(_) => Self::usage(error.to_string()),
-            _ => Self::failed(error.to_string()),
-        }
+        let exit = match error {
+            WorkerError::Ledger(error) => return error.into(),
+            WorkerError::Transport(error) => return error.into(),
+            WorkerError::Options(_) => Exit::Usage,
+            _ => Exit::Failed,
+        };
+        Self::new(exit, error.to_string()).page(error.page())
     }
 }
 
 impl From<RoleError> for Failure {
     fn from(error: RoleError) -> Self {
+        let page = error.page();
         match error {
             RoleError::Config(errors) => (&errors).into(),
             RoleError::Open(error) => unopened(&error),
             RoleError::Beat(error) => error.into(),
             RoleError::Worker(error) => error.into(),
             RoleError::Registry(_) | RoleError::Schedule(_) | RoleError::ScheduledTwice { .. } => {
-                Self::usage(error.to_string())
+                Self::usage(error.to_string()).page(page)
             }
-            RoleError::Ended(_) | RoleError::Panicked(_) => Self::failed(error.to_string()),
+            RoleError::Ended(_) | RoleError::Panicked(_) => Self::failed(error.to_string()).page(page),
         }
     }
 }
 
 impl From<NameError> for Failure {
     fn from(error: NameError) -> Self {
-        Self::usage(error.to_string())
+        Self::usage(error.to_string()).page(error.page())
     }
 }
 

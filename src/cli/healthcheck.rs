@@ -25,16 +25,18 @@ const LONGEST: u64 = 64 * 1024;
 ///
 /// Asks /readyz of the address that the configuration or --listen names. Where none is named, looks for a member of this host with
 /// a fresh heartbeat in the ledger. Exit codes: 0 it works, 1 it does not, 3 it cannot be reached.
+#[allow(clippy::doc_markdown, reason = "these lines are shown on terminals, where backticks would stand out")]
 #[derive(Debug, Args)]
 #[command(after_help = "Example, in a Dockerfile:\n  HEALTHCHECK CMD [\"upbeat\", \"healthcheck\"]")]
 pub(crate) struct HealthcheckCommand {
-    #[command(flatten)]
-    listen: ListenArgs,
+    /// Where the role serves /readyz [env: UPBEAT_LISTEN]
+    #[arg(long, value_name = "ADDR:PORT")]
+    listen: Option<String>,
 }
 
 impl HealthcheckCommand {
     pub(crate) async fn run(self, context: &Context) -> Result<(), Failure> {
-        let flags = launch::overrides(context, self.listen, WorkerArgs::default());
+        let flags = launch::overrides(context, ListenArgs { listen: self.listen }, WorkerArgs::default());
         let settings = context.settings_with(&flags)?;
         logging::for_a_command(context.global.verbosity(), &settings.loaded, &context.clock);
         if let Some(address) = settings.own_listen() {
@@ -52,7 +54,7 @@ impl HealthcheckCommand {
             .map(|member| member.info.name.as_str())
             .collect();
         if alive.is_empty() {
-            return Err(Failure::failed(format!("no live member is called {name} or {prefix}…"))
+            return Err(unready(format!("no live member is called {name} or {prefix}…"))
                 .advice("start `upbeat up`, `upbeat beat` or `upbeat worker`; `upbeat workers list --all` shows who is there"));
         }
         context.output.result(
@@ -76,14 +78,20 @@ async fn ask(context: &Context, address: SocketAddr) -> Result<(), Failure> {
     let asked = tokio::time::timeout(PATIENCE, readyz(address)).await;
     let answer = asked
         .unwrap_or_else(|_| Err(std::io::Error::other(format!("no answer within {PATIENCE:?}"))))
-        .map_err(|error| Failure::unreachable(format!("cannot ask http://{address}/readyz: {error}")))?;
+        .map_err(|error| {
+            Failure::unreachable(format!("cannot ask http://{address}/readyz: {error}")).page("not-ready")
+        })?;
     let (status, body) = parse(&answer)
         .ok_or_else(|| Failure::failed(format!("http://{address}/readyz answers what upbeat never says")))?;
     if status == 200 {
         return context.output.result(|| "ready".to_owned(), || json!({ "healthy": true, "readyz": body }));
     }
     let why_not = body["why_not"].as_array().into_iter().flatten().filter_map(Value::as_str);
-    Err(Failure::failed(format!("not ready: {}", why_not.collect::<Vec<_>>().join("; "))))
+    Err(unready(format!("not ready: {}", why_not.collect::<Vec<_>>().join("; "))))
+}
+
+fn unready(message: String) -> Failure {
+    Failure::failed(message).page("not-ready")
 }
 
 /// A whole HTTP client for one line would be a large thing to bring into a container's check.

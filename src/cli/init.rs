@@ -46,9 +46,10 @@ impl InitCommand {
         written.map_err(|error| match error.kind() {
             std::io::ErrorKind::AlreadyExists => {
                 Failure::failed(format!("{path} exists: nothing was written"))
+                    .page("file-exists")
                     .advice("--force replaces it; another FILE leaves it alone")
             }
-            _ => Failure::failed(format!("cannot write {path}: {error}")),
+            _ => Failure::failed(format!("cannot write {path}: {error}")).page("file-exists"),
         })?;
         let human = || format!("wrote {path}; `upbeat config check` checks it, `upbeat up` runs it");
         context.output.result(human, || json!({ "file": path.to_string(), "written": true }))

@@ -51,26 +51,28 @@ impl Roles {
 }
 
 /// Where a role shows its health.
+#[allow(clippy::doc_markdown, reason = "these lines are shown on terminals, where backticks would stand out")]
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct ListenArgs {
-    /// Serve /healthz, /readyz and /metrics here
+    /// Serve /healthz, /readyz and /metrics here [env: UPBEAT_LISTEN]
     #[arg(long, value_name = "ADDR:PORT")]
     pub(crate) listen: Option<String>,
 }
 
 /// How a worker works.
+#[allow(clippy::doc_markdown, reason = "these lines are shown on terminals, where backticks would stand out")]
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct WorkerArgs {
-    /// Queues to take tasks from, each with its weight: a queue of weight 6 gets six turns for one of weight 1
+    /// Queues to take tasks from, each with its weight: a queue of weight 6 gets six turns for one of weight 1 [env: UPBEAT_QUEUES]
     #[arg(long, value_name = "NAME[=WEIGHT],…")]
     pub(crate) queues: Option<String>,
-    /// How many tasks run at once, at most
+    /// How many tasks run at once, at most [env: UPBEAT_CONCURRENCY]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) concurrency: Option<u32>,
-    /// What listings call it; host:pid unless told
+    /// What listings call it; host:pid unless told [env: UPBEAT_WORKER_NAME]
     #[arg(long, value_name = "NAME")]
     pub(crate) worker_name: Option<String>,
-    /// How long running tasks may take to finish after the worker was asked to stop
+    /// How long running tasks may take to finish after the worker was asked to stop [env: UPBEAT_GRACE]
     #[arg(long, value_name = "DURATION")]
     pub(crate) grace: Option<String>,
 }
@@ -185,7 +187,7 @@ async fn bind(listen: Option<SocketAddr>) -> Result<Option<TcpListener>, Failure
     let Some(address) = listen else { return Ok(None) };
     let bound = TcpListener::bind(address).await;
     bound.map(Some).map_err(|error| {
-        Failure::usage(format!("cannot listen on {address}: {error}")).advice(
+        Failure::usage(format!("cannot listen on {address}: {error}")).page("cannot-listen").advice(
             "is another upbeat running here? choose another address with --listen; port 0 takes a free one",
         )
     })

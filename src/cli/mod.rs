@@ -11,6 +11,7 @@ mod data_dir;
 mod dead;
 mod doctor;
 mod examination;
+mod explain;
 mod failure;
 mod healthcheck;
 mod init;
@@ -29,6 +30,7 @@ mod queue_view;
 mod queues;
 mod quickstart;
 mod rates;
+mod reference;
 mod schedule_view;
 mod schedules;
 mod signals;
@@ -98,6 +100,7 @@ async fn dispatch(context: &Context, command: Command) -> Result<(), Failure> {
         Command::Doctor(command) => command.run(context).await,
         Command::Healthcheck(command) => command.run(context).await,
         Command::Init(command) => command.run(context),
+        Command::Explain(command) => command.run(context),
         Command::Completions(command) => command.run(context),
     }
 }

@@ -150,6 +150,9 @@ impl Output {
         if let Some(advice) = &failure.advice {
             to_stderr(&format_args!("  help: {advice}"));
         }
+        if let Some(page) = failure.page {
+            to_stderr(&format_args!("  more: upbeat explain {page}"));
+        }
     }
 }
 

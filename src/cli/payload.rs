@@ -49,9 +49,8 @@ impl ArgsSource {
 }
 
 fn read_file(path: &Path, limit: usize) -> Result<String, Failure> {
-    let file = std::fs::File::open(path).map_err(|error| {
-        Failure::usage(format!("cannot read the arguments from {}: {error}", path.display()))
-    })?;
+    let file = std::fs::File::open(path)
+        .map_err(|error| unread(format!("cannot read the arguments from {}: {error}", path.display())))?;
     read_all(file, limit, &path.display().to_string())
 }
 
@@ -60,12 +59,16 @@ fn read_all(from: impl Read, limit: usize, place: &str) -> Result<String, Failur
     let most = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
     from.take(most)
         .read_to_string(&mut text)
-        .map_err(|error| Failure::usage(format!("cannot read the arguments from {place}: {error}")))?;
+        .map_err(|error| unread(format!("cannot read the arguments from {place}: {error}")))?;
     if text.len() > limit {
         let message = format!("{place} holds more than the limit of {limit} bytes");
-        return Err(Failure::usage(message).advice("store large data elsewhere and pass a reference"));
+        return Err(unread(message).advice("store large data elsewhere and pass a reference"));
     }
     Ok(text)
+}
+
+fn unread(message: String) -> Failure {
+    Failure::usage(message).page("arguments-not-json")
 }
 
 /// Longer lines are shown around the fault only.
@@ -86,7 +89,7 @@ fn no_json(text: &str, place: &str, error: &serde_json::Error) -> Failure {
         error.column(),
         " ".repeat(fault - start + format!("{}:{}: ", error.line(), error.column()).len()),
     );
-    Failure::usage(message)
+    unread(message)
         .advice(r#"quote it for the shell: --args '{"name": "world"}'; @FILE reads a file, - standard input"#)
 }
 

@@ -35,7 +35,7 @@ const BATCH: usize = 500;
 /// The ids of more tasks than this are counted, not listed, unless --json asks for each.
 const LISTED: u64 = 1000;
 
-/// Publish a task, now or later.
+/// Publish a task, now or later
 ///
 /// Prints the task's id. Once it is printed, the task is kept: it will run and succeed, or be dead, cancelled or expired.
 /// With a dedup id it runs once, however often it is published.
@@ -54,6 +54,9 @@ pub(crate) struct PublishCommand {
         allow_hyphen_values = true
     )]
     args: ArgsSource,
+    /// The version of the arguments' shape; the newest that this program's own handler reads, or 1
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    args_version: Option<u32>,
     /// The queue; the task's own from the configuration, or `default`
     #[arg(long, value_name = "QUEUE")]
     queue: Option<QueueName>,
@@ -66,7 +69,7 @@ pub(crate) struct PublishCommand {
     /// Every task of this name with this id is the same task, and runs once
     #[arg(long, value_name = "ID")]
     dedup_id: Option<String>,
-    /// From 0 (last) to 9 (first); 4 unless told
+    /// From 0 (last) to 9 (first); that of this program's own handler, or 4
     #[arg(long, value_name = "0-9", value_parser = clap::value_parser!(u8).range(0..=i64::from(Priority::MAX)))]
     priority: Option<u8>,
     /// A label to find it by; may be given several times
@@ -108,13 +111,16 @@ impl PublishCommand {
 
     fn task(&self, context: &Context, session: &Session, args: Payload) -> NewTask {
         let configured = session.config().tasks.get(&self.name).map(|task| task.queue.clone());
-        let native = || context.program.tasks.iter().find(|task| task.name == self.name)?.queue.clone();
-        let queue = self.queue.clone().or(configured).or_else(native);
+        let native = context.program.tasks.iter().find(|task| task.name == self.name);
+        let queue = self.queue.clone().or(configured).or_else(|| native?.queue.clone());
+        let version = self.args_version.or_else(|| Some(native?.args?.newest));
         let mut task = NewTask::new(self.name.clone(), args);
+        task.args_version = version.unwrap_or(task.args_version);
         task.queue = queue.unwrap_or_else(QueueName::default_queue);
         task.due = self.delay.map(Due::In).or(self.at.map(Due::At));
         task.dedup_id.clone_from(&self.dedup_id);
-        task.priority = self.priority.and_then(Priority::new).unwrap_or_default();
+        let priority = self.priority.and_then(Priority::new).or_else(|| native?.priority);
+        task.priority = priority.unwrap_or_default();
         task.expires = self.expires.map(Due::In);
         task.tags.clone_from(&self.tags);
         task
@@ -126,7 +132,7 @@ impl PublishCommand {
         let variable = |name| std::env::var(name).ok().filter(|value| !value.trim().is_empty());
         if let Some(given) = &self.traceparent {
             let trace = TraceContext::parse(given, None);
-            return trace.map(Some).map_err(|error| Failure::usage(error.to_string()));
+            return trace.map(Some).map_err(|error| Failure::usage(error.to_string()).page(error.page()));
         }
         let Some(parent) = variable("TRACEPARENT") else { return Ok(None) };
         match TraceContext::parse(&parent, variable("TRACESTATE").as_deref()) {

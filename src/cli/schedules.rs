@@ -114,7 +114,7 @@ async fn find(session: &Session, id: &ScheduleId) -> Result<ScheduleRecord, Fail
     }
     let known = catalog.snapshot().await?.schedules;
     let meant = nearest(id.as_str(), known.iter().map(|schedule| schedule.id.as_str()));
-    let failure = Failure::failed(format!("there is no schedule {id}"));
+    let failure = Failure::failed(format!("there is no schedule {id}")).page("no-such-schedule");
     Err(match meant {
         Some(meant) => failure.advice(format!("did you mean {meant}?")),
         None => failure.advice(

@@ -45,7 +45,7 @@ enum TasksAction {
         /// Ids of tasks
         #[arg(value_name = "ID", required = true, value_parser = parse_id)]
         ids: Vec<TaskId>,
-        /// For the record
+        /// Why, for the record: it is shown with the task
         #[arg(
             long,
             value_name = "TEXT",
@@ -148,7 +148,7 @@ async fn show(context: &Context, session: &Session, id: TaskId) -> Result<(), Fa
 }
 
 fn unknown(id: TaskId) -> Failure {
-    Failure::failed(format!("there is no task {id}")).advice(
+    Failure::failed(format!("there is no task {id}")).page("no-such-task").advice(
         "it was never recorded, or its time of retention is over; `upbeat tasks list` shows those that are known",
     )
 }

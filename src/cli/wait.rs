@@ -36,15 +36,17 @@ pub(crate) async fn until_ended(
         output.result(|| task_view::details(session.now(), &record, output), || record.to_json())?;
         failed += u64::from(record.state != TaskState::Succeeded);
     }
-    match failed {
-        0 => Ok(()),
-        1 if ids.len() == 1 => Err(Failure::failed("the task did not succeed")),
-        n => Err(Failure::failed(format!("{n} of {} did not succeed", counted(ids.len() as u64, "task")))),
-    }
+    let message = match failed {
+        0 => return Ok(()),
+        1 if ids.len() == 1 => "the task did not succeed".to_owned(),
+        n => format!("{n} of {} did not succeed", counted(ids.len() as u64, "task")),
+    };
+    Err(Failure::failed(message).page("task-not-succeeded"))
 }
 
 fn too_long(id: TaskId, timeout: Duration) -> Failure {
     Failure::failed(format!("the task {id} has not ended within {}", rough(timeout)))
+        .page("wait-timed-out")
         .advice(format!("it goes on; look at it with `upbeat tasks show {id}`"))
 }
 

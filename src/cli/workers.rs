@@ -40,7 +40,7 @@ enum WorkersAction {
     /// List workers: how they are, what they take, what they run
     #[command(after_help = STATES)]
     List {
-        /// Beats, too
+        /// Show beats, too
         #[arg(long)]
         all: bool,
     },
@@ -116,7 +116,7 @@ fn is_meant(wanted: &str, member: &MemberRecord) -> bool {
 }
 
 fn unknown(wanted: &str, members: &[MemberRecord]) -> Failure {
-    let failure = Failure::failed(format!("there is no member {wanted}"));
+    let failure = Failure::failed(format!("there is no member {wanted}")).page("no-such-member");
     let listing = "`upbeat workers list --all` shows who is there";
     failure.advice(match nearest(wanted, members.iter().map(|member| member.info.name.as_str())) {
         Some(name) => format!("did you mean {name}? {listing}"),

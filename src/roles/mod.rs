@@ -96,6 +96,24 @@ pub enum RoleError {
     Panicked(String),
 }
 
+impl RoleError {
+    /// The name of the page that explains it: `upbeat explain NAME`, or `docs/errors/NAME.md`.
+    pub fn page(&self) -> &'static str {
+        match self {
+            Self::Config(errors) => errors.page(),
+            Self::Registry(error) => error.page(),
+            #[cfg(feature = "beat")]
+            Self::Schedule(error) => error.page(),
+            Self::ScheduledTwice { .. } => "schedule-of-program",
+            Self::Open(error) => error.page(),
+            #[cfg(feature = "beat")]
+            Self::Beat(error) => error.page(),
+            Self::Worker(error) => error.page(),
+            Self::Ended(_) | Self::Panicked(_) => "defect",
+        }
+    }
+}
+
 /// Roles of a program, to be run inside a tokio program that has more to do.
 ///
 /// Made by [`App::worker`](crate::App::worker), [`App::beat`](crate::App::beat) and [`App::up`](crate::App::up). Reads

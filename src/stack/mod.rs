@@ -48,6 +48,15 @@ pub enum OpenError {
 }
 
 impl OpenError {
+    /// The name of the page that explains it: `upbeat explain NAME`, or `docs/errors/NAME.md`.
+    pub fn page(&self) -> &'static str {
+        match self {
+            Self::NoAdapter { .. } => "no-adapter",
+            Self::Ledger(error) => error.page(),
+            Self::Transport(error) => error.page(),
+        }
+    }
+
     #[cfg(not(all(feature = "amqp", feature = "embedded", feature = "postgres", feature = "redis")))]
     fn no_adapter(url: &impl ToString) -> Self {
         Self::NoAdapter { url: url.to_string() }

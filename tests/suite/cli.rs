@@ -7,7 +7,7 @@ use upbeat_tests::harness::{Said, count, eventually};
 use super::scene::{PATIENCE, Scene};
 
 /// What a script may rely on in every task that `--json` prints.
-const TASK_FIELDS: [&str; 16] = [
+const TASK_FIELDS: [&str; 17] = [
     "id",
     "name",
     "queue",
@@ -24,6 +24,7 @@ const TASK_FIELDS: [&str; 16] = [
     "error",
     "result",
     "args",
+    "args_version",
 ];
 
 /// A task that fails for good at once.

@@ -21,7 +21,7 @@ pub mod registry;
 mod runtime;
 mod worker;
 
-pub use executor::native::{Context, FromState, IntoTask, NoState};
+pub use executor::native::{Context, FromState, IntoTask, NoState, Signature};
 pub use executor::{Executor, ResultExt, RunContext, RunResult, TaskError};
 pub use health::WorkerHealth;
 pub use options::{UnknownName, WorkerOptions};

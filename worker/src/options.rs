@@ -33,7 +33,8 @@ pub struct WorkerOptions {
     pub default_retry: RetryPolicy,
     /// What a message may cost. A result larger than a body may be is not kept.
     pub limits: Limits,
-    /// What happens to a task whose name is unknown here.
+    /// What happens to a task whose name is unknown here. One whose arguments are newer than the handler here waits with the
+    /// same delays, but for as long as it takes.
     pub unknown_name: UnknownName,
 }
 

@@ -5,9 +5,10 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use upbeat_shared::message::Priority;
 use upbeat_shared::name::{QueueName, TaskName};
 use upbeat_shared::retry::RetryPolicy;
-use upbeat_shared::typed::{Task, TaskSettings};
+use upbeat_shared::typed::{ArgsVersions, Task, TaskSettings};
 
 use crate::executor::Executor;
 
@@ -18,10 +19,15 @@ pub struct TaskDefinition {
     pub name: TaskName,
     /// The queue that its publishers use; a worker takes it from any queue.
     pub queue: Option<QueueName>,
+    /// The priority that its publishers use; a message's own counts.
+    pub priority: Option<Priority>,
     /// How long one run may take.
     pub timeout: Option<Duration>,
     /// When to retry.
     pub retry: Option<RetryPolicy>,
+    /// Which versions of its arguments it reads; every one where nothing is said. A message with a newer one is left to a
+    /// newer worker.
+    pub args: Option<ArgsVersions>,
     /// What runs it.
     pub executor: Arc<dyn Executor>,
     /// Acknowledge after the claim instead of after the run: for tasks that may run longer than the broker lets a
@@ -32,7 +38,16 @@ pub struct TaskDefinition {
 impl TaskDefinition {
     /// A task with the worker's settings.
     pub fn new(name: TaskName, executor: Arc<dyn Executor>) -> Self {
-        Self { name, queue: None, timeout: None, retry: None, executor, ack_when_claimed: false }
+        Self {
+            name,
+            queue: None,
+            priority: None,
+            timeout: None,
+            retry: None,
+            args: None,
+            executor,
+            ack_when_claimed: false,
+        }
     }
 
     /// A task as its type describes it.
@@ -41,8 +56,10 @@ impl TaskDefinition {
     ///
     /// If the type was given a name by hand that breaks the rules of names; a derived one is checked when it is compiled.
     pub fn of<T: Task>(executor: Arc<dyn Executor>) -> Self {
-        let TaskSettings { name, queue, timeout, retry, ack_when_claimed, .. } = TaskSettings::of::<T>();
-        Self { queue, timeout, retry, ack_when_claimed, ..Self::new(name, executor) }
+        let TaskSettings { name, queue, priority, timeout, retry, ack_when_claimed, args } =
+            TaskSettings::of::<T>();
+        let args = Some(args);
+        Self { queue, priority, timeout, retry, args, ack_when_claimed, ..Self::new(name, executor) }
     }
 
     /// The queue that its publishers use.
@@ -61,6 +78,17 @@ impl TaskDefinition {
     pub fn retry(mut self, retry: RetryPolicy) -> Self {
         self.retry = Some(retry);
         self
+    }
+
+    /// Which versions of its arguments it reads.
+    pub fn args(mut self, versions: ArgsVersions) -> Self {
+        self.args = Some(versions);
+        self
+    }
+
+    /// Whether these arguments are of a version that is newer than all that it reads, and which is the newest that it reads.
+    pub(crate) fn too_new(&self, version: u32) -> Option<u32> {
+        self.args.map(|args| args.newest).filter(|newest| version > *newest)
     }
 
     /// Acknowledge after the claim instead of after the run.
@@ -83,6 +111,13 @@ impl fmt::Debug for TaskDefinition {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the task {0} is registered twice; a name chooses one handler")]
 pub struct DuplicateName(pub TaskName);
+
+impl DuplicateName {
+    /// The name of the page that explains it: `upbeat explain NAME`, or `docs/errors/NAME.md`.
+    pub fn page(&self) -> &'static str {
+        "task-twice"
+    }
+}
 
 /// The tasks that a worker knows, by name.
 #[derive(Clone, Debug, Default)]

@@ -55,6 +55,18 @@ pub enum WorkerError {
     Broken(String),
 }
 
+impl WorkerError {
+    /// The name of the page that explains it: `upbeat explain NAME`, or `docs/errors/NAME.md`.
+    pub fn page(&self) -> &'static str {
+        match self {
+            Self::Options(_) => "worker-options",
+            Self::Ledger(error) => error.page(),
+            Self::Transport(error) => error.page(),
+            Self::Broken(_) => "defect",
+        }
+    }
+}
+
 /// What a worker did, told when it has stopped.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct WorkerReport {

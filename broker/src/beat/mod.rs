@@ -80,6 +80,19 @@ pub enum BeatError {
     Ended(String),
 }
 
+impl BeatError {
+    /// The name of the page that explains it: `upbeat explain NAME`, or `docs/errors/NAME.md`.
+    pub fn page(&self) -> &'static str {
+        match self {
+            Self::Timing { error, .. } => error.page(),
+            Self::Twice(_) => "schedule-twice",
+            Self::Conflict(_) => "schedule-conflict",
+            Self::Ledger(error) => error.page(),
+            Self::Ended(_) => "defect",
+        }
+    }
+}
+
 /// Turns time into messages. Any number may run.
 #[derive(Debug)]
 pub struct Beat {

@@ -21,6 +21,13 @@ pub struct TimingError {
 }
 
 impl TimingError {
+    /// The name of the page that explains it: `upbeat explain NAME`, or `docs/errors/NAME.md`.
+    pub fn page(&self) -> &'static str {
+        "timing-invalid"
+    }
+}
+
+impl TimingError {
     pub(crate) fn new(span: Range<usize>, message: impl Into<String>) -> Self {
         Self { field: "", span, message: message.into(), help: None }
     }

@@ -61,6 +61,20 @@ pub enum ResultError {
     Wait(#[from] WaitError),
 }
 
+impl ResultError {
+    /// The name of the page that explains it: `upbeat explain NAME`, or `docs/errors/NAME.md`.
+    pub fn page(&self) -> &'static str {
+        match self {
+            Self::Dead { .. }
+            | Self::Cancelled { .. }
+            | Self::Expired(_)
+            | Self::NotKept(_)
+            | Self::Unlike { .. } => "result-missing",
+            Self::Wait(error) => error.page(),
+        }
+    }
+}
+
 impl<T> TaskHandle<T> {
     pub(super) fn new(client: Client, published: Published) -> Self {
         Self { client, published, task: PhantomData }

@@ -63,6 +63,20 @@ pub enum PublishError {
     TimedOut(Duration),
 }
 
+impl PublishError {
+    /// The name of the page that explains it: `upbeat explain NAME`, or `docs/errors/NAME.md`.
+    pub fn page(&self) -> &'static str {
+        match self {
+            Self::Invalid(_) => "publish-invalid",
+            Self::Limit(error) => error.page(),
+            Self::QueueFull { .. } => "queue-full",
+            Self::Transport(error) => error.page(),
+            Self::Ledger(error) => error.page(),
+            Self::TimedOut(_) => "publish-unconfirmed",
+        }
+    }
+}
+
 impl Client {
     /// Publishes many. On an error some of them may be accepted; with dedup ids it can be called again.
     pub async fn publish_many(&self, tasks: Vec<NewTask>) -> Result<Vec<Published>, PublishError> {

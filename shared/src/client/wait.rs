@@ -27,6 +27,16 @@ pub enum WaitError {
     Ledger(#[from] LedgerError),
 }
 
+impl WaitError {
+    /// The name of the page that explains it: `upbeat explain NAME`, or `docs/errors/NAME.md`.
+    pub fn page(&self) -> &'static str {
+        match self {
+            Self::TimedOut { .. } => "wait-timed-out",
+            Self::Ledger(error) => error.page(),
+        }
+    }
+}
+
 impl Client {
     /// Waits until the task reaches a terminal state, and answers its record.
     pub async fn wait(&self, id: TaskId, timeout: Duration) -> Result<TaskRecord, WaitError> {

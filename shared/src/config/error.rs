@@ -77,6 +77,12 @@ impl ConfigErrors {
     pub fn left_out(&self) -> usize {
         self.left_out
     }
+
+    /// The name of the page that explains it: `upbeat explain NAME`, or `docs/errors/NAME.md`.
+    pub fn page(&self) -> &'static str {
+        let is_of_the_file = |error: &ConfigError| matches!(error.place, Place::File(_));
+        if self.errors.iter().all(is_of_the_file) { "configuration-file" } else { "configuration" }
+    }
 }
 
 impl<'e> IntoIterator for &'e ConfigErrors {

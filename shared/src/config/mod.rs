@@ -21,6 +21,7 @@ mod error;
 mod keys;
 mod mask;
 mod provenance;
+mod reference;
 mod render;
 mod schedules;
 mod secret;
@@ -51,6 +52,7 @@ use crate::name::QueueName;
 
 pub use error::{ConfigError, ConfigErrors, Place, TextPlace, Warning};
 pub use provenance::{Entry, Origin, Provenance};
+pub use reference::{Described, DescribedTable, reference};
 pub use secret::{MASK, Secret};
 pub use settings::{
     Ack, BeatConfig, BrokerConfig, Config, ExecutorConfig, HttpConfig, LedgerConfig, LogConfig, LogFormat,

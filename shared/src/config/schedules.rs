@@ -9,6 +9,7 @@ use upbeat_schedule::{CatchUp, CatchUpPolicy, Fold, Gap, TimingError, TimingSpec
 use super::keys;
 use super::section::Section;
 use super::settings::Config;
+use super::sources::KnownTask;
 use super::tables::{MAX_TIMEOUT, MIN_TIMEOUT, name, queue, retry};
 use super::tasks::Tasks;
 use super::tree::{Node, Value};
@@ -95,15 +96,28 @@ fn template(
         let number = found.number(0..=9)?;
         Ok(u8::try_from(number).expect("the range ends at 9"))
     });
+    let priority = priority.or_else(|| Some(known?.priority?.get()));
     let timeout = section.find("timeout", |found| found.duration(MIN_TIMEOUT..=MAX_TIMEOUT));
     let retry =
         section.has("retry").then(|| retry(section.child("retry", &keys::RETRY).inherits("tasks"), base));
     let tags = section.find("tags", Found::texts).unwrap_or_default();
     let expires_after = section.find("expires_after", |found| found.duration(MIN_TIMEOUT..=MAX_LOOK_BACK));
+    let args_version = args_version(section, known);
     let name = task?;
     let args = args.unwrap_or_default();
-    let args_version = 1;
     Some(TaskTemplate { name, queue, args, args_version, priority, timeout, expires_after, retry, tags })
+}
+
+/// 1 unless told, whoever reads the file and whatever handlers it has: the file's arguments do not change with the program.
+fn args_version(section: &mut Section<'_, '_>, known: Option<&KnownTask>) -> u32 {
+    let version = section.get("args_version", 1, |found| found.small(1..=u32::MAX));
+    if let Some(versions) = known.and_then(|known| known.args).filter(|versions| version < versions.oldest) {
+        let message =
+            format!("the handler reads no arguments of version {version}: the oldest is {}", versions.oldest);
+        let help = format!("write `args` as they are today, and `args_version = {}`", versions.newest);
+        section.fault("args_version", Fault::new(message).help(help));
+    }
+    version
 }
 
 /// What is written about time, checked by making a timetable of it.

@@ -6,8 +6,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::message::Priority;
 use crate::name::{QueueName, TaskName};
 use crate::retry::RetryPolicy;
+use crate::typed::ArgsVersions;
 
 /// The places that a configuration is read from; earlier ones win: flags, environment, file.
 pub struct Sources<'a> {
@@ -28,16 +30,20 @@ pub struct KnownTask {
     pub name: TaskName,
     /// The queue that its publishers use.
     pub queue: Option<QueueName>,
+    /// The priority that its publishers use.
+    pub priority: Option<Priority>,
     /// How long one run may take.
     pub timeout: Option<Duration>,
     /// When to retry.
     pub retry: Option<RetryPolicy>,
+    /// Which versions of its arguments it reads; every one where nothing is said.
+    pub args: Option<ArgsVersions>,
 }
 
 impl KnownTask {
     /// One that says nothing but its name.
     pub fn new(name: TaskName) -> Self {
-        Self { name, queue: None, timeout: None, retry: None }
+        Self { name, queue: None, priority: None, timeout: None, retry: None, args: None }
     }
 }
 

@@ -26,7 +26,7 @@ const SECOND: Duration = Duration::from_secs(1);
 const DAY: Duration = Duration::from_secs(24 * 3600);
 const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
 /// More than this on one worker is a mistake in the number, not a need.
-const MAX_CONCURRENCY: u32 = 100_000;
+const MAX_CONCURRENCY: u32 = 65_536;
 /// Shares of a worker's slots need no finer scale.
 const MAX_WEIGHT: u32 = 1000;
 pub(super) const MAX_TIMEOUT: Duration = YEAR;

@@ -49,6 +49,13 @@ pub struct UrlError {
     help: String,
 }
 
+impl UrlError {
+    /// The name of the page that explains it: `upbeat explain NAME`, or `docs/errors/NAME.md`.
+    pub fn page(&self) -> &'static str {
+        "url-invalid"
+    }
+}
+
 /// What Upbeat speaks to.
 const SCHEMES: [&str; 8] = ["amqp", "amqps", "postgres", "postgresql", "redis", "rediss", "http", "https"];
 

@@ -11,14 +11,22 @@ mod claim;
 pub mod embedded;
 mod inspect;
 mod leases;
+#[cfg(feature = "memory")]
+pub mod memory;
 #[cfg(any(feature = "postgres", feature = "redis"))]
 mod pace;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 #[cfg(feature = "redis")]
 pub mod redis;
+#[cfg(any(feature = "embedded", feature = "memory", feature = "postgres", feature = "redis"))]
+#[cfg_attr(
+    not(any(feature = "embedded", feature = "memory", feature = "postgres")),
+    allow(dead_code, reason = "on Redis, most is decided in scripts")
+)]
+mod rule;
 mod settle;
-#[cfg(any(feature = "embedded", feature = "postgres", feature = "redis"))]
+#[cfg(any(feature = "embedded", feature = "memory", feature = "postgres", feature = "redis"))]
 mod stored;
 
 use std::fmt;
@@ -63,6 +71,17 @@ pub enum LedgerError {
         /// What the program knows.
         known: u32,
     },
+}
+
+impl LedgerError {
+    /// The name of the page that explains it: `upbeat explain NAME`, or `docs/errors/NAME.md`.
+    pub fn page(&self) -> &'static str {
+        match self {
+            Self::Unavailable(_) => "ledger-unavailable",
+            Self::Invalid(_) => "ledger-refuses",
+            Self::NewerSchema { .. } => "ledger-newer",
+        }
+    }
 }
 
 /// Claims, settles, and the members' heartbeats: a worker's half of the ledger.

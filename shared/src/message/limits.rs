@@ -50,6 +50,13 @@ pub enum LimitExceeded {
     },
 }
 
+impl LimitExceeded {
+    /// The name of the page that explains it: `upbeat explain NAME`, or `docs/errors/NAME.md`.
+    pub fn page(&self) -> &'static str {
+        "limit-exceeded"
+    }
+}
+
 impl Limits {
     /// Checks what can be seen before a message is read.
     pub fn check(&self, wire: &WireMessage) -> Result<(), LimitExceeded> {

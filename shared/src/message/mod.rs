@@ -153,6 +153,13 @@ pub struct Payload {
 #[error("{0}")]
 pub struct PayloadError(String);
 
+impl PayloadError {
+    /// The name of the page that explains it: `upbeat explain NAME`, or `docs/errors/NAME.md`.
+    pub fn page(&self) -> &'static str {
+        "task-bad-arguments"
+    }
+}
+
 impl Payload {
     /// Encodes as MessagePack with field names.
     pub fn msgpack<T: Serialize + ?Sized>(value: &T) -> Result<Self, PayloadError> {

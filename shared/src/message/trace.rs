@@ -25,6 +25,13 @@ pub struct TraceError {
     text: String,
 }
 
+impl TraceError {
+    /// The name of the page that explains it: `upbeat explain NAME`, or `docs/errors/NAME.md`.
+    pub fn page(&self) -> &'static str {
+        "traceparent-invalid"
+    }
+}
+
 impl TraceContext {
     /// Checks a `traceparent` by the standard ([Trace Context, 3.2](https://www.w3.org/TR/trace-context/#traceparent-header)).
     /// A `tracestate` that is empty or longer than 512 bytes is left out, as the standard allows.

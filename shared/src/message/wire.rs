@@ -75,6 +75,13 @@ pub enum DecodeError {
     Version(i64),
 }
 
+impl DecodeError {
+    /// The name of the page that explains it: `upbeat explain NAME`, or `docs/errors/NAME.md`.
+    pub fn page(&self) -> &'static str {
+        "task-undeliverable"
+    }
+}
+
 impl Message {
     /// As it is sent.
     pub fn encode(&self) -> WireMessage {

@@ -8,14 +8,13 @@ mod migrate;
 mod open;
 mod read;
 mod signal;
-mod time;
 mod write;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, HostTime};
 
 pub use error::SqliteError;
 pub(crate) use migrate::{Migration, component_version, migrate};
@@ -24,13 +23,12 @@ pub(crate) use write::Write;
 
 use read::Readers;
 use signal::Signals;
-use time::StoreTime;
 use write::Writer;
 
 /// An open file.
 pub struct SqliteFile {
     path: PathBuf,
-    time: Arc<StoreTime>,
+    time: Arc<HostTime>,
     signals: Arc<Signals>,
     readers: Readers,
     writer: Writer,
@@ -41,7 +39,7 @@ impl SqliteFile {
     /// store's time.
     pub fn open(path: &Path, clock: Arc<dyn Clock>) -> Result<Arc<Self>, SqliteError> {
         let connection = open::writer(path)?;
-        let time = Arc::new(StoreTime::new(clock));
+        let time = Arc::new(HostTime::new(clock));
         let signals = Arc::new(Signals::default());
         let writer = Writer::start(connection, path, time.clone(), signals.clone())?;
         signal::watch(open::reader(path)?, Arc::downgrade(&signals))?;

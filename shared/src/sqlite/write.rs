@@ -10,8 +10,8 @@ use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
 use super::signal::{Signals, Topic};
-use super::time::StoreTime;
 use super::{SqliteError, open};
+use crate::clock::HostTime;
 
 /// Operations in one transaction at most. Each may be a batch of hundreds of rows.
 const GROUP: usize = 64;
@@ -89,7 +89,7 @@ impl Writer {
     pub(super) fn start(
         connection: Connection,
         path: &Path,
-        time: Arc<StoreTime>,
+        time: Arc<HostTime>,
         signals: Arc<Signals>,
     ) -> Result<Self, SqliteError> {
         let (sender, receiver) = mpsc::channel(WAITING);
@@ -132,7 +132,7 @@ fn in_savepoint<T>(
 struct State {
     connection: Connection,
     path: std::path::PathBuf,
-    time: Arc<StoreTime>,
+    time: Arc<HostTime>,
     signals: Arc<Signals>,
     /// Changes when another process has committed since we looked.
     seen: i64,

@@ -7,6 +7,8 @@
 pub mod amqp;
 #[cfg(feature = "embedded")]
 pub mod embedded;
+#[cfg(feature = "memory")]
+pub mod memory;
 
 use std::fmt;
 use std::sync::Arc;
@@ -32,6 +34,18 @@ pub enum TransportError {
     /// This transport was closed by its own process.
     #[error("the transport is closed")]
     Closed,
+}
+
+impl TransportError {
+    /// The name of the page that explains it: `upbeat explain NAME`, or `docs/errors/NAME.md`.
+    pub fn page(&self) -> &'static str {
+        match self {
+            Self::Unavailable(_) => "broker-unavailable",
+            Self::Refused(_) => "broker-refuses",
+            Self::ConsumerLost(_) => "consumer-lost",
+            Self::Closed => "transport-closed",
+        }
+    }
 }
 
 /// A message and the queue it goes to.

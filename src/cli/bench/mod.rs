@@ -42,7 +42,7 @@ pub(crate) struct BenchCommand {
     /// Tasks a second, where the time from publish to start is measured; 0 leaves that part out
     #[arg(long, value_name = "R", default_value_t = 100, value_parser = clap::value_parser!(u32).range(..=100_000))]
     rate: u32,
-    /// For how long
+    /// For how long that time is measured
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = parse_duration)]
     seconds: Duration,
     /// How many tasks the worker runs at once

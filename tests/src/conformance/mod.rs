@@ -6,6 +6,7 @@
 pub mod amqp;
 pub mod embedded;
 pub mod ledger;
+pub mod memory;
 pub mod postgres;
 pub mod redis;
 pub mod transport;

@@ -4,6 +4,7 @@
 //! a rule that went blind is noticed.
 
 mod containers;
+mod errors;
 mod files;
 mod house;
 mod layers;

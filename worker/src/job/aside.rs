@@ -38,6 +38,7 @@ pub(crate) async fn put(ctx: Arc<Context>, odd: Vec<Odd>, acks: Acks) {
             }
             OddKind::WithoutId(message) => entries.push(entry(&ctx, message), receipt),
             OddKind::UnknownName(message) => parks.push(unknown(&ctx, message), receipt),
+            OddKind::TooNew { message, newest } => parks.push(too_new(&ctx, message, newest), receipt),
             OddKind::Worn(message) => parks.push(worn(message), receipt),
         }
     }
@@ -150,7 +151,7 @@ fn entry(ctx: &Context, mut message: Message) -> NewEntry {
 
 fn unknown(ctx: &Context, message: Message) -> Park {
     let policy = ctx.options.unknown_name;
-    if ctx.unknown.worth_telling(&message.name, ctx.monotonic()) {
+    if ctx.told.worth_telling(&message.name, ctx.monotonic()) {
         tracing::warn!(
             name = %message.name,
             queue = %message.queue,
@@ -165,6 +166,32 @@ fn unknown(ctx: &Context, message: Message) -> Park {
         delay: policy.delay,
         max_delay: policy.max_delay,
         dead_after: Some((policy.dead_after, RunErrorKind::UnknownName)),
+    }
+}
+
+/// A newer worker is on its way, or is here already: in a deployment that rolls, both take from the same queue. It waits as
+/// long as that takes, for the task itself is all right.
+fn too_new(ctx: &Context, message: Message, newest: u32) -> Park {
+    let policy = ctx.options.unknown_name;
+    let version = message.args_version;
+    if ctx.told.worth_telling(&message.name, ctx.monotonic()) {
+        tracing::warn!(
+            name = %message.name,
+            queue = %message.queue,
+            version,
+            newest,
+            "tasks of this name have arguments of a version that is newer than the handler here reads; they wait for a \
+             newer worker: finish the deployment, or cancel them"
+        );
+    }
+    Park {
+        message,
+        note: format!(
+            "needs a worker that reads version {version} of its arguments; this one reads up to {newest}"
+        ),
+        delay: policy.delay,
+        max_delay: policy.max_delay,
+        dead_after: None,
     }
 }
 

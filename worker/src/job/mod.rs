@@ -7,7 +7,7 @@ pub(crate) mod handlers;
 mod read;
 mod run;
 pub(crate) mod settle;
-pub(crate) mod unknown;
+pub(crate) mod told;
 pub(crate) mod verdict;
 
 use std::sync::Arc;

@@ -40,6 +40,12 @@ pub(crate) enum OddKind {
     WithoutId(Message),
     /// No handler here has its name.
     UnknownName(Message),
+    /// Its arguments are of a version that the handler here does not know yet.
+    TooNew {
+        message: Message,
+        /// The newest version that the handler reads.
+        newest: u32,
+    },
     /// It was given back too often.
     Worn(Message),
 }
@@ -59,11 +65,14 @@ pub(crate) fn read(ctx: &Context, taken: Taken) -> Result<Candidate, Box<Odd>> {
         Ok(message) if without_id => (OddKind::WithoutId(message), receipt, slot),
         Ok(message) => match ctx.handlers.get(&message.name) {
             None => (OddKind::UnknownName(message), receipt, slot),
-            Some(_) if redeliveries > MAX_REDELIVERIES => (OddKind::Worn(message), receipt, slot),
-            Some(handler) => {
-                let handler = handler.clone();
-                return Ok(Candidate { message, handler, token: Token::random(), receipt, slot });
-            }
+            Some(handler) => match handler.task.too_new(message.args_version) {
+                Some(newest) => (OddKind::TooNew { message, newest }, receipt, slot),
+                None if redeliveries > MAX_REDELIVERIES => (OddKind::Worn(message), receipt, slot),
+                None => {
+                    let handler = handler.clone();
+                    return Ok(Candidate { message, handler, token: Token::random(), receipt, slot });
+                }
+            },
         },
     };
     Err(Box::new(Odd { kind, receipt, slot }))

@@ -23,7 +23,7 @@ use upbeat_shared::transport::{Transport, TransportError};
 
 use crate::health::WorkerHealth;
 use crate::job::handlers::Handlers;
-use crate::job::unknown::UnknownNames;
+use crate::job::told::ToldNames;
 use crate::member::Member;
 use crate::options::WorkerOptions;
 use crate::queues::Queues;
@@ -43,7 +43,7 @@ pub(crate) struct Context {
     pub(crate) client: Client,
     pub(crate) options: WorkerOptions,
     pub(crate) handlers: Handlers,
-    pub(crate) unknown: UnknownNames,
+    pub(crate) told: ToldNames,
     pub(crate) member: Member,
     pub(crate) queues: Arc<Queues>,
     pub(crate) held: Held,
@@ -74,7 +74,7 @@ impl Context {
             queues: Queues::new(&options.queues, options.concurrency),
             held: Held::default(),
             gate: Gate::new(),
-            unknown: UnknownNames::default(),
+            told: ToldNames::default(),
             sweep: Notify::new(),
             drop_runs: CancellationToken::new(),
             ledger_failures: AtomicU32::new(0),

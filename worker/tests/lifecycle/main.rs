@@ -7,4 +7,5 @@ mod jobs;
 mod outages;
 mod stopping;
 mod taking;
+mod versions;
 mod world;

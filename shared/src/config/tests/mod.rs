@@ -1,8 +1,10 @@
 //! The module as its users see it: texts in, a configuration or mistakes out.
 
 mod files;
+mod page;
 mod provenance;
 mod reading;
+mod reference;
 mod refusals;
 mod refused_work;
 mod robustness;
@@ -13,7 +15,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::{Config, ConfigErrors, KnownTask, Loaded, Overrides, Sources, load};
-use crate::name::TaskName;
+use crate::name::{QueueName, TaskName};
+use crate::typed::ArgsVersions;
 
 /// Files, an environment and flags that a test makes up.
 #[derive(Default)]
@@ -50,6 +53,13 @@ impl World {
         self
     }
 
+    /// A handler of the program that reads these versions of its arguments.
+    fn native_of(mut self, name: &str, oldest: u32, newest: u32) -> Self {
+        let known = KnownTask::new(TaskName::new(name).unwrap());
+        self.native.push(KnownTask { args: Some(ArgsVersions { oldest, newest }), ..known });
+        self
+    }
+
     fn load(&self) -> Result<Loaded, ConfigErrors> {
         let read = |path: &Path| {
             let missing = || io::Error::new(io::ErrorKind::NotFound, "No such file or directory");
@@ -67,4 +77,11 @@ impl World {
     fn refusal(&self) -> String {
         format!("{}\n", self.load().expect_err("there is a mistake"))
     }
+}
+
+/// The default, with the queues that only loading finds out.
+fn default_as_loaded() -> Config {
+    let mut config = Config::default();
+    config.worker.queues = vec![(QueueName::default_queue(), 1)];
+    config
 }

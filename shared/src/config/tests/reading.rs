@@ -30,8 +30,8 @@ fn named(queues: &[(&str, u32)]) -> Vec<(String, u32)> {
 
 #[test]
 fn nothing_at_all_is_the_default() {
-    assert_eq!(World::default().config(), Config::default());
-    assert_eq!(World::with("").config(), Config::default());
+    assert_eq!(World::default().config(), default_as_loaded());
+    assert_eq!(World::with("").config(), default_as_loaded());
 }
 
 #[test]
@@ -129,6 +129,18 @@ fn a_schedule_says_when_and_what() {
     assert_eq!(definition.catch_up.mode, CatchUp::All);
     assert_eq!(definition.catch_up.within.map(|within| within.as_secs()), Some(6 * 3600));
     assert!(definition.paused && definition.grace.is_zero());
+}
+
+#[test]
+fn arguments_of_a_schedule_are_of_the_first_version_unless_told() {
+    let version = |more: &str| {
+        let text = format!("[[schedule]]\nid = 'i'\ntask = 't'\nevery = '1m'\n{more}");
+        let config = World::with(&text).native_of("t", 1, 2).config();
+        config.schedules[0].definition.task.args_version
+    };
+    assert_eq!(version(""), 1, "a file's arguments stay what they are when the program is changed");
+    assert_eq!(version("args_version = 2\n"), 2);
+    assert_eq!(version("args_version = 3\n"), 3, "a newer program may read them");
 }
 
 #[test]

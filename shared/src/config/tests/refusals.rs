@@ -296,7 +296,7 @@ error: this number is out of range
   |
 3 | concurrency = 0
   |               ^
-  = it goes from 1 to 100000
+  = it goes from 1 to 65536
 
 error: the task `t` has no executor
  --> upbeat.toml:4:1

@@ -1,5 +1,6 @@
 //! Each kind of mistake in tasks and schedules, as it is shown.
 
+use super::World;
 use super::refusals::refuses;
 
 #[test]
@@ -251,5 +252,22 @@ error: JSON has no such number
   |                  ^^^
   = arguments are sent as JSON, which has no `inf` and `nan`
 ",
+    );
+}
+
+#[test]
+fn arguments_that_the_programs_handler_reads_no_more_are_refused() {
+    let text = "[[schedule]]\nid = 'n'\ntask = 't'\nevery = '1m'\nargs_version = 2\n";
+    let world = World::with(text).native_of("t", 3, 4);
+    assert_eq!(
+        world.refusal(),
+        "\
+error: the handler reads no arguments of version 2: the oldest is 3
+ --> upbeat.toml:5:16
+  |
+5 | args_version = 2
+  |                ^
+  = write `args` as they are today, and `args_version = 4`
+"
     );
 }

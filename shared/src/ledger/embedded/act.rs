@@ -3,9 +3,7 @@
 use super::row::{self, Brief, End, Move, New, state_number};
 use super::tally::Tally;
 use crate::id::{Seq, TaskId};
-use crate::ledger::{ActAnswer, Action};
-use crate::message::{ContentType, Message, Payload};
-use crate::name::{QueueName, TaskName};
+use crate::ledger::{ActAnswer, Action, rule};
 use crate::sqlite::{SqliteError, Write};
 use crate::task::TaskState;
 
@@ -51,10 +49,8 @@ fn tombstone(
     id: TaskId,
     reason: &str,
 ) -> Result<ActAnswer, SqliteError> {
-    let name = TaskName::new("unknown").expect("a plain word is a name");
-    let nothing = Payload { content_type: ContentType::Json, bytes: bytes::Bytes::from_static(b"null") };
-    let message = Message::new(id, name, QueueName::default_queue(), nothing);
-    let note = format!("{reason}; nothing else was known of it");
+    let message = rule::tombstone(id);
+    let note = rule::tombstone_note(reason);
     let (state, due_at) = (TaskState::Cancelled, write.now());
     let new = New { message: &message, state, seq: Seq(0), due_at, wake_at: None, note: Some(&note) };
     let row = row::insert(write, tally, &new)?;

@@ -9,6 +9,7 @@ use super::row::{self, BEHIND_BRIEF, Brief, New, duration_micros, instant, selec
 use super::tally::Tally;
 use super::{EmbeddedLedger, claim, park, reap};
 use crate::id::{Seq, TaskId};
+use crate::ledger::rule::{OVERTAKEN, UNCLAIMED, UNCLAIMED_MAX};
 use crate::ledger::{
     AddAnswer, Agenda, Due, DueBatch, DueEntry, DueReason, LedgerError, Lost, Mark, NewEntry, Park,
     ParkAnswer, Postpone, ReapReport,
@@ -17,17 +18,8 @@ use crate::name::QueueName;
 use crate::sqlite::{SqliteError, Topic, Write};
 use crate::task::TaskState;
 
-/// How long a queued task may wait for its claim before somebody looks why; doubled with each look.
-const UNCLAIMED: Duration = Duration::from_secs(60);
-
-/// The longest time between two such looks.
-const UNCLAIMED_MAX: Duration = Duration::from_secs(3600);
-
 /// How long an entry is left alone that this program cannot read: a newer one may have written it.
 const UNREADABLE: Duration = Duration::from_secs(3600);
-
-/// A task is overtaken when one that was marked this much later has been claimed.
-const OVERTAKEN: Duration = Duration::from_secs(600);
 
 #[async_trait]
 impl Agenda for EmbeddedLedger {

@@ -9,11 +9,10 @@ use super::row::{self, Brief, New, duration_micros, instant, state_number};
 use super::tally::Tally;
 use super::{member, row::End};
 use crate::id::{Fence, OwnerId, Seq};
-use crate::ledger::{Claim, ClaimAnswer, ClaimRequest};
+use crate::ledger::{Claim, ClaimAnswer, ClaimRequest, rule};
 use crate::message::Message;
 use crate::sqlite::{SqliteError, Write};
 use crate::task::TaskState;
-use crate::verdict::{RunError, RunErrorKind};
 
 pub(super) fn claim(
     write: &Write<'_>,
@@ -196,11 +195,7 @@ pub(super) fn expire(write: &Write<'_>, tally: &mut Tally, row: &Brief) -> Resul
 }
 
 fn end_stale(write: &Write<'_>, tally: &mut Tally, row: &Brief) -> Result<(), SqliteError> {
-    let error = RunError::new(
-        RunErrorKind::Stale,
-        "the message was first published so long ago that its id could have been forgotten: running it might repeat \
-         it. If it must run, `upbeat dead replay` it",
-    );
+    let error = rule::stale_error();
     let end = End { error: Some(&error), note: Some("stale"), ..row.end_as(TaskState::Dead) };
     row::end(write, tally, row, &end)
 }

@@ -4,17 +4,15 @@ use rusqlite::{Connection, Row};
 use upbeat_schedule::{SkipReason, SkippedRange};
 use uuid::Uuid;
 
-use super::row::{duration_micros, instant};
+use super::row::instant;
 use super::tally::Tally;
 use super::{agenda, catalog};
 use crate::id::TaskId;
+use crate::ledger::rule::{self, Standing};
 use crate::ledger::{AddAnswer, Advance, AdvanceAnswer};
 use crate::name::ScheduleId;
 use crate::occurrence::OccurrenceRecord;
 use crate::sqlite::{SqliteError, Topic, Write};
-
-/// A cursor further ahead of now than this comes from a time when the store's clock was wrong.
-const AHEAD: std::time::Duration = std::time::Duration::from_secs(3600);
 
 pub(super) fn advance(write: &Write<'_>, advances: &[Advance]) -> Result<Vec<AdvanceAnswer>, SqliteError> {
     let mut tally = Tally::default();
@@ -32,18 +30,13 @@ fn advance_one(
     tally: &mut Tally,
     advance: &Advance,
 ) -> Result<AdvanceAnswer, SqliteError> {
-    let now = write.now();
-    if advance.to.as_microsecond() > now {
-        return Ok(AdvanceAnswer::Early(instant(now)));
-    }
-    let Some(found) = catalog::find(write, &advance.id)? else { return Ok(AdvanceAnswer::Conflict) };
-    let same = found.incarnation == advance.incarnation
-        && found.revision == advance.revision
-        && found.cursor.as_microsecond() == advance.from.as_microsecond();
-    let back = advance.to < advance.from;
-    let from_the_future = found.cursor.as_microsecond() > now.saturating_add(duration_micros(AHEAD));
-    if !same || (back && !from_the_future) {
-        return Ok(AdvanceAnswer::Conflict);
+    let standing = catalog::find(write, &advance.id)?.map(|found| Standing {
+        incarnation: found.incarnation,
+        revision: found.revision,
+        cursor: found.cursor.as_microsecond(),
+    });
+    if let Some(refused) = rule::refusal(advance, standing, write.now()) {
+        return Ok(refused);
     }
     write
         .prepare_cached("UPDATE schedule SET cursor = ?2 WHERE id = ?1")?

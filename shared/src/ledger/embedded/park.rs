@@ -2,10 +2,10 @@
 
 use super::row::{self, Brief, End, Move, New, duration_micros, instant};
 use super::tally::Tally;
+use crate::ledger::rule::{self, Parked, Parking};
 use crate::ledger::{Park, ParkAnswer};
 use crate::sqlite::{SqliteError, Topic, Write};
 use crate::task::TaskState;
-use crate::verdict::RunError;
 
 pub(super) fn park(write: &Write<'_>, parks: &[Park]) -> Result<Vec<ParkAnswer>, SqliteError> {
     let mut tally = Tally::default();
@@ -43,27 +43,21 @@ fn park_row(
     park: &Park,
     row: &Brief,
 ) -> Result<ParkAnswer, SqliteError> {
-    let waiting = matches!(row.state, TaskState::Scheduled | TaskState::Queued);
-    if !waiting || row.seq > park.message.seq.0 {
-        return Ok(ParkAnswer::Ignored);
+    let parked = Parked { state: row.state, seq: row.seq, parks: row.parks, since: row.parked_at };
+    match rule::park(park, parked, write.now()) {
+        Parking::Ignored => Ok(ParkAnswer::Ignored),
+        Parking::Dead(error) => {
+            let end = End { error: Some(&error), note: Some(&park.note), ..row.end_as(TaskState::Dead) };
+            row::end(write, tally, row, &end)?;
+            Ok(ParkAnswer::Dead)
+        }
+        Parking::Moved { due_at, seq } => {
+            let moved = Move { seq, note: Some(&park.note), ..row.move_to(due_at) };
+            row::reschedule(write, tally, row, &moved)?;
+            count(write, row.row)?;
+            Ok(ParkAnswer::Parked(instant(due_at)))
+        }
     }
-    let parked_for = row.parked_at.map_or(0, |since| write.now() - since);
-    if let Some((longest, kind)) = park.dead_after
-        && parked_for >= duration_micros(longest)
-    {
-        let error = RunError::new(kind, park.note.clone());
-        let end = End { error: Some(&error), note: Some(&park.note), ..row.end_as(TaskState::Dead) };
-        row::end(write, tally, row, &end)?;
-        return Ok(ParkAnswer::Dead);
-    }
-    let delay =
-        park.delay.saturating_mul(1_u32.checked_shl(row.parks).unwrap_or(u32::MAX)).min(park.max_delay);
-    let due_at = write.now().saturating_add(duration_micros(delay));
-    let moved =
-        Move { seq: row.seq.max(park.message.seq.0) + 1, note: Some(&park.note), ..row.move_to(due_at) };
-    row::reschedule(write, tally, row, &moved)?;
-    count(write, row.row)?;
-    Ok(ParkAnswer::Parked(instant(due_at)))
 }
 
 fn count(write: &Write<'_>, row: i64) -> Result<(), SqliteError> {

@@ -6,11 +6,9 @@ use rusqlite::OptionalExtension;
 
 use super::row::duration_micros;
 use super::tally::Tally;
+use crate::ledger::rule::MEMBERS;
 use crate::ledger::{PurgeReport, Retention};
 use crate::sqlite::{SqliteError, Write};
-
-/// How long members that left or were lost are kept, for the names in the records.
-const MEMBERS: Duration = Duration::from_secs(7 * 24 * 3600);
 
 pub(super) fn purge(
     write: &Write<'_>,

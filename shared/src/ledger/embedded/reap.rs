@@ -7,10 +7,10 @@ use super::member;
 use super::row::{self, Brief, End, Move};
 use super::tally::Tally;
 use crate::id::OwnerId;
+use crate::ledger::rule::{self, AfterCrash, Crash};
 use crate::ledger::{Lost, ReapReport};
 use crate::sqlite::{SqliteError, Write};
 use crate::task::TaskState;
-use crate::verdict::{RunError, RunErrorKind};
 
 /// Rows running for an owner that has no live heartbeat row.
 const OWNERLESS: &str = "SELECT DISTINCT owner FROM task
@@ -51,24 +51,17 @@ fn crash(
     max_crashes: u32,
     report: &mut ReapReport,
 ) -> Result<(), SqliteError> {
-    let crashes = row.crashes + 1;
-    let name = worker_name(write, row)?;
-    let note = format!("the worker {name} was lost while it ran");
+    let worker = worker_name(write, row)?;
+    let Crash { crashes, note, then } = rule::crash(&worker, row.crashes, row.cancel, max_crashes, report);
     let end = |state, error| End { crashes, error, note: Some(&note), ..row.end_as(state) };
-    if row.cancel {
-        report.cancelled += 1;
-        return row::end(write, tally, row, &end(TaskState::Cancelled, None));
+    match then {
+        AfterCrash::Again => {
+            let moved = Move { crashes, note: Some(&note), ..row.move_to(write.now()) };
+            row::reschedule(write, tally, row, &moved)
+        }
+        AfterCrash::Cancelled => row::end(write, tally, row, &end(TaskState::Cancelled, None)),
+        AfterCrash::Dead(error) => row::end(write, tally, row, &end(TaskState::Dead, Some(&error))),
     }
-    if crashes >= max_crashes {
-        report.dead += 1;
-        let message =
-            format!("{note}; {crashes} workers were lost running this task, so it is not tried again");
-        let error = RunError::new(RunErrorKind::Crashed, message);
-        return row::end(write, tally, row, &end(TaskState::Dead, Some(&error)));
-    }
-    report.rescheduled += 1;
-    let moved = Move { crashes, note: Some(&note), ..row.move_to(write.now()) };
-    row::reschedule(write, tally, row, &moved)
 }
 
 fn worker_name(write: &Write<'_>, row: &Brief) -> Result<String, SqliteError> {

@@ -6,9 +6,9 @@ use uuid::Uuid;
 
 use super::tally::Tally;
 use crate::id::{Fence, OwnerId, Seq, TaskId};
-use crate::ledger::stored;
 pub(super) use crate::ledger::stored::{duration_micros, instant};
-use crate::message::{ContentType, Message, Payload, Priority};
+use crate::ledger::{rule, stored};
+use crate::message::{Message, Payload, Priority};
 use crate::name::{QueueName, TaskName};
 use crate::sqlite::{SqliteError, Topic, Write};
 use crate::task::{TaskRecord, TaskState};
@@ -123,7 +123,7 @@ pub(super) struct New<'a> {
 pub(super) fn insert(write: &Write<'_>, tally: &mut Tally, new: &New<'_>) -> Result<i64, SqliteError> {
     let message = new.message;
     let state = state_number(new.state);
-    let tags = (!message.tags.is_empty()).then(|| format!(",{},", message.tags.join(",")));
+    let tags = rule::joined_tags(&message.tags);
     write
         .prepare_cached(
             "INSERT INTO task (id, name, queue, priority, state, seq, attempts, crashes, wake_at, due_at,
@@ -330,10 +330,7 @@ fn forgotten(row: &Row<'_>) -> Result<Message, SqliteError> {
     let invalid = |error: crate::name::NameError| SqliteError::Invalid(error.to_string());
     let name = TaskName::new(row.get::<_, String>(2)?).map_err(invalid)?;
     let queue = QueueName::new(row.get::<_, String>(3)?).map_err(invalid)?;
-    let nothing = Payload { content_type: ContentType::Json, bytes: bytes::Bytes::from_static(b"null") };
-    let mut message = Message::new(id, name, queue, nothing);
-    message.priority = Priority::new(row.get(4)?).unwrap_or_default();
-    Ok(message)
+    Ok(rule::forgotten(id, name, queue, Priority::new(row.get(4)?).unwrap_or_default()))
 }
 
 /// Every occurrence of a schedule that is on the agenda and not yet queued.

@@ -9,9 +9,8 @@ use super::rounds::Rounds;
 use super::row::{self, Brief};
 use super::session::{Patience, Session, Work};
 use crate::id::{Seq, TaskId};
-use crate::ledger::{ActAnswer, Action, Due};
-use crate::message::{ContentType, Message, Payload};
-use crate::name::{QueueName, TaskName};
+use crate::ledger::{ActAnswer, Action, Due, rule};
+use crate::message::Message;
 use crate::task::TaskState;
 
 /// How many tasks are looked at together.
@@ -120,13 +119,8 @@ fn retry(row: &Brief) -> (ActAnswer, Option<Change>) {
 /// Makes cancelled rows of tasks that have none, and answers so; locks the others. A task that was published without a row
 /// may still be on its way: its claim will find this.
 async fn bury(session: &Session, ids: &[TaskId], reason: &str) -> Result<Vec<ActAnswer>, Fault> {
-    let name = TaskName::new("unknown").expect("a plain word is a name");
-    let nothing = Payload { content_type: ContentType::Json, bytes: bytes::Bytes::from_static(b"null") };
-    let messages: Vec<Message> = ids
-        .iter()
-        .map(|id| Message::new(*id, name.clone(), QueueName::default_queue(), nothing.clone()))
-        .collect();
-    let note = format!("{reason}; nothing else was known of it");
+    let messages: Vec<Message> = ids.iter().map(|id| rule::tombstone(*id)).collect();
+    let note = rule::tombstone_note(reason);
     let rows: Vec<NewRow<'_>> = messages
         .iter()
         .map(|message| NewRow {

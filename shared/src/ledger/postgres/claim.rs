@@ -12,8 +12,8 @@ use super::rounds::{Rounds, place};
 use super::row::{count, duration_micros, error_text, instant, state_of};
 use super::session::{Session, Work};
 use crate::id::{Fence, OwnerId, Seq};
+use crate::ledger::rule::stale_error;
 use crate::ledger::{Claim, ClaimAnswer, ClaimRequest};
-use crate::verdict::{RunError, RunErrorKind};
 
 const CLAIM: &str =
     "select * from claim_1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)";
@@ -96,12 +96,4 @@ fn answer(row: &Row) -> Result<ClaimAnswer, Fault> {
         4 => Ok(ClaimAnswer::Ended(state()?)),
         other => Err(Fault::Invalid(format!("Postgres answered a claim with {other}"))),
     }
-}
-
-fn stale_error() -> RunError {
-    RunError::new(
-        RunErrorKind::Stale,
-        "the message was first published so long ago that its id could have been forgotten: running it might repeat \
-         it. If it must run, `upbeat dead replay` it",
-    )
 }

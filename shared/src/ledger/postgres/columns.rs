@@ -5,6 +5,7 @@ use uuid::Uuid;
 
 use super::error::Fault;
 use super::row::{encode, int, text};
+use crate::ledger::rule::joined_tags;
 use crate::message::Message;
 
 /// The columns that every new row takes from its message.
@@ -61,7 +62,7 @@ impl<'a> Columns<'a> {
         self.crashes.push(int(message.crashes));
         self.expires.push(message.expires_at.map(jiff::Timestamp::as_microsecond));
         self.schedules.push(message.occurrence.as_ref().map(|planned| planned.schedule_id.as_str()));
-        self.tags.push((!message.tags.is_empty()).then(|| text(&format!(",{},", message.tags.join(",")))));
+        self.tags.push(joined_tags(&message.tags).as_deref().map(text));
         self.messages.push(None);
     }
 

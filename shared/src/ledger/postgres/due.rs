@@ -11,21 +11,13 @@ use super::error::Fault;
 use super::row::{count, decode, duration_micros, instant, limit, queue_name, state_of};
 use super::session::{Patience, Session, Work};
 use crate::id::{Seq, TaskId};
+use crate::ledger::rule::{OVERTAKEN, UNCLAIMED, UNCLAIMED_MAX};
 use crate::ledger::{DueBatch, DueEntry, DueReason, Mark, Postpone};
 use crate::name::QueueName;
 use crate::task::TaskState;
 
-/// How long a queued task may wait for its claim before somebody looks why; doubled with each look.
-const UNCLAIMED: Duration = Duration::from_secs(60);
-
-/// The longest time between two such looks.
-const UNCLAIMED_MAX: Duration = Duration::from_secs(3600);
-
 /// How long an entry is left alone that this program cannot read: a newer one may have written it.
 const UNREADABLE: Duration = Duration::from_secs(3600);
-
-/// A task is overtaken when one that was marked this much later has been claimed.
-const OVERTAKEN: Duration = Duration::from_secs(600);
 
 /// Leases what is due.
 pub(super) struct LeaseDue {

@@ -106,11 +106,13 @@ fn is_passing(code: &SqlState) -> bool {
 fn advice(error: &DbError) -> Option<&'static str> {
     let code = error.code();
     if *code == SqlState::INSUFFICIENT_PRIVILEGE {
-        return Some("grant it to the user of the ledger's URL, or run `upbeat migrate` as a user who may");
+        return Some(
+            "grant it to the user of the ledger's URL, or run `upbeat migrate up` as a user who may",
+        );
     }
     let missing = [SqlState::UNDEFINED_TABLE, SqlState::UNDEFINED_FUNCTION, SqlState::UNDEFINED_COLUMN];
     if missing.contains(code) || *code == SqlState::INVALID_SCHEMA_NAME {
-        return Some("the ledger's schema is missing or incomplete: run `upbeat migrate`");
+        return Some("the ledger's schema is missing or incomplete: run `upbeat migrate up`");
     }
     if *code == SqlState::INVALID_PASSWORD || *code == SqlState::INVALID_AUTHORIZATION_SPECIFICATION {
         return Some("check user and password in the ledger's URL, and the server's pg_hba.conf");

@@ -10,6 +10,7 @@ use super::error::Fault;
 use super::row::{RECORD, limit, queue_name, record, state_number, state_of, text};
 use super::session::{Patience, Session, Work};
 use crate::id::TaskId;
+use crate::ledger::rule::MEMBERS;
 use crate::ledger::{PageCursor, PurgeReport, QueueRecord, Retention, TaskFilter, TaskPage};
 use crate::name::QueueName;
 use crate::task::{TaskRecord, TaskState};
@@ -173,9 +174,6 @@ impl Work for Pause<'_> {
         Ok(())
     }
 }
-
-/// How long members that left or were lost are kept, for the names in the records.
-const MEMBERS: std::time::Duration = std::time::Duration::from_secs(7 * 24 * 3600);
 
 /// Removes what retention no longer keeps.
 pub(super) struct Purge {

@@ -115,7 +115,13 @@ impl PostgresLedger {
             agenda: Pace::new(IDLE_AGENDA),
             ended: Pace::new(IDLE_ENDS),
         };
-        ledger.bring_up().await?;
+        ledger.bring_up().await.map_err(|fault| match LedgerError::from(fault) {
+            // Later calls go to where this one has been: it is here that somebody may have mistyped it.
+            LedgerError::Unavailable(reason) => {
+                LedgerError::Unavailable(format!("Postgres at {}: {reason}", ledger.address))
+            }
+            other => other,
+        })?;
         Ok(Arc::new(ledger))
     }
 

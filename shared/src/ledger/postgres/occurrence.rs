@@ -1,7 +1,6 @@
 //! Occurrences: cursors move in the transaction that puts what they pass on the agenda.
 
 use std::collections::HashMap;
-use std::time::Duration;
 
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
@@ -10,24 +9,20 @@ use uuid::Uuid;
 
 use super::add;
 use super::error::Fault;
-use super::row::{bigint, duration_micros, instant, limit};
+use super::row::{bigint, instant, limit};
 use super::session::{Session, Work};
 use crate::id::TaskId;
+use crate::ledger::rule::{self, Standing};
 use crate::ledger::{AddAnswer, Advance, AdvanceAnswer, NewEntry};
 use crate::name::ScheduleId;
 use crate::occurrence::OccurrenceRecord;
-
-/// A cursor further ahead of now than this comes from a time when the store's clock was wrong.
-const AHEAD: Duration = Duration::from_secs(3600);
 
 /// Moves cursors.
 pub(super) struct AdvanceAll<'a>(pub(super) &'a [Advance]);
 
 /// Where a schedule stands, as this transaction has locked it and moves it.
 struct Place {
-    incarnation: u64,
-    revision: u64,
-    cursor: i64,
+    standing: Standing,
     moved: bool,
 }
 
@@ -69,13 +64,12 @@ impl AdvanceAll<'_> {
         let sql = "select id, incarnation, revision, cursor from schedule where id = any ($1) order by id for update";
         let mut places = HashMap::new();
         for row in session.query(sql, &[&ids]).await? {
-            let place = Place {
+            let standing = Standing {
                 incarnation: row.try_get::<_, i64>("incarnation")?.unsigned_abs(),
                 revision: row.try_get::<_, i64>("revision")?.unsigned_abs(),
                 cursor: row.try_get("cursor")?,
-                moved: false,
             };
-            places.insert(row.try_get("id")?, place);
+            places.insert(row.try_get("id")?, Place { standing, moved: false });
         }
         let now = session.query_one("select now_us()", &[]).await?.try_get(0)?;
         Ok((now, places))
@@ -84,26 +78,21 @@ impl AdvanceAll<'_> {
 
 /// Moves the cursor here if it may; how many occurrences are new is found later.
 fn judge(advance: &Advance, now: i64, places: &mut HashMap<String, Place>) -> AdvanceAnswer {
-    if advance.to.as_microsecond() > now {
-        return AdvanceAnswer::Early(instant(now));
+    let place = places.get_mut(advance.id.as_str());
+    if let Some(refused) = rule::refusal(advance, place.as_ref().map(|place| place.standing), now) {
+        return refused;
     }
-    let Some(found) = places.get_mut(advance.id.as_str()) else { return AdvanceAnswer::Conflict };
-    let same = found.incarnation == advance.incarnation
-        && found.revision == advance.revision
-        && found.cursor == advance.from.as_microsecond();
-    let back = advance.to < advance.from;
-    let from_the_future = found.cursor > now.saturating_add(duration_micros(AHEAD));
-    if !same || (back && !from_the_future) {
-        return AdvanceAnswer::Conflict;
+    if let Some(place) = place {
+        place.standing.cursor = advance.to.as_microsecond();
+        place.moved = true;
     }
-    found.cursor = advance.to.as_microsecond();
-    found.moved = true;
     AdvanceAnswer::Advanced(0)
 }
 
 async fn move_cursors(session: &Session, places: &HashMap<String, Place>) -> Result<(), Fault> {
     let moved = places.iter().filter(|(_, place)| place.moved);
-    let (ids, cursors): (Vec<&str>, Vec<i64>) = moved.map(|(id, place)| (id.as_str(), place.cursor)).unzip();
+    let (ids, cursors): (Vec<&str>, Vec<i64>) =
+        moved.map(|(id, place)| (id.as_str(), place.standing.cursor)).unzip();
     if ids.is_empty() {
         return Ok(());
     }

@@ -5,12 +5,12 @@ use super::add::{self, Made, NewRow, RowKind};
 use super::change::{Change, Changes, Kind};
 use super::error::Fault;
 use super::rounds::Rounds;
-use super::row::{Brief, duration_micros, instant};
+use super::row::{Brief, instant};
 use super::session::{Session, Work};
 use crate::id::TaskId;
+use crate::ledger::rule::{self, Parked, Parking};
 use crate::ledger::{Due, Park, ParkAnswer};
 use crate::task::TaskState;
-use crate::verdict::RunError;
 
 /// Puts deliveries back.
 pub(super) struct ParkAll<'a>(pub(super) &'a [Park]);
@@ -75,22 +75,17 @@ impl<'a> NewRow<'a> {
 }
 
 fn park_row(changes: &mut Changes, park: &Park, row: &Brief) -> Result<ParkAnswer, Fault> {
-    let waiting = matches!(row.state, TaskState::Scheduled | TaskState::Queued);
-    if !waiting || row.seq > park.message.seq.0 {
-        return Ok(ParkAnswer::Ignored);
+    let parked = Parked { state: row.state, seq: row.seq, parks: row.parks, since: row.parked_at };
+    match rule::park(park, parked, row.now) {
+        Parking::Ignored => Ok(ParkAnswer::Ignored),
+        Parking::Dead(error) => {
+            let dead = Change { error: Some(error), ..row.end_as(TaskState::Dead, &park.note) };
+            changes.push(row, &dead)?;
+            Ok(ParkAnswer::Dead)
+        }
+        Parking::Moved { due_at, seq } => {
+            changes.push(row, &Change { kind: Kind::Park, seq, ..row.move_to(due_at, &park.note) })?;
+            Ok(ParkAnswer::Parked(instant(due_at)))
+        }
     }
-    let parked_for = row.parked_at.map_or(0, |since| row.now - since);
-    if let Some((longest, kind)) = park.dead_after
-        && parked_for >= duration_micros(longest)
-    {
-        let error = Some(RunError::new(kind, park.note.clone()));
-        changes.push(row, &Change { error, ..row.end_as(TaskState::Dead, &park.note) })?;
-        return Ok(ParkAnswer::Dead);
-    }
-    let doubled = 1_u32.checked_shl(row.parks).unwrap_or(u32::MAX);
-    let delay = park.delay.saturating_mul(doubled).min(park.max_delay);
-    let due_at = row.now.saturating_add(duration_micros(delay));
-    let seq = row.seq.max(park.message.seq.0) + 1;
-    changes.push(row, &Change { kind: Kind::Park, seq, ..row.move_to(due_at, &park.note) })?;
-    Ok(ParkAnswer::Parked(instant(due_at)))
 }

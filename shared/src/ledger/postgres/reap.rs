@@ -9,9 +9,9 @@ use super::error::Fault;
 use super::row::{self, Brief, bigint};
 use super::session::{Patience, Session, Work};
 use crate::id::OwnerId;
+use crate::ledger::rule::{self, AfterCrash, Crash};
 use crate::ledger::{Lost, ReapReport};
 use crate::task::TaskState;
-use crate::verdict::{RunError, RunErrorKind};
 
 /// Owners that claimed something lately and have no live heartbeat row.
 const OWNERLESS: &str = "select distinct c.owner from claimed c
@@ -96,19 +96,11 @@ impl Reap<'_> {
 }
 
 fn crash(row: &Brief, worker: &str, max_crashes: u32, report: &mut ReapReport) -> Change {
-    let crashes = row.crashes + 1;
-    let note = format!("the worker {worker} was lost while it ran");
-    if row.cancel {
-        report.cancelled += 1;
-        return Change { crashes, ..row.end_as(TaskState::Cancelled, &note) };
-    }
-    if crashes >= max_crashes {
-        report.dead += 1;
-        let message =
-            format!("{note}; {crashes} workers were lost running this task, so it is not tried again");
-        let error = Some(RunError::new(RunErrorKind::Crashed, message));
-        return Change { crashes, error, ..row.end_as(TaskState::Dead, &note) };
-    }
-    report.rescheduled += 1;
-    Change { crashes, ..row.move_to(row.now, &note) }
+    let Crash { crashes, note, then } = rule::crash(worker, row.crashes, row.cancel, max_crashes, report);
+    let change = match then {
+        AfterCrash::Again => row.move_to(row.now, &note),
+        AfterCrash::Cancelled => row.end_as(TaskState::Cancelled, &note),
+        AfterCrash::Dead(error) => Change { error: Some(error), ..row.end_as(TaskState::Dead, &note) },
+    };
+    Change { crashes, ..change }
 }

@@ -5,9 +5,9 @@ use uuid::Uuid;
 
 use super::error::Fault;
 use crate::id::{Fence, OwnerId, Seq, TaskId};
-use crate::ledger::stored;
 pub(super) use crate::ledger::stored::{duration_micros, instant, state_number};
-use crate::message::{ContentType, Message, Payload, Priority};
+use crate::ledger::{rule, stored};
+use crate::message::{Message, Priority};
 use crate::name::{QueueName, TaskName};
 use crate::task::{TaskRecord, TaskState};
 use crate::verdict::RunError;
@@ -146,11 +146,8 @@ fn forgotten(row: &Row) -> Result<Message, Fault> {
     let invalid = |error: crate::name::NameError| Fault::Invalid(error.to_string());
     let name = TaskName::new(row.try_get::<_, &str>("name")?).map_err(invalid)?;
     let queue = QueueName::new(row.try_get::<_, &str>("queue")?).map_err(invalid)?;
-    let nothing = Payload { content_type: ContentType::Json, bytes: bytes::Bytes::from_static(b"null") };
-    let mut message = Message::new(TaskId(row.try_get("id")?), name, queue, nothing);
     let priority = u8::try_from(row.try_get::<_, i16>("priority")?).ok().and_then(Priority::new);
-    message.priority = priority.unwrap_or_default();
-    Ok(message)
+    Ok(rule::forgotten(TaskId(row.try_get("id")?), name, queue, priority.unwrap_or_default()))
 }
 
 /// A queue's name.

@@ -8,9 +8,7 @@ use super::script::Call;
 use super::session::Session;
 use super::settle::note;
 use crate::id::TaskId;
-use crate::ledger::{ActAnswer, Action};
-use crate::message::{ContentType, Message, Payload};
-use crate::name::{QueueName, TaskName};
+use crate::ledger::{ActAnswer, Action, rule};
 
 pub(super) async fn act(session: &Session, ids: &[TaskId], action: &Action) -> Result<Vec<ActAnswer>, Fault> {
     let (name, reason) = match action {
@@ -19,7 +17,7 @@ pub(super) async fn act(session: &Session, ids: &[TaskId], action: &Action) -> R
         Action::Drop => ("drop", ""),
     };
     let mut args = session.begin(Call::Act);
-    args.push(name).push(reason).push(row::tail(&nothing()));
+    args.push(name).push(reason).push(row::tail(&rule::tombstone(TaskId(uuid::Uuid::nil()))));
     for id in ids {
         args.push(id.0.as_bytes());
     }
@@ -37,11 +35,4 @@ fn one(from: &mut Unpacked<'_>) -> Result<ActAnswer, Fault> {
         3 => Ok(ActAnswer::Unknown),
         other => Err(Fault::Invalid(format!("an action was answered with an unknown {other}"))),
     }
-}
-
-/// What is known of a task that has no row.
-fn nothing() -> Message {
-    let name = TaskName::new("unknown").expect("a plain word is a name");
-    let nothing = Payload { content_type: ContentType::Json, bytes: bytes::Bytes::from_static(b"null") };
-    Message::new(TaskId(uuid::Uuid::nil()), name, QueueName::default_queue(), nothing)
 }

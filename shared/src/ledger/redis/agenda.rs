@@ -10,6 +10,7 @@ use super::script::{Args, Call};
 use super::session::Session;
 use super::settle::note;
 use crate::id::{OwnerId, TaskId};
+use crate::ledger::rule::{OVERTAKEN, UNCLAIMED, UNCLAIMED_MAX};
 use crate::ledger::{
     AddAnswer, Due, DueBatch, DueEntry, DueReason, Lost, Mark, NewEntry, Park, ParkAnswer, Postpone,
     ReapReport,
@@ -18,17 +19,8 @@ use crate::name::QueueName;
 use crate::task::TaskState;
 use crate::verdict::RunError;
 
-/// How long a queued task may wait for its claim before somebody looks why; doubled with each look.
-const UNCLAIMED: Duration = Duration::from_secs(60);
-
-/// The longest time between two such looks.
-const UNCLAIMED_MAX: Duration = Duration::from_secs(3600);
-
 /// How long an entry is left alone that this program cannot read: a newer one may have written it.
 const UNREADABLE: Duration = Duration::from_secs(3600);
-
-/// A task is overtaken when one that was marked this much later has been claimed.
-const OVERTAKEN: Duration = Duration::from_secs(600);
 
 /// So many entries are leased at once at most.
 const LEASED: usize = 1000;

@@ -12,18 +12,12 @@ use super::row::{self, duration_micros, error_text, instant, micros_or_none, sta
 use super::script::Call;
 use super::session::Session;
 use crate::id::{Fence, OwnerId, Seq};
+use crate::ledger::rule;
 use crate::ledger::{Claim, ClaimAnswer, ClaimRequest};
-use crate::verdict::{RunError, RunErrorKind};
 
 /// What the record of a message says that came too late.
-static STALE: LazyLock<String> = LazyLock::new(|| {
-    let error = RunError::new(
-        RunErrorKind::Stale,
-        "the message was first published so long ago that its id could have been forgotten: running it might repeat \
-         it. If it must run, `upbeat dead replay` it",
-    );
-    error_text(&error).expect("a text and a kind can be encoded")
-});
+static STALE: LazyLock<String> =
+    LazyLock::new(|| error_text(&rule::stale_error()).expect("a text and a kind can be encoded"));
 
 pub(super) async fn claim(
     session: &Session,

@@ -10,6 +10,7 @@ use super::script::Call;
 use super::session::Session;
 use super::{member, packed};
 use crate::id::TaskId;
+use crate::ledger::rule::MEMBERS;
 use crate::ledger::{PageCursor, PurgeReport, QueueRecord, Retention, TaskFilter, TaskPage};
 use crate::name::QueueName;
 use crate::task::TaskRecord;
@@ -22,9 +23,6 @@ const RECORDS: usize = 500;
 
 /// So many of a kind are removed in one go.
 const PURGED: usize = 1000;
-
-/// How long members that left or were lost are kept, for the names in the records.
-const MEMBERS: Duration = Duration::from_secs(7 * 24 * 3600);
 
 pub(super) async fn get(session: &Session, ids: &[TaskId]) -> Result<Vec<Option<TaskRecord>>, Fault> {
     let mut records = Vec::with_capacity(ids.len());

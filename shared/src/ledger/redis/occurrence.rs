@@ -1,7 +1,5 @@
 //! Occurrences: cursors move in the script that puts what they pass on the agenda.
 
-use std::time::Duration;
-
 use upbeat_schedule::{SkipReason, SkippedRange};
 
 use super::agenda::push_entry;
@@ -12,12 +10,10 @@ use super::reply;
 use super::row::{duration_micros, instant};
 use super::script::{Args, Call};
 use super::session::Session;
+use crate::ledger::rule::AHEAD;
 use crate::ledger::{Advance, AdvanceAnswer};
 use crate::name::ScheduleId;
 use crate::occurrence::OccurrenceRecord;
-
-/// A cursor further ahead of now than this comes from a time when the store's clock was wrong.
-const AHEAD: Duration = Duration::from_secs(3600);
 
 /// Kinds of records, as they are kept.
 const SKIPPED: u8 = 0;

@@ -1,6 +1,5 @@
 //! Rows as scripts keep them: how a message becomes one, and how one is read.
 
-use bytes::Bytes;
 use jiff::Timestamp;
 
 use super::error::Fault;
@@ -8,8 +7,9 @@ use super::packed::{Packed, Unpacked, exact};
 use super::reply;
 use super::script::Args;
 use crate::id::{Fence, OwnerId, Seq, TaskId};
+use crate::ledger::rule;
 pub(super) use crate::ledger::stored::{duration_micros, instant, state_number};
-use crate::message::{ContentType, Message, Payload, Priority};
+use crate::message::{Message, Priority};
 use crate::name::{QueueName, TaskName};
 use crate::task::{TaskRecord, TaskState};
 use crate::verdict::RunError;
@@ -38,7 +38,7 @@ pub(super) fn state_of(number: u8) -> Result<TaskState, Fault> {
 /// What of a message never changes and scripts look at.
 pub(super) fn tail(message: &Message) -> Packed {
     let schedule = message.occurrence.as_ref().map_or("", |planned| planned.schedule_id.as_str());
-    let tags = if message.tags.is_empty() { String::new() } else { format!(",{},", message.tags.join(",")) };
+    let tags = rule::joined_tags(&message.tags).unwrap_or_default();
     Packed::default()
         .byte(message.priority.get())
         .text(message.queue.as_str())
@@ -157,10 +157,8 @@ impl<'a> Row<'a> {
         let invalid = |error: crate::name::NameError| Fault::Invalid(error.to_string());
         let name = TaskName::new(self.name).map_err(invalid)?;
         let queue = QueueName::new(self.queue).map_err(invalid)?;
-        let nothing = Payload { content_type: ContentType::Json, bytes: Bytes::from_static(b"null") };
-        let mut message = Message::new(self.id, name, queue, nothing);
-        message.priority = Priority::new(self.priority).unwrap_or_default();
-        Ok(self.counted(message))
+        let priority = Priority::new(self.priority).unwrap_or_default();
+        Ok(self.counted(rule::forgotten(self.id, name, queue, priority)))
     }
 }
 

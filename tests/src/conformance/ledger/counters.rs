@@ -12,6 +12,7 @@ use upbeat_shared::verdict::Verdict;
 
 use super::{LedgerWorld, Probe, Running};
 use crate::conformance::suite;
+use crate::dice::Dice;
 use crate::message::{definition, failure, message_for, occurrence, queue};
 
 suite! { $ counters_conformance, LedgerWorld, ledger::counters:
@@ -69,22 +70,6 @@ async fn counters_follow_a_task_through_its_life(world: &impl LedgerWorld) {
     assert_eq!(counted(&ledger).await, only(TaskState::Scheduled));
     ledger.cancel(message.id).await;
     assert_eq!(counted(&ledger).await, only(TaskState::Cancelled));
-}
-
-/// Numbers that look random and are the same in every run: a failure can be repeated.
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        usize::try_from(self.0 % bound as u64).expect("it is below the bound")
-    }
-
-    fn pick<T: Clone>(&mut self, among: &[T]) -> Option<T> {
-        if among.is_empty() { None } else { Some(among[self.below(among.len())].clone()) }
-    }
 }
 
 /// A history: what was published, and what runs or ran.
@@ -183,7 +168,7 @@ impl History {
 async fn counters_equal_a_recount_after_a_random_history(world: &impl LedgerWorld) {
     let ledger = Probe::of(world);
     let schedule = super::catalog::put(&ledger, "nightly", definition()).await;
-    let (mut dice, mut history) = (Dice(0x5eed_cafe_f00d), History::default());
+    let (mut dice, mut history) = (Dice::new(0x5eed_cafe_f00d), History::default());
     for step in 1..=600 {
         history.step(world, &ledger, &mut dice).await;
         if step % 50 == 0 {

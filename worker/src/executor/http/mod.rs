@@ -58,6 +58,13 @@ pub enum HttpTaskError {
     Client(String),
 }
 
+impl HttpTaskError {
+    /// The name of the page that explains it: `upbeat explain NAME`, or `docs/errors/NAME.md`.
+    pub fn page(&self) -> &'static str {
+        "executor-invalid"
+    }
+}
+
 /// Sends a task to an endpoint.
 pub struct HttpTask {
     url: Url,

@@ -36,16 +36,25 @@ use crate::registry::TaskDefinition;
 ///
 /// The error is any that turns into a [`TaskError`]: every error of the standard library, `anyhow`'s, your own. What the
 /// function returns must be what the task's type says, if it says it (`#[task(output = Receipt)]`).
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` is no handler of a task, where the program's state is `{S}`",
-    label = "not a handler",
-    note = "a handler is an `async fn(T) -> Result<R, E>` or an `async fn(T, Context<S>) -> Result<R, E>`",
-    note = "T implements `Task`; R implements `Serialize` and is the task's `output`, if that is said; E turns into an `upbeat::Error`; S is the program's state or a part of it"
-)]
-pub trait IntoTask<S, Parameters> {
+pub trait IntoTask<S, Parameters>: Signature<Parameters> {
     /// The task, with this state.
     fn into_task(self, state: &S) -> TaskDefinition;
 }
+
+/// The parameters of what can be registered as a task. Apart from [`IntoTask`], so that the compiler knows them before it
+/// looks at the rest, and says which part of the rest does not fit.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no handler of a task",
+    label = "not a handler",
+    note = "a handler is an `async fn(T) -> Result<R, E>` or an `async fn(T, Context<S>) -> Result<R, E>`"
+)]
+pub trait Signature<Parameters> {}
+
+impl Signature<()> for TaskDefinition {}
+
+impl<F, T, Running> Signature<(T,)> for F where F: Fn(T) -> Running {}
+
+impl<F, T, C, Running> Signature<(T, Context<C>)> for F where F: Fn(T, Context<C>) -> Running {}
 
 impl<S> IntoTask<S, ()> for TaskDefinition {
     fn into_task(self, _: &S) -> TaskDefinition {

@@ -16,7 +16,7 @@ use super::{Executor, RunContext, RunResult, TaskError};
 use crate::registry::TaskDefinition;
 
 pub use context::{Context, FromState, NoState};
-pub use handler::IntoTask;
+pub use handler::{IntoTask, Signature};
 
 /// Nil in `MessagePack`: what `()` and `None` become.
 const NIL: &[u8] = &[0xc0];

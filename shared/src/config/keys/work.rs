@@ -1,0 +1,173 @@
+//! The keys that say what there is to do: queues, tasks and schedules.
+
+use super::Takes::{
+    Any, Boolean, CatchUp, Choice, Duration, Instant, Name, Number, Path, Retry, Size, Target, Text,
+    TextTable, Texts, Url,
+};
+use super::{Keys, key};
+
+pub(in super::super) const QUEUE: Keys = Keys {
+    table: "queues.NAME",
+    about: "Settings of one queue. Queues need no description; this is for those with settings of \
+            their own.",
+    keys: &[
+        key(
+            "record",
+            Choice(&["claim", "publish"]),
+            "When a task that is published for now becomes a row of the ledger. `\"publish\"`: at once, so that \
+             queued tasks can be listed and cancelled, and publishing works while the broker is down. `\"claim\"`: \
+             when a worker takes it, one write less. Embedded it is `\"publish\"`, on RabbitMQ `\"claim\"`.",
+        )
+        .unset("the broker's"),
+        key("weight", Number, "Its share of a worker that names no shares itself; from 1 to 1000.").unset("`1`"),
+    ],
+};
+
+pub(in super::super) const TASK: Keys = Keys {
+    table: "tasks.NAME",
+    about: "What can be run, by `command` or by `http`; exactly one of them.",
+    keys: &[
+        key(
+            "command",
+            Texts,
+            "A program with its arguments, started without a shell: `[\"python3\", \"load.py\"]`. Where a shell is \
+             wanted, name it: `[\"sh\", \"-c\", \"…\"]`. The task's arguments arrive as JSON on standard input; exit \
+             code 0 means success.",
+        ),
+        key(
+            "http",
+            Target,
+            "An `http://` or `https://` URL to which the task's arguments are posted as JSON; a 2xx answer means \
+             success.",
+        ),
+        key("queue", Name, "The queue of tasks that are published without one."),
+        key("timeout", Duration, "How long one run may take.").unset("as `[worker]`"),
+        key("retry", Retry, "When it runs again after a failure.").unset("as `[worker]`"),
+        key(
+            "ack",
+            Choice(&["settled", "claimed"]),
+            "When the broker may forget its delivery: when its run is `\"settled\"`, or as soon as it is \
+             `\"claimed\"`. Either way the ledger keeps the task. `\"claimed\"` is for tasks that may run longer than \
+             RabbitMQ waits for an acknowledgement (30 minutes, unless told otherwise).",
+        ),
+        key(
+            "env",
+            TextTable,
+            "For a command: environment variables beside those of the worker. Names that begin with `UPBEAT_` are \
+             set by the worker.",
+        )
+        .unset("none"),
+        key("cwd", Path, "For a command: where it runs.").unset("the worker's"),
+        key(
+            "output_limit",
+            Size,
+            "For a command: how much of each of its outputs is kept with the task; up to 16 MiB.",
+        ),
+        key("headers", TextTable, "For a request: further headers.").unset("none"),
+        key("secret", Text, "For a request: signs it with an HMAC under this key.").unset("none"),
+        key("secret_file", Path, "Instead of `secret`: a file that holds it."),
+    ],
+};
+
+/// `http` of a task, where it is a table.
+pub(in super::super) const TARGET: Keys = Keys {
+    table: "tasks.NAME.http",
+    about: "The request of a task, with everything in one place.",
+    keys: &[
+        key("url", Url, "Where to."),
+        key("headers", TextTable, "Further headers.").unset("none"),
+        key("secret", Text, "Signs each request with an HMAC under this key.").unset("none"),
+        key("secret_file", Path, "Instead of `secret`: a file that holds it."),
+    ],
+};
+
+pub(in super::super) const SCHEDULE: Keys = Keys {
+    table: "schedule",
+    about: "When tasks are run; two brackets, since there can be many. `id`, `task` and exactly one \
+            of `cron`, `every` and `at` are needed.",
+    keys: &[
+        key("id", Name, "Its name, which no other schedule has. Under another id it is another schedule."),
+        key("task", Name, "What each occurrence runs: one of `[tasks]`, or a handler of your own program."),
+        key(
+            "cron",
+            Text,
+            "A cron expression of 5 fields (minute, hour, day of the month, month, day of the week), of 6 with \
+             seconds first, of 7 with years last; or `@hourly`, `@daily`, `@weekly`, `@monthly`, `@yearly`.",
+        ),
+        key(
+            "every",
+            Text,
+            "A step: elapsed time (`\"15m\"`, `\"1h 30m\"`), or a step on the calendar of `timezone` (`\"1 day\"`, \
+             `\"1 month\"`). Counted from `starts`, or else from 1970, so that it does not depend on when the beat \
+             started.",
+        ),
+        key(
+            "at",
+            Instant,
+            "Once: `\"2026-01-31T09:00:00Z\"`, `\"2026-01-31T09:00:00+01:00\"`, or a time on the clocks of \
+             `timezone`, `\"2026-01-31T09:00\"`. TOML's own dates and times, without quotes, are accepted too.",
+        ),
+        key("timezone", Text, "The IANA name of the zone whose clocks count: `\"Europe/Berlin\"`.").unset("UTC"),
+        key(
+            "gap",
+            Choice(&["run_after", "skip"]),
+            "A time that a change of the clocks skips: `\"run_after\"`: it runs right after the gap. `\"skip\"`: not \
+             that day.",
+        )
+        .unset("`run_after`"),
+        key(
+            "fold",
+            Choice(&["first", "second", "both"]),
+            "A time that a change of the clocks repeats: it runs `\"first\"`, the `\"second\"` time, or `\"both\"`.",
+        )
+        .unset("`first`"),
+        key(
+            "dom_and_dow",
+            Boolean,
+            "If a cron expression restricts the day of the month and the day of the week: both have to fit, where \
+             a crontab is content with either.",
+        )
+        .unset("`false`"),
+        key("starts", Instant, "Nothing fires before. A date means its beginning."),
+        key("ends", Instant, "Nothing fires after. A date includes the whole day."),
+        key(
+            "jitter",
+            Text,
+            "A window of time: each occurrence is delayed by its own part of it, the same on every beat.",
+        )
+        .unset("none"),
+        key("args", Any, "What each task is given, sent as JSON; dates become texts.").unset("none"),
+        key(
+            "args_version",
+            Number,
+            "The version of the arguments' shape, where the task's type counts versions.",
+        )
+        .unset("`1`"),
+        key("queue", Name, "The queue of its tasks.").unset("the task's"),
+        key("priority", Number, "0 (last) to 9 (first).").unset("the task's, or 4"),
+        key("timeout", Duration, "How long one run may take.").unset("the task's"),
+        key("retry", Retry, "When its tasks run again after a failure.").unset("the task's"),
+        key("tags", Texts, "Labels of its tasks, to find them by.").unset("none"),
+        key("expires_after", Duration, "How long after its planned instant a task may still start.")
+            .unset("never"),
+        key(
+            "catch_up",
+            CatchUp(&["none", "latest", "all"]),
+            "What becomes of occurrences that were missed while no beat ran: `\"none\"` of them runs, one for the \
+             `\"latest\"`, or `\"all\"`.",
+        ),
+        key("grace", Duration, "How late an occurrence may be planned before it counts as missed."),
+        key("paused", Boolean, "Nothing runs; occurrences that pass are recorded as skipped."),
+    ],
+};
+
+/// `catch_up` of a schedule, where it is a table.
+pub(in super::super) const CATCH_UP: Keys = Keys {
+    table: "schedule.catch_up",
+    about: "What becomes of missed occurrences, where one word is not enough.",
+    keys: &[
+        key("mode", Choice(&["none", "latest", "all"]), "Which of the missed occurrences run, as above."),
+        key("within", Duration, "Occurrences planned longer ago than this are not made up for.")
+            .unset("for ever"),
+    ],
+};
