@@ -121,6 +121,11 @@ pub trait Schema: Send + Sync {
 
     /// For `doctor` and logs: kind, version and address, without secrets.
     fn describe(&self) -> String;
+
+    /// For `doctor`: what an operator should change about the store, though it works.
+    fn advice(&self) -> Option<String> {
+        None
+    }
 }
 
 /// See [`Schema::status`].

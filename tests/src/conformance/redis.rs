@@ -5,12 +5,14 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use redis::{Commands, Connection};
+use redis::{Commands, FromRedisValue};
 use upbeat_shared::config::ServiceUrl;
 use upbeat_shared::ledger::Store;
 use upbeat_shared::ledger::redis::{RedisLedger, RedisOptions, StoreTime};
 use upbeat_shared::name::Namespace;
 use uuid::Uuid;
+
+pub use redis::Connection;
 
 use super::LedgerWorld;
 use crate::services;
@@ -19,6 +21,13 @@ use crate::services;
 pub fn connect(url: &ServiceUrl) -> Connection {
     let client = redis::Client::open(url.expose()).expect("the test's URL is one of Redis");
     client.get_connection().expect("the test's Redis answers")
+}
+
+/// Sends a command, for what a test does beneath the ports.
+pub fn ask<T: FromRedisValue>(connection: &mut Connection, words: &[&str]) -> T {
+    let (name, rest) = words.split_first().expect("a command has a name");
+    let answer = redis::cmd(name).arg(rest).query(connection);
+    answer.unwrap_or_else(|error| panic!("{words:?}: {error}"))
 }
 
 /// A namespace of a random name, whose keys are removed at the end.
@@ -55,6 +64,22 @@ impl Space {
     /// What every key begins with.
     pub fn prefix(&self) -> String {
         self.options(1).prefix()
+    }
+
+    /// Sends a command to the server.
+    pub fn ask<T: FromRedisValue>(&self, words: &[&str]) -> T {
+        ask(&mut connect(&self.url), words)
+    }
+
+    /// Bytes of all its keys, by the server's own account.
+    pub fn bytes(&self) -> usize {
+        let mut connection = connect(&self.url);
+        let usage = |key: Vec<u8>| {
+            let mut command = redis::cmd("MEMORY");
+            command.arg("USAGE").arg(key).arg("SAMPLES").arg(1000);
+            command.query::<Option<usize>>(&mut connection).expect("the server tells").unwrap_or(0)
+        };
+        self.keys().into_iter().map(usage).sum()
     }
 
     /// Every key of it.

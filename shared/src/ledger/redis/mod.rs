@@ -38,7 +38,7 @@ use super::pace::Pace;
 use super::{LedgerError, Retention};
 use crate::config::{ServiceUrl, TlsFiles};
 use crate::name::Namespace;
-use script::Scripts;
+use script::{Call, Scripts};
 use server::Server;
 use session::Session;
 
@@ -126,6 +126,8 @@ impl RedisLedger {
     /// Connects, and looks whether the server will do: new enough, and one that throws no keys away.
     pub async fn open(options: RedisOptions) -> Result<Arc<Self>, LedgerError> {
         let session = session(&options)?;
+        // Any node of a cluster leads to the one that has the keys: that one is meant by what follows.
+        session.ask(Call::Now).await?;
         let server = Server::examine(&session).await?;
         let ledger = Self {
             session,
@@ -142,7 +144,9 @@ impl RedisLedger {
 
     /// Removes everything of a namespace: every task, schedule and record. There is no way back.
     pub async fn remove(options: RedisOptions) -> Result<(), LedgerError> {
-        Ok(schema::remove(&session(&options)?).await?)
+        let session = session(&options)?;
+        session.ask(Call::Now).await?;
+        Ok(schema::remove(&session).await?)
     }
 
     /// Once a start, so that nobody learns it from a crash.

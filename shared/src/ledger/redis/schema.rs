@@ -88,4 +88,12 @@ impl Schema for RedisLedger {
         let (server, durability) = (&self.server.product, &self.server.durability);
         format!("{server} at {}, keys {}* ({durability})", self.address, self.session.prefix)
     }
+
+    fn advice(&self) -> Option<String> {
+        self.server.durability.is_weak().then(|| {
+            "set `appendonly yes` and `appendfsync everysec` (or `always`): what waits in the ledger is only as durable as the \
+             server; see docs/guarantees.md"
+                .to_owned()
+        })
+    }
 }

@@ -41,21 +41,7 @@ impl Session {
 
     /// Runs its script.
     pub(super) async fn run(&self, args: &Args) -> Result<Value, Fault> {
-        let call = args.call;
-        let work = async {
-            let mut moves = 0;
-            loop {
-                let outcome = self.send_script(args).await;
-                match outcome.as_ref().err().and_then(Fault::moved_to) {
-                    Some(address) if moves < MOVES => {
-                        moves += 1;
-                        self.pool.manager().follow(address);
-                    }
-                    _ => return outcome,
-                }
-            }
-        };
-        tokio::time::timeout(call.patience().limit(), work).await.unwrap_or(Err(Fault::TimedOut))
+        self.within(args.call.patience(), &args.command, Some(args.call)).await
     }
 
     /// Runs a script without arguments.
@@ -63,30 +49,50 @@ impl Session {
         self.run(&self.begin(call)).await
     }
 
-    async fn send_script(&self, args: &Args) -> Result<Value, Fault> {
-        let mut link = Borrowed::new(self.pool.get().await?);
-        let mut sends = 0;
+    /// Sends a plain command.
+    pub(super) async fn command(&self, command: &Cmd) -> Result<Value, Fault> {
+        self.within(Patience::Long, command, None).await
+    }
+
+    async fn within(&self, patience: Patience, command: &Cmd, script: Option<Call>) -> Result<Value, Fault> {
+        let limited = tokio::time::timeout(patience.limit(), self.follow(command, script));
+        limited.await.unwrap_or(Err(Fault::TimedOut))
+    }
+
+    /// Sends until it is answered by the node of a cluster that has our keys.
+    async fn follow(&self, command: &Cmd, script: Option<Call>) -> Result<Value, Fault> {
+        let mut moves = 0;
         loop {
-            metrics::counter!(telemetry::LEDGER_ROUND_TRIPS, "call" => args.call.name()).increment(1);
-            let outcome = link.send(&args.command).await;
-            match &outcome {
-                // Nothing of it has happened: the server has only seen a name that it does not know.
-                Err(Fault::Redis(error)) if error.code() == Some("NOSCRIPT") && sends < SENDS => {
-                    sends += 1;
-                    link.send(&self.scripts.load(args.call)).await?;
+            let outcome = self.send(command, script).await;
+            match outcome.as_ref().err().and_then(Fault::moved_to) {
+                Some(address) if moves < MOVES => {
+                    moves += 1;
+                    self.pool.manager().follow(address);
                 }
                 _ => return outcome,
             }
         }
     }
 
-    /// Sends a plain command.
-    pub(super) async fn command(&self, command: &Cmd) -> Result<Value, Fault> {
-        let work = async {
-            let mut link = Borrowed::new(self.pool.get().await?);
-            link.send(command).await
-        };
-        tokio::time::timeout(Patience::Long.limit(), work).await.unwrap_or(Err(Fault::TimedOut))
+    async fn send(&self, command: &Cmd, script: Option<Call>) -> Result<Value, Fault> {
+        let mut link = Borrowed::new(self.pool.get().await?);
+        let mut sends = 0;
+        loop {
+            if let Some(call) = script {
+                metrics::counter!(telemetry::LEDGER_ROUND_TRIPS, "call" => call.name()).increment(1);
+            }
+            let outcome = link.send(command).await;
+            match (&outcome, script) {
+                // Nothing of it has happened: the server has only seen a name that it does not know.
+                (Err(Fault::Redis(error)), Some(call))
+                    if error.code() == Some("NOSCRIPT") && sends < SENDS =>
+                {
+                    sends += 1;
+                    link.send(&self.scripts.load(call)).await?;
+                }
+                _ => return outcome,
+            }
+        }
     }
 }
 

@@ -73,8 +73,15 @@ local function write(row)
     row[13], row[14], row[15], row[16], row[17], row[18], #row[NOTE], row[NOTE]) .. row[TAIL]
 end
 
+-- Tails are few: the same queue, name and tags again and again.
+local queues = {}
 local function queue_of(tail)
-  return (unpack_bytes('<Hc0', tail, 2))
+  local queue = queues[tail]
+  if not queue then
+    queue = unpack_bytes('<Hc0', tail, 2)
+    queues[tail] = queue
+  end
+  return queue
 end
 
 local function schedule_of(tail)
