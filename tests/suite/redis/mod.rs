@@ -4,6 +4,8 @@ mod connections;
 mod forgotten;
 mod keys;
 mod memory;
+mod odd;
+mod program;
 mod refused;
 mod worker;
 
