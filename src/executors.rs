@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use upbeat_shared::config::{Ack, Config, ExecutorConfig, Secret, ServiceUrl, TaskConfig};
+use upbeat_shared::config::{Ack, Config, ExecutorConfig, HttpTarget, Secret, TaskConfig, WebhookConfig};
 use upbeat_shared::name::TaskName;
 use upbeat_worker::{Executor, Registry, TaskDefinition};
 
@@ -61,6 +61,9 @@ pub fn registry(config: &Config, natives: &[TaskDefinition]) -> Result<Registry,
     for native in handlers.into_values() {
         add(&mut registry, native)?;
     }
+    for (name, webhook) in config.hooks.tasks() {
+        add(&mut registry, notice(name, webhook)?)?;
+    }
     Ok(registry)
 }
 
@@ -82,11 +85,20 @@ fn described(name: &TaskName, task: &TaskConfig) -> Result<TaskDefinition, Regis
         ExecutorConfig::Command { program, args, env, cwd, output_limit } => {
             command(program, args, env, cwd.as_ref(), *output_limit)
         }
-        ExecutorConfig::Http { url, headers, secret } => http(url, headers, secret.as_ref(), task.timeout),
+        ExecutorConfig::Http(target) => http(target, task.timeout),
         ExecutorConfig::Native => return Err(RegistryError::NoHandler(name.clone())),
     };
     let executor = executor.map_err(|reason| RegistryError::Executor { name: name.clone(), reason })?;
     Ok(TaskDefinition::new(name.clone(), executor))
+}
+
+/// A task of Upbeat's own, which tells an endpoint of an event.
+fn notice(name: &'static str, webhook: &WebhookConfig) -> Result<TaskDefinition, RegistryError> {
+    let name = TaskName::new(name).expect("a constant that is a name");
+    let executor = http(&webhook.target, webhook.timeout)
+        .map_err(|reason| RegistryError::Executor { name: name.clone(), reason })?;
+    let WebhookConfig { queue, timeout, retry, .. } = webhook;
+    Ok(TaskDefinition::new(name, executor).queue(queue.clone()).timeout(*timeout).retry(*retry))
 }
 
 #[cfg(feature = "executor-command")]
@@ -118,12 +130,8 @@ fn command(
 }
 
 #[cfg(feature = "executor-http")]
-fn http(
-    url: &ServiceUrl,
-    headers: &BTreeMap<String, Secret>,
-    secret: Option<&Secret>,
-    timeout: Duration,
-) -> Result<Arc<dyn Executor>, String> {
+fn http(target: &HttpTarget, timeout: Duration) -> Result<Arc<dyn Executor>, String> {
+    let HttpTarget { url, headers, secret } = target;
     let text = |error: upbeat_worker::executor::http::HttpTaskError| error.to_string();
     let mut http = upbeat_worker::executor::http::HttpTask::new(url.expose(), timeout).map_err(text)?;
     for (name, value) in headers {
@@ -136,12 +144,7 @@ fn http(
 }
 
 #[cfg(not(feature = "executor-http"))]
-fn http(
-    _url: &ServiceUrl,
-    _headers: &BTreeMap<String, Secret>,
-    _secret: Option<&Secret>,
-    _timeout: Duration,
-) -> Result<Arc<dyn Executor>, String> {
+fn http(_target: &HttpTarget, _timeout: Duration) -> Result<Arc<dyn Executor>, String> {
     Err("this build sends no requests (feature executor-http)".to_owned())
 }
 
@@ -167,6 +170,16 @@ mod tests {
         let config = config("[tasks.report]\ncommand = [\"true\"]\n", &[hello()]);
         let names = registry(&config, &[hello()]).unwrap().names();
         assert_eq!(names.iter().map(TaskName::as_str).collect::<Vec<_>>(), ["hello", "report"]);
+    }
+
+    #[cfg(feature = "executor-http")]
+    #[test]
+    fn endpoints_that_are_told_of_events_are_tasks() {
+        let config = config("[hooks.dead]\nurl = \"http://127.0.0.1:1/\"\nqueue = \"hooks\"\n", &[]);
+        let registry = registry(&config, &[]).unwrap();
+        let task = registry.get(&TaskName::new("upbeat.hook.dead").unwrap()).unwrap();
+        assert_eq!(task.queue.as_ref().unwrap().as_str(), "hooks");
+        assert_eq!((registry.names().len(), task.timeout), (1, Some(Duration::from_secs(30))));
     }
 
     #[test]

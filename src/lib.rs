@@ -96,6 +96,7 @@
 //! | `beat` | schedules and promotion, [`App::beat`], [`App::up`]; with `worker` | yes |
 //! | `cli` | the command line, [`App::main`], health and metrics endpoints; with `beat` | yes |
 //! | `executor-command`, `executor-http` | tasks of the configuration that are programs or endpoints | yes |
+//! | `testing` | for your tests: [`testing`] | no |
 //!
 //! A program that only publishes takes `default-features = false, features = ["amqp"]` (and `postgres` or `redis`, as its ledger is),
 //! one that only works `["worker", "amqp", "postgres"]`.
@@ -114,6 +115,12 @@ mod ops;
 #[cfg(feature = "worker")]
 mod roles;
 mod stack;
+#[cfg(any(feature = "testing", test))]
+pub mod testing;
+
+// What derives write names the crate as its users do.
+#[cfg(test)]
+extern crate self as upbeat;
 
 #[cfg(feature = "worker")]
 pub use app::{App, native};
@@ -134,11 +141,13 @@ pub use upbeat_shared::client::{Client, NewTask, Publish, Publishable, TaskHandl
 pub use upbeat_shared::sqlite;
 pub use upbeat_shared::typed::{ArgsError, Returns, Task, Unsaid, Yields};
 pub use upbeat_shared::{
-    client, clock, config, id, ledger, member, message, name, occurrence, retry, schedule, task, transport,
-    typed, verdict,
+    client, clock, config, hook, id, ledger, member, message, name, occurrence, progress, retry, schedule,
+    task, transport, typed, verdict,
 };
 #[cfg(feature = "worker")]
 pub use upbeat_worker as worker;
+#[cfg(feature = "worker")]
+pub use upbeat_worker::layer;
 #[cfg(feature = "worker")]
 pub use upbeat_worker::{
     Context, FromState, IntoTask, ResultExt, RunContext, TaskDefinition, TaskError as Error,

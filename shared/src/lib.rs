@@ -9,12 +9,14 @@ pub mod client;
 pub mod clock;
 pub mod config;
 pub mod failpoint;
+pub mod hook;
 pub mod id;
 pub mod ledger;
 pub mod member;
 pub mod message;
 pub mod name;
 pub mod occurrence;
+pub mod progress;
 pub mod retry;
 #[cfg(feature = "embedded")]
 pub mod sqlite;

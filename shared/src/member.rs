@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock;
 use crate::id::{OwnerId, TaskId};
 use crate::name::{QueueName, TaskName};
+use crate::progress::Progress;
 
 /// How long a heartbeat may stand still before a beat declares its member lost.
 pub const LEASE: Duration = Duration::from_secs(15);
@@ -61,11 +62,20 @@ pub struct MemberInfo {
     /// The names of the tasks that it runs and how many of each, most first: at most [`MemberInfo::MAX_TASKS`] (a
     /// worker's).
     pub tasks: Vec<(TaskName, u32)>,
+    /// How far its runs have come that say so, what was said last first: at most [`MemberInfo::MAX_PROGRESS`] (a worker's).
+    pub progress: Vec<(TaskId, Progress)>,
 }
 
 impl MemberInfo {
     /// So many names of running tasks are told; the rest is in `running` alone.
     pub const MAX_TASKS: usize = 8;
+    /// So many runs tell how far they have come.
+    pub const MAX_PROGRESS: usize = 256;
+
+    /// How far the run of a task has come, if it is among those that tell.
+    pub fn progress_of(&self, id: TaskId) -> Option<&Progress> {
+        self.progress.iter().find(|(told, _)| *told == id).map(|(_, progress)| progress)
+    }
 }
 
 /// What a member's record tells of it: the first of these that fits, from the last to the first.
@@ -223,6 +233,6 @@ mod tests {
     fn what_a_member_of_the_previous_version_says_can_be_read() {
         let said = r#"{"name":"host:7","version":"0.1.0","queues":[["default",1]],"slots":8,"running":2,"draining":false}"#;
         let info: MemberInfo = serde_json::from_str(said).unwrap();
-        assert_eq!((info.running, info.tasks), (2, Vec::new()));
+        assert_eq!((info.running, info.tasks, info.progress), (2, Vec::new(), Vec::new()));
     }
 }

@@ -50,6 +50,8 @@ pub const LEDGER_CALL_SECONDS: &str = "upbeat_ledger_call_seconds";
 pub const LEDGER_ROUND_TRIPS: &str = "upbeat_ledger_round_trips_total";
 /// Batches that collided with another and were asked again.
 pub const LEDGER_COLLISIONS: &str = "upbeat_ledger_collisions_total";
+/// Calls of the program's hooks.
+pub const HOOK_CALLS: &str = "upbeat_hook_calls_total";
 /// Connections to the broker made again.
 pub const RECONNECTS: &str = "upbeat_broker_reconnects_total";
 /// The program's version.
@@ -209,6 +211,12 @@ pub const ALL: &[Metric] = &[
         &["call"],
         ShownBy::With("Postgres"),
         "Batches that collided with another, and were asked again",
+    ),
+    counter(
+        HOOK_CALLS,
+        &["event", "outcome"],
+        ShownBy::Every,
+        "Calls of the program's own hooks, by event (`retry`, `dead`, `overdue`): `done`, `panicked`, `timed_out`; `dropped` are events that came faster than hooks could take them",
     ),
     counter(
         RECONNECTS,

@@ -98,6 +98,17 @@ pub enum ArgsError {
     Invalid(String),
 }
 
+impl ArgsError {
+    /// The name of the page that explains it: `upbeat explain NAME`, or `docs/errors/NAME.md`.
+    pub fn page(&self) -> &'static str {
+        match self {
+            Self::Newer { .. } => "args-newer",
+            Self::Older { .. } => "args-older",
+            Self::Invalid(_) => "task-bad-arguments",
+        }
+    }
+}
+
 /// Which versions of a task's arguments a program reads: every one from the oldest to the newest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ArgsVersions {
@@ -105,13 +116,6 @@ pub struct ArgsVersions {
     pub oldest: u32,
     /// The newest, which it also writes.
     pub newest: u32,
-}
-
-impl ArgsError {
-    /// The name of the page that explains it: `upbeat explain NAME`, or `docs/errors/NAME.md`.
-    pub fn page(&self) -> &'static str {
-        "task-bad-arguments"
-    }
 }
 
 /// Reads arguments that have the shape of the type itself: of its own version, or refused.

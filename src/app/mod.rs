@@ -8,8 +8,10 @@ use std::future::Future;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use upbeat_shared::client::PublishLayer;
+use upbeat_shared::hook::{Dead, Overdue, Retry};
 use upbeat_shared::name::TaskName;
-use upbeat_worker::{IntoTask, RunContext, Signature, TaskDefinition, TaskError};
+use upbeat_worker::{IntoBlockingTask, IntoTask, RunContext, RunLayer, Signature, TaskDefinition, TaskError};
 
 pub(crate) use program::Program;
 #[cfg(feature = "beat")]
@@ -80,6 +82,77 @@ impl<S> App<S> {
         T: Signature<P> + IntoTask<S, P>,
     {
         self.program.tasks.push(task.into_task(&self.state));
+        self
+    }
+
+    /// Adds a task whose handler is a plain function that blocks its thread: it computes, or calls what waits. Such handlers
+    /// run on threads of their own, as many as `worker.blocking_threads` says, and cannot keep heartbeats or other tasks
+    /// waiting. One that takes long looks at [`Context::is_cancelled`](crate::Context::is_cancelled) now and then: it cannot
+    /// be dropped, and keeps its task until it returns.
+    ///
+    /// ```
+    /// use serde::{Deserialize, Serialize};
+    /// use upbeat::prelude::*;
+    ///
+    /// #[derive(Serialize, Deserialize, Task)]
+    /// #[task(name = "sum", output = u64)]
+    /// struct Sum {
+    ///     below: u64,
+    /// }
+    ///
+    /// fn sum(task: Sum) -> Result<u64, Error> {
+    ///     Ok((0..task.below).sum())
+    /// }
+    ///
+    /// let app = App::new().task_blocking(sum);
+    /// ```
+    pub fn task_blocking<P, T>(mut self, task: T) -> Self
+    where
+        T: Signature<P> + IntoBlockingTask<S, P>,
+    {
+        self.program.tasks.push(task.into_blocking_task(&self.state));
+        self
+    }
+
+    /// Puts a layer around every run, inside of those added before: see [`layer`](crate::layer).
+    pub fn layer(mut self, layer: impl RunLayer) -> Self {
+        self.program.run_layers = self.program.run_layers.with(layer);
+        self
+    }
+
+    /// Puts a layer around every publish of this program, also by its handlers, inside of those added before.
+    pub fn publish_layer(mut self, layer: impl PublishLayer) -> Self {
+        self.program.publish_layers = self.program.publish_layers.with(layer);
+        self
+    }
+
+    /// Calls this when a run failed and its task runs again: see [`hook`](crate::hook).
+    pub fn on_retry<F, Fut>(mut self, hook: F) -> Self
+    where
+        F: Fn(Retry) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        self.program.hooks = self.program.hooks.on_retry(hook);
+        self
+    }
+
+    /// Calls this when a task is dead.
+    pub fn on_dead<F, Fut>(mut self, hook: F) -> Self
+    where
+        F: Fn(Dead) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        self.program.hooks = self.program.hooks.on_dead(hook);
+        self
+    }
+
+    /// Calls this when an occurrence's task has not started long after its instant.
+    pub fn on_overdue<F, Fut>(mut self, hook: F) -> Self
+    where
+        F: Fn(Overdue) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        self.program.hooks = self.program.hooks.on_overdue(hook);
         self
     }
 

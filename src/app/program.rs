@@ -2,9 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use upbeat_shared::client::PublishLayers;
 use upbeat_shared::config::{Config, KnownTask};
+use upbeat_shared::hook::Hooks;
 use upbeat_shared::name::QueueName;
-use upbeat_worker::{Registry, TaskDefinition};
+use upbeat_worker::{Registry, RunLayers, TaskDefinition};
 
 #[cfg(feature = "beat")]
 use super::schedule::{Schedule, ScheduleError};
@@ -17,6 +19,12 @@ pub(crate) struct Program {
     pub(crate) name: Option<String>,
     /// Its own tasks.
     pub(crate) tasks: Vec<TaskDefinition>,
+    /// Around every run.
+    pub(crate) run_layers: RunLayers,
+    /// Around every publish.
+    pub(crate) publish_layers: PublishLayers,
+    /// What is called when.
+    pub(crate) hooks: Hooks,
     /// Its own schedules.
     #[cfg(feature = "beat")]
     pub(crate) schedules: Vec<Schedule>,

@@ -56,7 +56,7 @@ pub struct ScheduleError {
 impl ScheduleError {
     /// The name of the page that explains it: `upbeat explain NAME`, or `docs/errors/NAME.md`.
     pub fn page(&self) -> &'static str {
-        "schedule-of-program"
+        "timing-invalid"
     }
 }
 

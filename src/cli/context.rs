@@ -121,7 +121,8 @@ impl Context {
         let config = settings.config();
         Self::may_open(config, access)?;
         let stack = Stack::open(config, self.clock.clone(), &roles::connection_name(config, role)).await;
-        stack.map_err(|error| unopened(&error))
+        let stack = stack.map_err(|error| unopened(&error))?;
+        Ok(stack.with_layers(&self.program.publish_layers))
     }
 
     /// Whether there is something to open.

@@ -91,7 +91,7 @@ impl DeadCommand {
 
 async fn list(context: &Context, session: &Session, which: Which, limit: u64) -> Result<(), Failure> {
     let dead = Pages::new(&session.stack.store, which.filter()).take(limit).await?;
-    tasks::print(context, session, &dead.tasks)?;
+    tasks::print(context, session, &dead.tasks).await?;
     if dead.tasks.is_empty() {
         context.output.note("no dead tasks");
     } else {

@@ -38,6 +38,8 @@ macro_rules! pages {
 
 /// Every page, in the order of the alphabet.
 const PAGES: &[Page] = pages![
+    "args-newer",
+    "args-older",
     "arguments-not-json",
     "broker-refuses",
     "broker-unavailable",
@@ -57,6 +59,7 @@ const PAGES: &[Page] = pages![
     "name-invalid",
     "no-adapter",
     "no-ledger-here",
+    "no-result",
     "no-such-member",
     "no-such-schedule",
     "no-such-task",
@@ -64,9 +67,7 @@ const PAGES: &[Page] = pages![
     "publish-invalid",
     "publish-unconfirmed",
     "queue-full",
-    "result-missing",
     "schedule-conflict",
-    "schedule-of-program",
     "schedule-twice",
     "task-bad-arguments",
     "task-crashed",

@@ -195,17 +195,15 @@ impl From<WorkerError> for Failure {
 
 impl From<RoleError> for Failure {
     fn from(error: RoleError) -> Self {
-        let page = error.page();
-        match error {
-            RoleError::Config(errors) => (&errors).into(),
-            RoleError::Open(error) => unopened(&error),
-            RoleError::Beat(error) => error.into(),
-            RoleError::Worker(error) => error.into(),
-            RoleError::Registry(_) | RoleError::Schedule(_) | RoleError::ScheduledTwice { .. } => {
-                Self::usage(error.to_string()).page(page)
-            }
-            RoleError::Ended(_) | RoleError::Panicked(_) => Self::failed(error.to_string()).page(page),
-        }
+        let exit = match error {
+            RoleError::Config(errors) => return (&errors).into(),
+            RoleError::Open(error) => return unopened(&error),
+            RoleError::Beat(error) => return error.into(),
+            RoleError::Worker(error) => return error.into(),
+            RoleError::Registry(_) | RoleError::Schedule(_) | RoleError::ScheduledTwice { .. } => Exit::Usage,
+            RoleError::Ended(_) | RoleError::Panicked(_) => Exit::Failed,
+        };
+        Self::new(exit, error.to_string()).page(error.page())
     }
 }
 

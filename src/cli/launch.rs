@@ -117,7 +117,7 @@ pub(crate) async fn run(
     let listener = bind(config.http.listen).await?;
     let listen = listener.as_ref().and_then(|listener| listener.local_addr().ok());
     let stack = roles::open_when_there(config, &context.clock, &which.names().join("+")).await;
-    let stack = stack.map_err(|error| unopened(&error))?;
+    let stack = stack.map_err(|error| unopened(&error))?.with_layers(&context.program.publish_layers);
     let (ledger, broker) = (stack.store.schema.describe(), stack.transport.describe());
     tracing::info!(ledger, broker, namespace = %config.namespace, "opened ledger and broker");
 
@@ -130,10 +130,10 @@ pub(crate) async fn run(
     }
     if which.beat() {
         apply(&stack, &settings, sources).await?;
-        process.members().start_beat(&stack, roles::beat_options(config));
+        process.members().start_beat(&stack, &context.program, roles::beat_options(config));
     }
     if which.worker() {
-        process.members().start_worker(&stack, registry, roles::worker_options(config));
+        process.members().start_worker(&stack, &context.program, registry, roles::worker_options(config));
     }
     if let Some(listener) = listener {
         process.serve(listener, config.http.echo);

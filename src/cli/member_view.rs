@@ -127,6 +127,7 @@ pub(crate) fn json_with_claims(now: Timestamp, member: &MemberRecord, claims: &[
             "attempt": attempt(task),
             "crashes": task.message.crashes,
             "cancel_requested": task.cancel_requested,
+            "progress": member.info.progress_of(task.id()),
         })
     };
     let mut object = json(now, member);
@@ -157,7 +158,7 @@ pub(crate) fn details(
     let mut text = view.render();
     if !claims.is_empty() {
         text.push('\n');
-        text.push_str(&table(now, claims, output));
+        text.push_str(&table(now, info, claims, output));
     }
     text.trim_end().to_owned()
 }
@@ -174,8 +175,8 @@ fn why(now: Timestamp, member: &MemberRecord) -> &'static str {
     }
 }
 
-fn table(now: Timestamp, claims: &[TaskRecord], output: &Output) -> String {
-    let mut table = Table::new(&["ID", "NAME", "QUEUE", "STARTED", "ATTEMPT"]);
+fn table(now: Timestamp, info: &MemberInfo, claims: &[TaskRecord], output: &Output) -> String {
+    let mut table = Table::new(&["ID", "NAME", "QUEUE", "STARTED", "ATTEMPT", "PROGRESS"]);
     for task in claims.iter().take(SHOWN) {
         let started = task.started_at.map(|at| relative(now, at)).unwrap_or_default();
         let stopping = if task.cancel_requested { ", asked to stop" } else { "" };
@@ -185,6 +186,7 @@ fn table(now: Timestamp, claims: &[TaskRecord], output: &Output) -> String {
             Cell::plain(task.message.queue.as_str()),
             Cell::plain(format!("{started}{stopping}")),
             Cell::number(attempt(task)),
+            Cell::faint(info.progress_of(task.id()).map(ToString::to_string).unwrap_or_default()).cut(60),
         ]);
     }
     let text = output.render(&table);

@@ -31,6 +31,7 @@ mod queues;
 mod quickstart;
 mod rates;
 mod reference;
+mod running;
 mod schedule_view;
 mod schedules;
 mod signals;

@@ -9,6 +9,7 @@ use upbeat_shared::verdict::RunError;
 
 use super::moment::{local, relative, rough};
 use super::output::Output;
+use super::running::Running;
 use super::table::{Cell, Details, Look};
 use super::words::counted;
 
@@ -16,7 +17,7 @@ use super::words::counted;
 pub(crate) const HEADER: [&str; 7] = ["ID", "NAME", "QUEUE", "STATE", "TRIES", "WHEN", "DETAIL"];
 
 /// A row of a listing.
-pub(crate) fn cells(now: Timestamp, task: &TaskRecord) -> Vec<Cell> {
+pub(crate) fn cells(now: Timestamp, task: &TaskRecord, running: &Running) -> Vec<Cell> {
     let message = &task.message;
     vec![
         Cell::plain(task.id().to_string()),
@@ -25,7 +26,7 @@ pub(crate) fn cells(now: Timestamp, task: &TaskRecord) -> Vec<Cell> {
         Cell::state(task.state),
         Cell::number(tries(task)),
         Cell::plain(when(now, task)),
-        Cell::faint(detail(task)).cut(60),
+        Cell::faint(detail(task, running)).cut(60),
     ]
 }
 
@@ -48,8 +49,11 @@ fn when(now: Timestamp, task: &TaskRecord) -> String {
     at.map(|at| format!("{word}{}", relative(now, at))).unwrap_or_default()
 }
 
-/// Why it is where it is: the error, the note, or what came out.
-fn detail(task: &TaskRecord) -> String {
+/// How far it has come, or why it is where it is: the error, the note, or what came out.
+fn detail(task: &TaskRecord, running: &Running) -> String {
+    if let Some(progress) = running.progress(task) {
+        return one_line(&progress.to_string());
+    }
     let failed = task.error.as_ref().filter(|_| task.state != TaskState::Succeeded);
     if let Some(error) = failed {
         return one_line(&error_text(error));
@@ -74,20 +78,22 @@ fn error_text(error: &RunError) -> String {
     format!("{}: {}", error.kind.as_str(), error.message)
 }
 
-/// State and why, in a few words: `scheduled, due in 3s: no worker knows it`.
-pub(crate) fn standing(now: Timestamp, task: &TaskRecord) -> String {
+/// State and why, in a few words: `scheduled, due in 3s: no worker knows it`, `running, started 7s ago: 120 of 1000 (12%)`.
+pub(crate) fn standing(now: Timestamp, task: &TaskRecord, running: &Running) -> String {
     let time = when(now, task);
     let time = if time.is_empty() { time } else { format!(", {time}") };
-    let note = task.note.as_ref().map(|note| format!(": {note}")).unwrap_or_default();
+    let progress = running.progress(task).map(|progress| one_line(&progress.to_string()));
+    let note = progress.or_else(|| task.note.clone()).map(|note| format!(": {note}")).unwrap_or_default();
     format!("{}{time}{note}", task.state)
 }
 
 /// Everything that is known of a task.
-pub(crate) fn details(now: Timestamp, task: &TaskRecord, output: &Output) -> String {
+pub(crate) fn details(now: Timestamp, task: &TaskRecord, running: &Running, output: &Output) -> String {
     let message = &task.message;
     let mut view =
         Details::new(output.paint(&Cell::new(format!("{} {}", message.name, task.id()), Look::Strong)));
     view.line("state", state_line(task, output));
+    view.maybe("progress", running.progress(task).map(|progress| visible(&progress.to_string())));
     view.maybe("note", task.note.as_deref());
     view.line("queue", format!("{}, priority {}", message.queue, message.priority.get()));
     view.line("attempts", attempts_line(task));
@@ -207,7 +213,8 @@ mod tests {
     #[test]
     fn a_row_says_when_it_is_due_and_why() {
         let now = at("2026-05-01T12:00:00Z");
-        let row: Vec<String> = cells(now, &failed_once()).iter().map(|cell| cell.paint(false)).collect();
+        let row: Vec<String> =
+            cells(now, &failed_once(), &Running::default()).iter().map(|cell| cell.paint(false)).collect();
         assert_eq!(
             row[1..],
             [
@@ -224,7 +231,7 @@ mod tests {
     #[test]
     fn details_leave_out_what_is_unknown() {
         let now = at("2026-05-01T12:00:00Z");
-        let text = details(now, &failed_once(), &Output::new(true, false));
+        let text = details(now, &failed_once(), &Running::default(), &Output::new(true, false));
         assert!(text.starts_with("billing.invoice 0198a2f0-0000-7000-8000-000000000001\n"), "{text}");
         assert!(text.contains("  attempts    1 failure\n"), "{text}");
         assert!(text.contains("  last error  failed: no connection\n              to the bank\n"), "{text}");

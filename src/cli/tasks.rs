@@ -12,6 +12,7 @@ use super::context::{Access, Context, Session};
 use super::failure::Failure;
 use super::moment::{Moment, parse_moment};
 use super::pages::Pages;
+use super::running::Running;
 use super::task_id::parse_id;
 use super::task_view;
 
@@ -123,7 +124,7 @@ async fn list(context: &Context, session: &Session, args: ListArgs) -> Result<()
     };
     let anything = filter == TaskFilter::default();
     let tasks = Pages::new(&session.stack.store, filter).take(args.limit).await?;
-    print(context, session, &tasks.tasks)?;
+    print(context, session, &tasks.tasks).await?;
     if tasks.tasks.is_empty() {
         context.output.note(if anything { "no tasks yet" } else { "no tasks like that" });
     } else if tasks.more {
@@ -133,9 +134,11 @@ async fn list(context: &Context, session: &Session, args: ListArgs) -> Result<()
 }
 
 /// A listing of tasks.
-pub(crate) fn print(context: &Context, session: &Session, tasks: &[TaskRecord]) -> Result<(), Failure> {
+pub(crate) async fn print(context: &Context, session: &Session, tasks: &[TaskRecord]) -> Result<(), Failure> {
+    let running = Running::of(&session.stack.store, tasks).await?;
     let now = session.now();
-    context.output.list(&task_view::HEADER, tasks, |task| task_view::cells(now, task), TaskRecord::to_json)
+    let cells = |task: &_| task_view::cells(now, task, &running);
+    context.output.list(&task_view::HEADER, tasks, cells, |task| running.json(task))
 }
 
 async fn show(context: &Context, session: &Session, id: TaskId) -> Result<(), Failure> {
@@ -143,8 +146,9 @@ async fn show(context: &Context, session: &Session, id: TaskId) -> Result<(), Fa
     let Some(task) = found.into_iter().next().flatten() else {
         return Err(unknown(id));
     };
+    let running = Running::of(&session.stack.store, std::slice::from_ref(&task)).await?;
     let output = &context.output;
-    output.result(|| task_view::details(session.now(), &task, output), || task.to_json())
+    output.result(|| task_view::details(session.now(), &task, &running, output), || running.json(&task))
 }
 
 fn unknown(id: TaskId) -> Failure {

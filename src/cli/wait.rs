@@ -4,15 +4,18 @@ use std::time::Duration;
 
 use upbeat_shared::client::WaitError;
 use upbeat_shared::id::TaskId;
+use upbeat_shared::ledger::LedgerError;
+use upbeat_shared::progress::Progress;
 use upbeat_shared::task::{TaskRecord, TaskState};
 
 use super::context::{Context, Session};
 use super::failure::Failure;
 use super::moment::rough;
+use super::running::Running;
 use super::task_view;
 use super::words::counted;
 
-/// After so long without an end, a remark says why nothing happens.
+/// After so long without an end, a remark says why nothing happens; and again, while there is something else to say.
 const REMINDER: Duration = Duration::from_secs(5);
 
 /// Waits for tasks, one after the other, and prints each; fails unless all of them succeeded. `timeout` is for all of
@@ -33,7 +36,11 @@ pub(crate) async fn until_ended(
             error => error.into(),
         })?;
         let output = &context.output;
-        output.result(|| task_view::details(session.now(), &record, output), || record.to_json())?;
+        let running = Running::default();
+        output.result(
+            || task_view::details(session.now(), &record, &running, output),
+            || running.json(&record),
+        )?;
         failed += u64::from(record.state != TaskState::Succeeded);
     }
     let message = match failed {
@@ -58,16 +65,27 @@ async fn until_one_ended(
 ) -> Result<TaskRecord, WaitError> {
     let waiting = session.stack.client.wait(id, timeout);
     tokio::pin!(waiting);
-    tokio::select! {
-        ended = &mut waiting => return ended,
-        () = tokio::time::sleep(REMINDER) => {}
+    let mut said = None;
+    loop {
+        tokio::select! {
+            ended = &mut waiting => return ended,
+            () = tokio::time::sleep(REMINDER) => {}
+        }
+        // Only a remark: if the ledger fails, the wait itself will say so.
+        let Ok((standing, progress)) = look(session, id).await else { continue };
+        // That it still stands where it stood need not be said twice.
+        if said.as_ref() != Some(&progress) {
+            context.output.note(format_args!("waiting for {id}: {standing}"));
+            said = Some(progress);
+        }
     }
-    // Only a remark: if the ledger fails, the wait itself will say so.
-    if let Ok(records) = session.stack.store.inspect.get(vec![id]).await {
-        let record = records.into_iter().next().flatten();
-        let seen = record.map(|record| task_view::standing(session.now(), &record));
-        let seen = seen.unwrap_or_else(|| "the ledger has not seen it yet".to_owned());
-        context.output.note(format_args!("waiting for {id}: {seen}"));
-    }
-    waiting.await
+}
+
+/// Where a task stands, and how far its run has come.
+async fn look(session: &Session, id: TaskId) -> Result<(String, Option<Progress>), LedgerError> {
+    let store = &session.stack.store;
+    let found: Vec<TaskRecord> = store.inspect.get(vec![id]).await?.into_iter().flatten().collect();
+    let running = Running::of(store, &found).await?;
+    let Some(task) = found.first() else { return Ok(("the ledger has not seen it yet".to_owned(), None)) };
+    Ok((task_view::standing(session.now(), task, &running), running.progress(task).cloned()))
 }

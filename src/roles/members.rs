@@ -11,6 +11,7 @@ use upbeat_worker::{Registry, Worker, WorkerOptions};
 
 use super::RoleError;
 use super::health::Readiness;
+use crate::app::Program;
 use crate::stack::Stack;
 
 /// How often a start is looked at.
@@ -32,8 +33,9 @@ impl Members {
     }
 
     #[cfg(feature = "beat")]
-    pub(crate) fn start_beat(&mut self, stack: &Stack, options: BeatOptions) {
-        let beat = Beat::new(stack.transport.clone(), stack.store.clone(), stack.clock.clone(), options);
+    pub(crate) fn start_beat(&mut self, stack: &Stack, program: &Program, options: BeatOptions) {
+        let beat = Beat::new(stack.transport.clone(), stack.store.clone(), stack.clock.clone(), options)
+            .hooks(program.hooks.clone());
         let health = beat.health();
         self.readiness.role("beat", move || health.why_not().into_iter().collect());
         let stop = self.stop.clone();
@@ -43,7 +45,13 @@ impl Members {
         });
     }
 
-    pub(crate) fn start_worker(&mut self, stack: &Stack, registry: Registry, options: WorkerOptions) {
+    pub(crate) fn start_worker(
+        &mut self,
+        stack: &Stack,
+        program: &Program,
+        registry: Registry,
+        options: WorkerOptions,
+    ) {
         let worker = Worker::new(
             stack.transport.clone(),
             stack.store.clone(),
@@ -51,7 +59,9 @@ impl Members {
             stack.client.clone(),
             registry,
             options,
-        );
+        )
+        .layers(program.run_layers.clone())
+        .hooks(program.hooks.clone());
         let health = worker.health();
         self.readiness.role("worker", move || health.why_not());
         let stop = self.stop.clone();

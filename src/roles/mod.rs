@@ -104,7 +104,7 @@ impl RoleError {
             Self::Registry(error) => error.page(),
             #[cfg(feature = "beat")]
             Self::Schedule(error) => error.page(),
-            Self::ScheduledTwice { .. } => "schedule-of-program",
+            Self::ScheduledTwice { .. } => "schedule-twice",
             Self::Open(error) => error.page(),
             #[cfg(feature = "beat")]
             Self::Beat(error) => error.page(),
@@ -188,6 +188,7 @@ impl Roles {
         drop(file);
         let names: Vec<_> = self.which.iter().map(|role| role.as_str()).collect();
         let stack = open_when_there(&config, &self.clock, &names.join("+")).await?;
+        let stack = stack.with_layers(&self.program.publish_layers);
         let mut members = Members::new(&stack);
         for role in self.which {
             match role {
@@ -196,9 +197,11 @@ impl Roles {
                     for (source, schedules) in &schedules {
                         apply(&stack, &config, source, schedules.clone()).await?;
                     }
-                    members.start_beat(&stack, options::beat(&config));
+                    members.start_beat(&stack, &self.program, options::beat(&config));
                 }
-                Role::Worker => members.start_worker(&stack, registry.clone(), options::worker(&config)),
+                Role::Worker => {
+                    members.start_worker(&stack, &self.program, registry.clone(), options::worker(&config));
+                }
             }
         }
         Ok(Running::new(stack, members))

@@ -15,23 +15,27 @@ pub(crate) fn beat(config: &Config) -> BeatOptions {
         max_crashes: config.beat.max_crashes,
         retention: config.retention,
         limits: config.limits,
+        notices: config.hooks.notices(),
         ..BeatOptions::default()
     }
 }
 
 /// How the worker behaves.
 pub(crate) fn worker(config: &Config) -> WorkerOptions {
+    let defaults = WorkerOptions::default();
     WorkerOptions {
         namespace: config.namespace.clone(),
         name: member_name(config),
         queues: config.worker.queues.clone(),
         concurrency: config.worker.concurrency,
+        blocking_threads: config.worker.blocking_threads.unwrap_or(defaults.blocking_threads),
         lease: config.ledger.lease,
         grace: config.worker.grace,
         default_timeout: config.worker.timeout,
         default_retry: config.worker.retry,
         limits: config.limits,
-        ..WorkerOptions::default()
+        notices: config.hooks.notices(),
+        ..defaults
     }
 }
 

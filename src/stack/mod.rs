@@ -8,6 +8,8 @@ mod redis;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+#[cfg(feature = "worker")]
+use upbeat_shared::client::PublishLayers;
 use upbeat_shared::client::{Client, ClientOptions, Record};
 use upbeat_shared::clock::{Clock, StoreClock};
 use upbeat_shared::config::{BrokerUrl, Config, LedgerUrl};
@@ -113,6 +115,13 @@ impl Stack {
         let options = client_options(config);
         let client = Client::new(transport.clone(), store.clone(), store_clock.clone(), options);
         Ok(Self { transport, store, clock: store_clock, client })
+    }
+
+    /// The same ports, and a client with these layers.
+    #[cfg(feature = "worker")]
+    pub(crate) fn with_layers(mut self, layers: &PublishLayers) -> Self {
+        self.client = self.client.with_layers(layers);
+        self
     }
 
     /// The embedded broker's and ledger's file, if either of them is embedded.

@@ -16,10 +16,10 @@ const DEATH: Duration = Duration::from_secs(30);
 
 /// Failpoints are compiled in on request only, so that no release can be made to die by its environment.
 #[cfg(feature = "failpoints")]
-fn failpoints_are_compiled_in() {}
+pub(super) fn failpoints_are_compiled_in() {}
 
 #[cfg(not(feature = "failpoints"))]
-fn failpoints_are_compiled_in() {
+pub(super) fn failpoints_are_compiled_in() {
     panic!("run this with --features failpoints, as tests/run does");
 }
 

@@ -10,12 +10,17 @@ use upbeat_tests::harness::{World, eventually};
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Examples that end by themselves, and well only if what they show has happened; with something that they say.
-const ENDING: [(&str, &str); 6] = [
+const ENDING: [(&str, &str); 11] = [
+    ("blocking", "there are 2262 primes"),
     ("errors", "charged after 1 failed attempt"),
+    ("hooks", "call is dead after 2 attempts"),
     ("inside", "half of it is 320"),
     ("publisher", "accepted as "),
+    ("redaction", "everybody else sees {\"amount\":7,\"card\":\"card-0\"}"),
+    ("reporting", "reported: parse, attempt 1: it panicked"),
     ("results", "invoice 2026-7 was sent"),
     ("state", "hello you"),
+    ("tenants", "an invoice of acme"),
     ("versions", "to a@example.org"),
 ];
 

@@ -9,6 +9,7 @@ mod disk;
 mod embedded;
 mod examples;
 mod help;
+mod hooks;
 mod library;
 mod members;
 mod memory;

@@ -14,16 +14,20 @@
 pub mod executor;
 mod health;
 mod job;
+pub mod layer;
 mod member;
 mod options;
+mod progress;
 mod queues;
 pub mod registry;
 mod runtime;
 mod worker;
 
+pub use executor::blocking::IntoBlockingTask;
 pub use executor::native::{Context, FromState, IntoTask, NoState, Signature};
 pub use executor::{Executor, ResultExt, RunContext, RunResult, TaskError};
 pub use health::WorkerHealth;
+pub use layer::{RunLayer, RunLayers, RunNext};
 pub use options::{UnknownName, WorkerOptions};
 pub use registry::{DuplicateName, Registry, TaskDefinition};
 pub use worker::{Worker, WorkerError, WorkerReport};

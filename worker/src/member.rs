@@ -22,7 +22,12 @@ pub(crate) struct Member {
     /// store counted from somewhere in between.
     renewed: watch::Sender<Option<Duration>>,
     nudge: Notify,
+    /// A run has something to tell for the first time.
+    news: Arc<Notify>,
 }
+
+/// Heartbeats that only bring news are so far apart at least.
+const NEWS: Duration = Duration::from_secs(1);
 
 #[derive(Clone, Copy)]
 struct Identity {
@@ -34,7 +39,14 @@ impl Member {
     /// A new incarnation, which nobody knows yet.
     pub(crate) fn new(clock: Arc<dyn Clock>, lease: Duration) -> Self {
         let identity = Mutex::new(Identity { owner: OwnerId::random(), counter: 0 });
-        Self { clock, lease, identity, renewed: watch::Sender::new(None), nudge: Notify::new() }
+        Self {
+            clock,
+            lease,
+            identity,
+            renewed: watch::Sender::new(None),
+            nudge: Notify::new(),
+            news: Arc::default(),
+        }
     }
 
     /// The present incarnation.
@@ -61,6 +73,11 @@ impl Member {
     /// How long one heartbeat may take.
     pub(crate) fn renewal_timeout(&self) -> Duration {
         self.lease / 3
+    }
+
+    /// Notified, it brings the next heartbeat nearer.
+    pub(crate) fn news(&self) -> &Arc<Notify> {
+        &self.news
     }
 
     /// Makes the next heartbeat come soon.
@@ -171,13 +188,15 @@ fn info(ctx: &Context) -> MemberInfo {
         running: ctx.health.running(),
         draining: ctx.gate.stopping(),
         tasks: ctx.handlers.running_now(MemberInfo::MAX_TASKS),
+        progress: ctx.held.progress(MemberInfo::MAX_PROGRESS),
     }
 }
 
 /// Sends heartbeats until told otherwise; sooner while the ledger is away.
 pub(crate) async fn renew_forever(ctx: Arc<Context>, done: CancellationToken) {
     let beat = Role::Worker.renewal(ctx.options.lease);
-    let mut next = ctx.monotonic() + beat;
+    let mut last = ctx.monotonic();
+    let mut next = last + beat;
     loop {
         tokio::select! {
             () = done.cancelled() => return,
@@ -186,8 +205,14 @@ pub(crate) async fn renew_forever(ctx: Arc<Context>, done: CancellationToken) {
                 next = next.min(ctx.monotonic() + ctx.ledger_backoff());
                 continue;
             }
+            () = ctx.member.news.notified() => {
+                // Seen within a second or so, for no more than a heartbeat a second, however many have news.
+                next = next.min((last + NEWS).max(ctx.monotonic() + ctx.ledger_backoff()));
+                continue;
+            }
             () = tokio::time::sleep(next.saturating_sub(ctx.monotonic())) => {}
         }
+        last = ctx.monotonic();
         // A heartbeat that is cut off here was the last.
         let Some(renewed) = done.run_until_cancelled(renew(&ctx)).await else { return };
         let wait = if renewed.is_ok() { beat } else { ctx.ledger_backoff().min(beat) };

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
+use upbeat_shared::hook::Notices;
 use upbeat_shared::member;
 use upbeat_shared::message::Limits;
 use upbeat_shared::name::{Namespace, QueueName};
@@ -21,6 +22,9 @@ pub struct WorkerOptions {
     pub queues: Vec<(QueueName, u32)>,
     /// How many tasks it runs at once at most.
     pub concurrency: u32,
+    /// How many threads it has for handlers that block; as many tasks of such handlers run at once. They are started with
+    /// the worker, if it has such a handler.
+    pub blocking_threads: u32,
     /// How long its heartbeat may stand still before a beat declares it lost. It renews every fifth of it.
     pub lease: Duration,
     /// How long running tasks may take to finish when the worker stops.
@@ -36,6 +40,8 @@ pub struct WorkerOptions {
     /// What happens to a task whose name is unknown here. One whose arguments are newer than the handler here waits with the
     /// same delays, but for as long as it takes.
     pub unknown_name: UnknownName,
+    /// Which events become tasks that tell the operator.
+    pub notices: Notices,
 }
 
 /// What happens to a task whose name is unknown here: it is parked, because a newer worker may be on its way.
@@ -61,7 +67,7 @@ impl Default for UnknownName {
 }
 
 impl Default for WorkerOptions {
-    /// The queue `default`, 100 tasks at once, 25 s to finish (a pod gets 30), 10 s to obey, an hour for a run.
+    /// The queue `default`, 100 tasks at once, a blocking thread for each core, 25 s to finish (a pod gets 30), 10 s to obey, an hour for a run.
     fn default() -> Self {
         Self {
             namespace: Namespace::default(),
@@ -69,6 +75,7 @@ impl Default for WorkerOptions {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             queues: vec![(QueueName::default_queue(), 1)],
             concurrency: 100,
+            blocking_threads: cores(),
             lease: member::LEASE,
             grace: Duration::from_secs(25),
             stop_grace: Duration::from_secs(10),
@@ -76,6 +83,7 @@ impl Default for WorkerOptions {
             default_retry: RetryPolicy::default(),
             limits: Limits::default(),
             unknown_name: UnknownName::default(),
+            notices: Notices::default(),
         }
     }
 }
@@ -85,6 +93,8 @@ impl WorkerOptions {
     pub const MAX_WEIGHT: u32 = 1000;
     /// The most tasks at once.
     pub const MAX_CONCURRENCY: u32 = 65_536;
+    /// The most threads for handlers that block.
+    pub const MAX_BLOCKING_THREADS: u32 = 1024;
     /// The shortest lease: renewing it must leave room for a slow answer.
     pub const MIN_LEASE: Duration = Duration::from_secs(1);
 
@@ -115,6 +125,13 @@ impl WorkerOptions {
                 Self::MAX_CONCURRENCY
             ));
         }
+        if !(1..=Self::MAX_BLOCKING_THREADS).contains(&self.blocking_threads) {
+            return Err(format!(
+                "there are {} blocking threads; there can be 1 to {}",
+                self.blocking_threads,
+                Self::MAX_BLOCKING_THREADS
+            ));
+        }
         if self.lease < Self::MIN_LEASE {
             return Err(format!("the lease is {:?}; it is at least {:?}", self.lease, Self::MIN_LEASE));
         }
@@ -122,10 +139,18 @@ impl WorkerOptions {
     }
 }
 
+/// How many threads this process can run at once, as far as the system tells.
+fn cores() -> u32 {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    u32::try_from(cores)
+        .map_or(WorkerOptions::MAX_BLOCKING_THREADS, |cores| cores.min(WorkerOptions::MAX_BLOCKING_THREADS))
+}
+
 /// The host's name, as far as it can be known without asking the network.
 fn host() -> String {
     let kernel = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
-    let name = kernel.or_else(|| std::env::var("HOSTNAME").ok()).unwrap_or_default();
+    let told = || ["HOSTNAME", "COMPUTERNAME"].into_iter().find_map(|name| std::env::var(name).ok());
+    let name = kernel.or_else(told).unwrap_or_default();
     let name = name.trim();
     if name.is_empty() { "localhost".to_owned() } else { name.to_owned() }
 }

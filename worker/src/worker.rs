@@ -9,15 +9,18 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use upbeat_shared::client::Client;
 use upbeat_shared::clock::StoreClock;
+use upbeat_shared::hook::Hooks;
 use upbeat_shared::ledger::{LedgerError, Store};
 use upbeat_shared::name::QueueName;
 use upbeat_shared::telemetry;
 use upbeat_shared::transport::{Transport, TransportError};
 
+use crate::executor::blocking::Pool;
 use crate::health::WorkerHealth;
 use crate::job::handlers::Handlers;
 use crate::job::verdict::StopReason;
 use crate::job::{self, Stages, settle};
+use crate::layer::RunLayers;
 use crate::member;
 use crate::options::WorkerOptions;
 use crate::registry::Registry;
@@ -36,6 +39,8 @@ const DROP_WAIT: Duration = Duration::from_secs(1);
 /// How long the last verdicts may take to be settled when the worker stops, and how long leaving may take. They are not
 /// lost if that is too short: their rows are given to another worker.
 const SETTLE_WAIT: Duration = Duration::from_secs(2);
+/// How long hooks may take for what they were told last.
+const HOOKS_WAIT: Duration = Duration::from_secs(1);
 
 /// Why a worker ended that was not told to, or could not start.
 #[derive(Debug, thiserror::Error)]
@@ -89,6 +94,8 @@ pub struct Worker {
     client: Client,
     registry: Registry,
     options: WorkerOptions,
+    layers: RunLayers,
+    hooks: Hooks,
     health: WorkerHealth,
 }
 
@@ -102,7 +109,29 @@ impl Worker {
         registry: Registry,
         options: WorkerOptions,
     ) -> Self {
-        Self { transport, store, clock, client, registry, options, health: WorkerHealth::new() }
+        Self {
+            transport,
+            store,
+            clock,
+            client,
+            registry,
+            options,
+            layers: RunLayers::default(),
+            hooks: Hooks::default(),
+            health: WorkerHealth::new(),
+        }
+    }
+
+    /// With these layers around every run; none unless told.
+    pub fn layers(mut self, layers: RunLayers) -> Self {
+        self.layers = layers;
+        self
+    }
+
+    /// With these hooks, which it calls while it runs; none unless told.
+    pub fn hooks(mut self, hooks: Hooks) -> Self {
+        self.hooks = hooks;
+        self
     }
 
     /// Its state, to be asked at any time, also after it has stopped.
@@ -121,10 +150,12 @@ impl Worker {
 
     async fn work(self, stop: CancellationToken) -> Result<WorkerReport, WorkerError> {
         self.options.check().map_err(WorkerError::Options)?;
-        let Self { transport, store, clock, client, registry, options, health } = self;
+        let Self { transport, store, clock, client, registry, options, layers, hooks, health } = self;
         know_queues(&options, &registry);
-        let handlers = Handlers::new(&registry);
-        let ctx = Arc::new(Context::new(transport, store, clock, client, handlers, options, health));
+        let handlers = Handlers::new(&registry, threads(&options, &registry)?);
+        let (hooks, calling) = hooks.start(clock.clock().clone());
+        let ctx = Context::new(transport, store, clock, client, handlers, options, health);
+        let ctx = Arc::new(ctx.with(layers, hooks));
         let joined = stop.run_until_cancelled(join(&ctx)).await;
         let Some(joined) = joined else { return Ok(WorkerReport::default()) };
         joined?;
@@ -143,6 +174,7 @@ impl Worker {
             part = parts.one_ended() => Some(part),
         };
         let report = parts.stop(&ctx).await;
+        calling.stop(HOOKS_WAIT).await;
         ctx.handlers.slots().decrement(f64::from(ctx.options.concurrency));
         broken.map_or(Ok(report), |part| Err(WorkerError::Broken(part)))
     }
@@ -153,6 +185,20 @@ fn know_queues(options: &WorkerOptions, registry: &Registry) {
     telemetry::know_queues(options.queues.iter().map(|(queue, _)| queue));
     telemetry::know_queues(registry.tasks().filter_map(|task| task.queue.as_ref()));
     telemetry::know_queues([&QueueName::undeliverable()]);
+}
+
+/// Threads for handlers that block, where there are such handlers.
+fn threads(options: &WorkerOptions, registry: &Registry) -> Result<Option<Pool>, WorkerError> {
+    if !registry.tasks().any(|task| task.executor.is_blocking()) {
+        return Ok(None);
+    }
+    let count = options.blocking_threads;
+    let started = Pool::start(count).map_err(|error| {
+        WorkerError::Options(format!(
+            "cannot start {count} threads for handlers that block: {error}; set fewer with `blocking_threads`"
+        ))
+    });
+    started.map(Some)
 }
 
 /// Waits until the ledger knows this worker and the broker has its queues.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 use upbeat_shared::clock::StoreClock;
+use upbeat_shared::hook::HookQueue;
 use upbeat_shared::ledger::{LedgerError, Store};
 use upbeat_shared::telemetry;
 use upbeat_shared::transport::{Transport, TransportError};
@@ -21,13 +22,14 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(3);
 
 /// One beat's surroundings.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Context {
     pub(super) transport: Arc<dyn Transport>,
     pub(super) store: Store,
     pub(super) clock: Arc<StoreClock>,
     pub(super) options: BeatOptions,
     pub(super) board: Arc<Board>,
+    pub(super) hooks: HookQueue,
     pub(super) stop: CancellationToken,
 }
 
@@ -44,6 +46,27 @@ impl Context {
         answer: impl Future<Output = Result<T, LedgerError>>,
     ) -> Result<T, LedgerError> {
         within(&self.clock, self.options.timeout, call, answer).await
+    }
+
+    /// Calls the ledger until it answers or the beat is stopped: for what must not be left undone.
+    pub(super) async fn persist<T, F>(
+        &self,
+        name: &'static str,
+        call: impl Fn() -> F,
+    ) -> Result<T, LedgerError>
+    where
+        F: Future<Output = Result<T, LedgerError>>,
+    {
+        let mut failures = 0;
+        loop {
+            match self.ledger(name, call()).await {
+                Err(LedgerError::Unavailable(_)) if !self.stop.is_cancelled() => {
+                    failures += 1;
+                    self.pause(backoff(failures, fastrand::f64())).await;
+                }
+                answer => return answer,
+            }
+        }
     }
 
     /// Awaits a call of the broker, no longer than the timeout.

@@ -11,6 +11,7 @@
 
 mod apply;
 mod context;
+mod dead;
 mod health;
 mod judge;
 mod leases;
@@ -35,8 +36,10 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use upbeat_schedule::TimingError;
 use upbeat_shared::clock::StoreClock;
+use upbeat_shared::hook::{HookQueue, Hooks};
 use upbeat_shared::ledger::{LedgerError, Store};
 use upbeat_shared::name::ScheduleId;
+use upbeat_shared::telemetry;
 use upbeat_shared::transport::Transport;
 
 use context::Context;
@@ -50,6 +53,9 @@ pub use plan::occurrence_message;
 
 /// How long loops may take to finish what they have begun when the beat is stopped.
 const GRACE: Duration = Duration::from_secs(5);
+
+/// How long hooks may take for what they were told last.
+const HOOKS_WAIT: Duration = Duration::from_secs(1);
 
 /// How long the beat may take to say goodbye.
 const GOODBYE: Duration = Duration::from_secs(2);
@@ -97,6 +103,7 @@ impl BeatError {
 #[derive(Debug)]
 pub struct Beat {
     ctx: Context,
+    hooks: Hooks,
 }
 
 impl Beat {
@@ -110,7 +117,17 @@ impl Beat {
         let options = options.sound();
         let board = Arc::new(Board::new(clock.clone(), options.lease));
         let stop = CancellationToken::new();
-        Self { ctx: Context { transport, store, clock, options, board, stop } }
+        let hooks = HookQueue::default();
+        Self {
+            ctx: Context { transport, store, clock, options, board, hooks, stop },
+            hooks: Hooks::default(),
+        }
+    }
+
+    /// With these hooks, which it calls while it runs; none unless told.
+    pub fn hooks(mut self, hooks: Hooks) -> Self {
+        self.hooks = hooks;
+        self
     }
 
     /// Whether it does its work; stays valid while it runs.
@@ -122,8 +139,12 @@ impl Beat {
     pub async fn run(mut self, stop: CancellationToken) -> Result<(), BeatError> {
         // Its own token: when a part ends by itself, the others are stopped without stopping the whole program.
         self.ctx.stop = stop.child_token();
+        let (hooks, calling) = self.hooks.start(self.ctx.clock.clock().clone());
+        self.ctx.hooks = hooks;
         let ctx = Arc::new(self.ctx);
         measure::register();
+        let notices = &ctx.options.notices;
+        telemetry::know_queues(notices.dead.iter().chain(&notices.overdue));
         let (mut parts, alive) = start(&ctx);
         tracing::info!(
             name = ctx.options.name, namespace = %ctx.options.namespace, tzdb = upbeat_schedule::tzdb_version(),
@@ -140,6 +161,7 @@ impl Beat {
             tracing::debug!("not everything that was begun was finished; it is repeated by another beat");
             parts.shutdown().await;
         }
+        calling.stop(HOOKS_WAIT).await;
         goodbye(&ctx, &alive).await;
         ctx.board.stopped();
         match early {

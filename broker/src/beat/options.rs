@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use upbeat_shared::hook::Notices;
 use upbeat_shared::ledger::Retention;
 use upbeat_shared::member::{LEASE, Role};
 use upbeat_shared::message::Limits;
@@ -35,6 +36,8 @@ pub struct BeatOptions {
     pub timeout: Duration,
     /// What a message may cost, for those that come from the undeliverable queue.
     pub limits: Limits,
+    /// Which events become tasks that tell the operator.
+    pub notices: Notices,
 }
 
 impl Default for BeatOptions {
@@ -52,6 +55,7 @@ impl Default for BeatOptions {
             entry_lease: Duration::from_secs(10),
             timeout: Duration::from_secs(8),
             limits: Limits::default(),
+            notices: Notices::default(),
         }
     }
 }

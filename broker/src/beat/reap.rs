@@ -12,6 +12,7 @@ use upbeat_shared::member::{Heartbeat, HeartbeatAnswer, MemberInfo, Role};
 use upbeat_shared::telemetry;
 
 use super::context::{Context, within};
+use super::dead;
 use super::health::Part;
 use super::judge::Judge;
 use super::leases::Peers;
@@ -70,6 +71,7 @@ pub(super) async fn reap(ctx: Arc<Context>, mut lost: watch::Receiver<Vec<Lost>>
             if *report != ReapReport::default() {
                 failpoint!("beat.reap.done");
             }
+            dead::reaped(&ctx, &report.dead).await;
         }
         let failed = reaped.is_err();
         ctx.conclude(Part::Reap, reaped.map(drop).map_err(Into::into), &mut failures).await;
@@ -86,11 +88,12 @@ pub(super) async fn reap(ctx: Arc<Context>, mut lost: watch::Receiver<Vec<Lost>>
 
 fn note(report: &ReapReport) {
     let ReapReport { retired, rescheduled, dead, cancelled } = report;
+    let dead = dead.len() as u64;
     metrics::counter!(telemetry::LOST).increment(retired.len() as u64);
     for owner in retired {
         tracing::warn!(%owner, "a member was declared lost: its heartbeat stood still for a lease");
     }
-    if *rescheduled + *dead + *cancelled > 0 {
+    if *rescheduled + dead + *cancelled > 0 {
         tracing::warn!(rescheduled, dead, cancelled, "tasks of lost workers go on");
     }
 }

@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 use upbeat_shared::clock::{Clock, StoreClock, later};
+use upbeat_shared::hook::HookQueue;
 use upbeat_shared::ledger::Store;
 use upbeat_shared::ledger::embedded::{EmbeddedLedger, EmbeddedOptions};
 use upbeat_shared::sqlite::SqliteFile;
@@ -222,6 +223,7 @@ impl Stage {
             board: Arc::new(Board::new(clock.clone(), options.lease)),
             clock,
             options,
+            hooks: HookQueue::default(),
             stop: CancellationToken::new(),
         };
         ctx.sample().await.unwrap();

@@ -10,6 +10,7 @@ use super::{Client, NewTask, Publishable, Published, WaitError};
 use crate::id::TaskId;
 use crate::ledger::{ActAnswer, Action, LedgerError};
 use crate::message::Payload;
+use crate::progress::Progress;
 use crate::task::{TaskRecord, TaskState};
 use crate::typed::Yields;
 use crate::verdict::{RunError, RunErrorKind};
@@ -65,11 +66,8 @@ impl ResultError {
     /// The name of the page that explains it: `upbeat explain NAME`, or `docs/errors/NAME.md`.
     pub fn page(&self) -> &'static str {
         match self {
-            Self::Dead { .. }
-            | Self::Cancelled { .. }
-            | Self::Expired(_)
-            | Self::NotKept(_)
-            | Self::Unlike { .. } => "result-missing",
+            Self::Dead { error, .. } => error.kind.page(),
+            Self::Cancelled { .. } | Self::Expired(_) | Self::NotKept(_) | Self::Unlike { .. } => "no-result",
             Self::Wait(error) => error.page(),
         }
     }
@@ -95,6 +93,17 @@ impl<T> TaskHandle<T> {
     pub async fn record(&self) -> Result<Option<TaskRecord>, LedgerError> {
         let records = self.client.store().inspect.get(vec![self.id()]).await?;
         Ok(records.into_iter().next().flatten())
+    }
+
+    /// How far its run has come, as its handler said some seconds ago; `None` where it does not run or its handler says
+    /// nothing.
+    pub async fn progress(&self) -> Result<Option<Progress>, LedgerError> {
+        let Some(task) = self.record().await?.filter(|task| task.state == TaskState::Running) else {
+            return Ok(None);
+        };
+        let members = self.client.store().inspect.members().await?;
+        let member = members.iter().find(|member| Some(member.owner) == task.owner);
+        Ok(member.and_then(|member| member.info.progress_of(self.id())).cloned())
     }
 
     /// Ends it if it has not started, also before it has a row; asks it to stop if it runs.

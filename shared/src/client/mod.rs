@@ -1,6 +1,7 @@
 //! Publishing tasks and waiting for them. Bounded in flight; an accepted task is never lost.
 
 mod handle;
+mod layer;
 mod publish;
 mod request;
 mod task;
@@ -19,6 +20,7 @@ use crate::name::{Namespace, QueueName};
 use crate::transport::Transport;
 
 pub use handle::{ResultError, TaskHandle};
+pub use layer::{PublishLayer, PublishLayers, PublishNext, publish_fn};
 pub use publish::{PublishError, Published};
 pub use request::{Publish, Publishable};
 pub use task::NewTask;
@@ -71,6 +73,8 @@ pub struct Client {
     inner: Arc<Inner>,
     /// Which trace its tasks belong to that name none.
     trace: Option<TraceContext>,
+    /// Around every publish.
+    layers: PublishLayers,
 }
 
 #[derive(Debug)]
@@ -91,12 +95,13 @@ impl Client {
         options: ClientOptions,
     ) -> Self {
         let in_flight = Semaphore::new(options.in_flight.max(1));
-        Self { inner: Arc::new(Inner { transport, store, clock, options, in_flight }), trace: None }
+        let inner = Arc::new(Inner { transport, store, clock, options, in_flight });
+        Self { inner, trace: None, layers: PublishLayers::default() }
     }
 
     /// The same client, whose tasks continue this trace unless they name one of their own.
     pub fn continuing(&self, trace: Option<TraceContext>) -> Self {
-        Self { inner: self.inner.clone(), trace }
+        Self { inner: self.inner.clone(), trace, layers: self.layers.clone() }
     }
 
     /// The ledger's ports, for looking at what was published.

@@ -80,6 +80,11 @@ impl PublishError {
 impl Client {
     /// Publishes many. On an error some of them may be accepted; with dedup ids it can be called again.
     pub async fn publish_many(&self, tasks: Vec<NewTask>) -> Result<Vec<Published>, PublishError> {
+        self.publish_layered(tasks).await
+    }
+
+    /// Publishes many, inside of the client's layers.
+    pub(super) async fn publish_checked(&self, tasks: Vec<NewTask>) -> Result<Vec<Published>, PublishError> {
         let mut entries = Vec::with_capacity(tasks.len());
         for task in tasks {
             entries.push(self.entry(task).await?);

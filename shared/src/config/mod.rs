@@ -18,6 +18,7 @@ mod context;
 mod document;
 mod env;
 mod error;
+mod hooks;
 mod keys;
 mod mask;
 mod provenance;
@@ -55,8 +56,8 @@ pub use provenance::{Entry, Origin, Provenance};
 pub use reference::{Described, DescribedTable, reference};
 pub use secret::{MASK, Secret};
 pub use settings::{
-    Ack, BeatConfig, BrokerConfig, Config, ExecutorConfig, HttpConfig, LedgerConfig, LogConfig, LogFormat,
-    QueueConfig, TaskConfig, TlsFiles, WorkerConfig,
+    Ack, BeatConfig, BrokerConfig, Config, ExecutorConfig, HooksConfig, HttpConfig, HttpTarget, LedgerConfig,
+    LogConfig, LogFormat, QueueConfig, TaskConfig, TlsFiles, WebhookConfig, WorkerConfig,
 };
 pub use sources::{KnownTask, Overrides, Sources};
 pub use url::{BrokerUrl, LedgerUrl, ServiceUrl, UrlError};
@@ -105,6 +106,7 @@ fn read(mut cx: Context<'_>, tree: Node, file: Option<PathBuf>) -> Result<Loaded
     let mut config = tables::read(&mut top);
     let mut tasks = tasks::read(&mut top, &config.worker);
     config.schedules = schedules::read(&mut top, &config, &mut tasks);
+    config.hooks = hooks::read(&mut top, &config, &mut tasks);
     top.finish();
     resolve_queues(&mut cx, &mut config, &tasks);
     config.tasks = tasks.configs;

@@ -13,6 +13,7 @@ use super::{Overrides, Sources, load};
 const LEAST: &str = "\
 [tasks.NAME]\ncommand = ['program']\n[queues.NAME]\n\
 [[schedule]]\nid = 'plain'\ntask = 'NAME'\nevery = '1m'\n\
+[hooks.dead]\nurl = 'http://h'\n\
 [[schedule]]\nid = 'catch_up'\ntask = 'NAME'\nevery = '1m'\ncatch_up = {}\n";
 
 /// The keys of one table of the file.
@@ -101,6 +102,7 @@ fn default(defaults: &Provenance, table: &str, key: &Key) -> Option<String> {
     let path = match table {
         "" => key.name.to_owned(),
         "retry" => format!("worker.retry.{}", key.name),
+        "hooks.EVENT" => format!("hooks.dead.{}", key.name),
         "schedule" => format!("[schedule].{}", key.name),
         "schedule.catch_up" => format!("[schedule].catch_up.{}", key.name),
         table => format!("{table}.{}", key.name),

@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::secret::Secret;
 use super::url::{BrokerUrl, LedgerUrl, ServiceUrl};
 use crate::client::Record;
+use crate::hook::{DEAD_NOTICE, Notices, OVERDUE_NOTICE};
 use crate::ledger::{NewSchedule, Retention};
 use crate::member::LEASE;
 use crate::message::Limits;
@@ -33,6 +34,8 @@ pub struct Config {
     pub beat: BeatConfig,
     /// The endpoint for health and metrics.
     pub http: HttpConfig,
+    /// Who is told of dead and overdue tasks.
+    pub hooks: HooksConfig,
     /// What is logged, and how.
     pub log: LogConfig,
     /// How long what is kept.
@@ -97,6 +100,8 @@ pub struct WorkerConfig {
     pub queues: Vec<(QueueName, u32)>,
     /// How many tasks it runs at once, at least 1.
     pub concurrency: u32,
+    /// How many of them block their thread at once, at least 1; the number of cores where nothing is said.
+    pub blocking_threads: Option<u32>,
     /// How long running tasks may go on after the worker was asked to stop.
     pub grace: Duration,
     /// How long one run may take, for tasks that say nothing.
@@ -210,16 +215,58 @@ pub enum ExecutorConfig {
         output_limit: usize,
     },
     /// A POST request with the arguments as its JSON body.
-    Http {
-        /// Where to.
-        url: ServiceUrl,
-        /// Further headers.
-        headers: BTreeMap<String, Secret>,
-        /// Signs each request with an HMAC, if given.
-        secret: Option<Secret>,
-    },
+    Http(HttpTarget),
     /// A handler of this very program.
     Native,
+}
+
+/// An endpoint that gets POST requests.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HttpTarget {
+    /// Where to.
+    pub url: ServiceUrl,
+    /// Further headers.
+    pub headers: BTreeMap<String, Secret>,
+    /// Signs each request with an HMAC, if given.
+    pub secret: Option<Secret>,
+}
+
+/// `[hooks]`: the endpoints that are told of events, by tasks of Upbeat's own.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct HooksConfig {
+    /// Of dead tasks.
+    pub dead: Option<WebhookConfig>,
+    /// Of overdue tasks.
+    pub overdue: Option<WebhookConfig>,
+}
+
+/// `[hooks.EVENT]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct WebhookConfig {
+    /// Who is told.
+    pub target: HttpTarget,
+    /// The queue in which notices wait for a worker.
+    pub queue: QueueName,
+    /// How long one request may take.
+    pub timeout: Duration,
+    /// When a notice is sent again that was not heard.
+    pub retry: RetryPolicy,
+}
+
+impl HooksConfig {
+    /// Which events become tasks, as beats and workers make them.
+    pub fn notices(&self) -> Notices {
+        let queue = |webhook: &Option<WebhookConfig>| webhook.as_ref().map(|webhook| webhook.queue.clone());
+        Notices { dead: queue(&self.dead), overdue: queue(&self.overdue) }
+    }
+
+    /// The notices' tasks, by name.
+    pub fn tasks(&self) -> impl Iterator<Item = (&'static str, &WebhookConfig)> {
+        let named = [(DEAD_NOTICE, &self.dead), (OVERDUE_NOTICE, &self.overdue)];
+        named.into_iter().filter_map(|(name, webhook)| Some((name, webhook.as_ref()?)))
+    }
 }
 
 impl Default for Config {
@@ -232,6 +279,7 @@ impl Default for Config {
             worker: WorkerConfig::default(),
             beat: BeatConfig::default(),
             http: HttpConfig::default(),
+            hooks: HooksConfig::default(),
             log: LogConfig::default(),
             retention: Retention::default(),
             limits: Limits::default(),
@@ -260,6 +308,7 @@ impl Default for WorkerConfig {
             name: None,
             queues: Vec::new(),
             concurrency: 64,
+            blocking_threads: None,
             grace: Duration::from_secs(25),
             timeout: Duration::from_secs(3600),
             retry: RetryPolicy::default(),

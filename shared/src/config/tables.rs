@@ -27,12 +27,13 @@ const DAY: Duration = Duration::from_secs(24 * 3600);
 const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
 /// More than this on one worker is a mistake in the number, not a need.
 const MAX_CONCURRENCY: u32 = 65_536;
+const MAX_BLOCKING_THREADS: u32 = 1024;
 /// Shares of a worker's slots need no finer scale.
 const MAX_WEIGHT: u32 = 1000;
 pub(super) const MAX_TIMEOUT: Duration = YEAR;
 pub(super) const MIN_TIMEOUT: Duration = Duration::from_millis(1);
 
-/// Reads the tables with fixed keys; tasks and schedules stay as they are.
+/// Reads the tables with fixed keys; hooks, tasks and schedules stay as they are.
 pub(super) fn read(top: &mut Section<'_, '_>) -> Config {
     let defaults = Config::default();
     Config {
@@ -43,6 +44,7 @@ pub(super) fn read(top: &mut Section<'_, '_>) -> Config {
         worker: worker(top.table("worker", &keys::WORKER)),
         beat: beat(top.table("beat", &keys::BEAT)),
         http: http(top.table("http", &keys::HTTP)),
+        hooks: defaults.hooks,
         log: log(top.table("log", &keys::LOG)),
         retention: retention(top.table("retention", &keys::RETENTION)),
         limits: limits(top.table("limits", &keys::LIMITS)),
@@ -180,6 +182,7 @@ fn worker(mut section: Section<'_, '_>) -> WorkerConfig {
         queues: section.find("queues", weights).unwrap_or_default(),
         concurrency: section
             .get("concurrency", defaults.concurrency, |found| found.small(1..=MAX_CONCURRENCY)),
+        blocking_threads: section.find("blocking_threads", |found| found.small(1..=MAX_BLOCKING_THREADS)),
         grace: section.get("grace", defaults.grace, |found| found.duration(Duration::ZERO..=DAY)),
         timeout: section.get("timeout", defaults.timeout, |found| found.duration(MIN_TIMEOUT..=MAX_TIMEOUT)),
         retry: retry(section.child("retry", &keys::RETRY), defaults.retry),

@@ -6,12 +6,13 @@ use std::path::PathBuf;
 use super::keys;
 use super::secret::Secret;
 use super::section::Section;
-use super::settings::{Ack, ExecutorConfig, TaskConfig, WorkerConfig};
+use super::settings::{Ack, ExecutorConfig, HttpTarget, TaskConfig, WorkerConfig};
 use super::show::{Bytes, bare_or_quoted};
 use super::tables::{MAX_TIMEOUT, MIN_TIMEOUT, misnamed, queue, retry, url_fault};
 use super::tree::Value;
 use super::url::ServiceUrl;
 use super::value::{At, Fault, Found, Spot};
+use crate::hook::is_notice;
 use crate::name::{QueueName, TaskName};
 
 /// How much of a program's output is kept, if nothing else is said.
@@ -47,6 +48,12 @@ pub(super) fn read(top: &mut Section<'_, '_>, worker: &WorkerConfig) -> Tasks {
                 continue;
             }
         };
+        if is_notice(&name) {
+            let help = "[hooks.dead] and [hooks.overdue] say where these tasks go";
+            let fault = Fault::new(format!("`{name}` is a task of Upbeat's own"));
+            top.cx.fault(Some(At::Text(field.at)), fault.help(help));
+            continue;
+        }
         tasks.names.insert(name.clone());
         let line = top.cx.line(field.at.start);
         let table = format!("tasks.{}", bare_or_quoted(name.as_str()));
@@ -134,7 +141,7 @@ fn http(section: &mut Section<'_, '_>) -> Option<ExecutorConfig> {
         section.refuse(key, &format!("a request has no `{key}`"), "this key belongs to tasks with `command`");
     }
     if !section.is_table("http") {
-        return target(section, "http");
+        return target(section, "http").map(ExecutorConfig::Http);
     }
     for key in HTTP_KEYS {
         section.refuse(
@@ -144,20 +151,23 @@ fn http(section: &mut Section<'_, '_>) -> Option<ExecutorConfig> {
         );
     }
     let mut table = section.child("http", &keys::TARGET);
-    let executor = target(&mut table, "url");
-    if executor.is_none() && !table.took("url") {
+    let target = target(&mut table, "url");
+    if target.is_none() && !table.took("url") {
         table.fault("url", Fault::new("this request has no `url`").help("set `url = \"http://…\"`"));
     }
     table.finish();
-    executor
+    target.map(ExecutorConfig::Http)
 }
 
-fn target(section: &mut Section<'_, '_>, url: &'static str) -> Option<ExecutorConfig> {
-    let url =
-        section.find(url, |found| ServiceUrl::parse(found.text()?, &["http", "https"]).map_err(url_fault));
+/// Where requests go, and what goes with them.
+pub(super) fn target(section: &mut Section<'_, '_>, url: &'static str) -> Option<HttpTarget> {
+    let url = section.find(url, |found| {
+        let url = ServiceUrl::parse(found.text()?, &["http", "https"]).map_err(url_fault)?;
+        Ok(if found.sealed { url.sealed() } else { url })
+    });
     let headers = section.find("headers", |found| table_of_secrets(found, header)).unwrap_or_default();
     let secret = section.find("secret", |found| found.filled().map(Secret::new));
-    Some(ExecutorConfig::Http { url: url?, headers, secret })
+    Some(HttpTarget { url: url?, headers, secret })
 }
 
 /// A table of texts that are not shown.

@@ -9,7 +9,11 @@ use super::secret::MASK;
 
 /// A URL with a scheme and a host. `Debug` and `Display` mask its password; [`expose`](Self::expose) does not.
 #[derive(Clone, PartialEq, Eq)]
-pub struct ServiceUrl(String);
+pub struct ServiceUrl {
+    text: String,
+    /// It came from a file of secrets: nothing of it is shown but the scheme, for a path can be a password too.
+    sealed: bool,
+}
 
 /// Where tasks travel.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -70,12 +74,17 @@ impl FromStr for ServiceUrl {
 impl ServiceUrl {
     /// The URL with its password, for the one place that connects.
     pub fn expose(&self) -> &str {
-        &self.0
+        &self.text
     }
 
     /// The scheme, in lower case.
     pub fn scheme(&self) -> String {
-        self.0.split("://").next().unwrap_or_default().to_ascii_lowercase()
+        self.text.split("://").next().unwrap_or_default().to_ascii_lowercase()
+    }
+
+    /// The same one, of which nothing is shown but the scheme.
+    pub(super) fn sealed(self) -> Self {
+        Self { sealed: true, ..self }
     }
 
     /// Checks that the text has one of the schemes and a host.
@@ -108,18 +117,21 @@ impl ServiceUrl {
         {
             return fault(end - port.len()..end, "this is no port".into());
         }
-        Ok(Self(text.to_owned()))
+        Ok(Self { text: text.to_owned(), sealed: false })
     }
 }
 
 impl fmt::Display for ServiceUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.sealed {
+            return write!(f, "{}://{MASK}", self.scheme());
+        }
         let mut shown = 0;
-        for span in passwords(&self.0) {
-            write!(f, "{}{MASK}", &self.0[shown..span.start])?;
+        for span in passwords(&self.text) {
+            write!(f, "{}{MASK}", &self.text[shown..span.start])?;
             shown = span.end;
         }
-        f.write_str(&self.0[shown..])
+        f.write_str(&self.text[shown..])
     }
 }
 

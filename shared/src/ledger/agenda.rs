@@ -143,7 +143,7 @@ pub struct ReapReport {
     /// Tasks that are due again, a crash counted.
     pub rescheduled: u64,
     /// Tasks that are dead: too many crashes.
-    pub dead: u64,
+    pub dead: Vec<TaskId>,
     /// Tasks that ended because somebody had asked to cancel them.
     pub cancelled: u64,
 }

@@ -125,7 +125,6 @@ pub(super) fn crash(worker: &str, before: u32, cancel: bool, max: u32, report: &
         report.cancelled += 1;
         AfterCrash::Cancelled
     } else if crashes >= max {
-        report.dead += 1;
         let message =
             format!("{note}; {crashes} workers were lost running this task, so it is not tried again");
         AfterCrash::Dead(RunError::new(RunErrorKind::Crashed, message))

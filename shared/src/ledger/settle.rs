@@ -14,8 +14,16 @@ pub struct Settlement {
     pub claim: OwnedClaim,
     /// What became of the run.
     pub verdict: Verdict,
-    /// Entries that go on the agenda if, and only if, this verdict applies.
+    /// Entries that go on the agenda if, and only if, this verdict applies and [stands](Settlement::stands).
     pub then: Vec<NewEntry>,
+}
+
+impl Settlement {
+    /// Whether the verdict, applied, stands as it was decided: not where the task was cancelled while it ran and ends so,
+    /// in this state, instead.
+    pub fn stands(&self, state: TaskState) -> bool {
+        state != TaskState::Cancelled || matches!(self.verdict, Verdict::Cancelled { .. })
+    }
 }
 
 /// What a settle was answered.

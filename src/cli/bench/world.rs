@@ -82,6 +82,7 @@ impl World {
 }
 
 /// Processor time of this process so far, where the system tells.
+#[cfg(target_os = "linux")]
 pub(super) fn cpu() -> Option<Duration> {
     let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
     // The program's name, in brackets, may hold spaces: count from its end.
@@ -89,4 +90,9 @@ pub(super) fn cpu() -> Option<Duration> {
     let mut ticks = || fields.next()?.parse::<u64>().ok();
     let ticks = ticks()? + ticks()?;
     Some(Duration::from_millis(ticks * 1000 / rustix::param::clock_ticks_per_second()))
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(super) fn cpu() -> Option<Duration> {
+    None
 }

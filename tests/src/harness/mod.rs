@@ -14,7 +14,7 @@ mod world;
 
 pub use authority::{Authority, Certificate, tls_in_front_of};
 pub use cluster::{Cluster, Connections, LEASE, Member};
-pub use endpoint::Endpoint;
+pub use endpoint::{Endpoint, Request};
 pub use eventually::{eventually, eventually_some};
 pub use journal::Journal;
 pub use management::Management;

@@ -1,6 +1,7 @@
 //! Upbeat inside somebody's program: typed tasks, state, results, schedules in Rust, and nothing global.
 
 mod handlers;
+mod progress;
 mod roles;
 mod schedules;
 

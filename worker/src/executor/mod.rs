@@ -3,6 +3,7 @@
 //! An executor runs one message once and says how it ended. It never touches the ledger or the broker: what becomes of
 //! its answer is decided by the worker.
 
+pub mod blocking;
 #[cfg(feature = "command")]
 pub mod command;
 mod error;
@@ -22,7 +23,11 @@ use upbeat_shared::client::Client;
 use upbeat_shared::clock::{self, StoreClock, SystemClock};
 use upbeat_shared::id::{Fence, TaskId};
 use upbeat_shared::message::{Message, Payload};
+use upbeat_shared::progress::Progress;
 
+use crate::progress::Reporter;
+
+use blocking::Seat;
 pub use error::{ResultExt, TaskError};
 
 /// How a run ended: with a result worth keeping or none, or with an error that says what is to be done.
@@ -36,6 +41,12 @@ pub type RunResult = Result<Option<Payload>, TaskError>;
 pub trait Executor: Send + Sync {
     /// Runs one message once.
     async fn run(&self, run: &RunContext) -> RunResult;
+
+    /// Whether a run sits on a thread that cannot be taken from it. Such a run waits for one of the worker's threads before
+    /// its time counts, and is not dropped before it has given it back.
+    fn is_blocking(&self) -> bool {
+        false
+    }
 
     /// For logs and listings: what it is, without secrets.
     fn describe(&self) -> String;
@@ -56,11 +67,14 @@ pub struct RunContext {
     /// When the run is out of time, in the store's time.
     pub deadline: Timestamp,
     /// Cancelled when the run should stop: out of time, cancelled by somebody, or its worker stops. A handler that
-    /// does not return soon after is dropped.
+    /// does not return soon after is dropped; one that blocks its thread asks `is_cancelled()` now and then, and returns.
     pub cancel: CancellationToken,
     /// Publishes further tasks, in the trace of this one.
     pub client: Option<Client>,
     pub(crate) clock: Arc<StoreClock>,
+    /// The thread that a blocking handler runs on.
+    pub(crate) seat: Option<Arc<Seat>>,
+    pub(crate) reporter: Reporter,
 }
 
 impl RunContext {
@@ -77,6 +91,8 @@ impl RunContext {
             cancel: CancellationToken::new(),
             client: None,
             clock,
+            seat: None,
+            reporter: Reporter::default(),
         }
     }
 
@@ -88,6 +104,20 @@ impl RunContext {
     /// The store's time; this host's own where no store was met yet.
     pub fn now(&self) -> Timestamp {
         self.clock.now().unwrap_or_else(|| self.clock.clock().wall())
+    }
+
+    /// Says how far the run has come, for those who look: `upbeat tasks show` and whoever waits for the result.
+    ///
+    /// It may be called as often as is convenient. Nothing is written for it: the newest rides on the worker's heartbeats, so
+    /// that it is seen some seconds later (the first within about one), and is gone with the run. Of a worker's runs, the
+    /// [256](upbeat_shared::member::MemberInfo::MAX_PROGRESS) that spoke last are shown.
+    pub fn progress(&self, done: u64, total: Option<u64>, note: impl Into<String>) {
+        self.reporter.tell(self.clock.clock().monotonic(), Progress::new(done, total, note));
+    }
+
+    /// What it has said last of how far it has come.
+    pub fn last_progress(&self) -> Option<Progress> {
+        self.reporter.latest.get().map(|(_, progress)| progress)
     }
 
     /// How long the run may still take.

@@ -11,6 +11,7 @@ use upbeat_shared::telemetry::Publishing;
 use upbeat_shared::transport::{Outgoing, PublishAnswer, TransportError};
 use upbeat_shared::verdict::RunErrorKind;
 
+use super::dead;
 use super::read::{Odd, OddKind};
 use crate::runtime::receipt::{self, Acks, Receipt};
 use crate::runtime::{Context, in_time};
@@ -82,8 +83,13 @@ impl<T> Group<T> {
 }
 
 async fn park(ctx: &Context, parks: Vec<Park>) -> bool {
+    if parks.is_empty() {
+        return true;
+    }
     // A failure was told of where the ledger was asked.
-    parks.is_empty() || ctx.ledger("park", ctx.store.agenda.park(parks)).await.is_ok()
+    let Ok(answers) = ctx.ledger("park", ctx.store.agenda.park(parks.clone())).await else { return false };
+    dead::parked(ctx, parks, answers).await;
+    true
 }
 
 async fn add(ctx: &Context, entries: Vec<NewEntry>) -> bool {

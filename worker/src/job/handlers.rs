@@ -12,11 +12,14 @@ use upbeat_shared::verdict::Verdict;
 
 use super::claim;
 use super::verdict::{self, FAILURES, LABELS};
+use crate::executor::blocking::{Pool, Seat};
 use crate::registry::{Registry, TaskDefinition};
 
 /// The registered tasks, by name.
 pub(crate) struct Handlers {
     tasks: HashMap<TaskName, Arc<Handler>>,
+    /// The threads of those that block; `None` where there is no such task.
+    threads: Option<Pool>,
     running: Gauge,
     slots: Gauge,
 }
@@ -32,7 +35,7 @@ pub(crate) struct Handler {
 
 impl Handlers {
     /// Call it where the recorder of metrics is in place.
-    pub(crate) fn new(registry: &Registry) -> Self {
+    pub(crate) fn new(registry: &Registry, threads: Option<Pool>) -> Self {
         let handler = |task: &Arc<TaskDefinition>| (task.name.clone(), Arc::new(Handler::new(task.clone())));
         let tasks = registry.tasks().map(handler).collect();
         for answer in claim::LABELS {
@@ -40,6 +43,7 @@ impl Handlers {
         }
         Self {
             tasks,
+            threads,
             running: metrics::gauge!(telemetry::IN_FLIGHT),
             slots: metrics::gauge!(telemetry::SLOTS),
         }
@@ -47,6 +51,11 @@ impl Handlers {
 
     pub(crate) fn get(&self, name: &TaskName) -> Option<&Arc<Handler>> {
         self.tasks.get(name)
+    }
+
+    /// Waits for the thread of a task that blocks it.
+    pub(crate) async fn seat(&self) -> Arc<Seat> {
+        self.threads.as_ref().expect("a worker with blocking handlers has threads for them").seat().await
     }
 
     /// The names of the tasks that run now and how many of each: most first, at most `max` names.
@@ -109,7 +118,7 @@ mod tests {
             let task = native::native(TaskName::new(name).unwrap(), |(): (), _| async { Ok(()) });
             registry.add(task).unwrap();
         }
-        let handlers = Handlers::new(&registry);
+        let handlers = Handlers::new(&registry, None);
         for name in ["a", "b", "c", "b"] {
             handlers.get(&TaskName::new(name).unwrap()).unwrap().began();
         }

@@ -3,6 +3,7 @@
 
 mod aside;
 mod claim;
+mod dead;
 pub(crate) mod handlers;
 mod read;
 mod run;
@@ -21,6 +22,7 @@ use upbeat_shared::clock;
 use upbeat_shared::id::{OwnerId, Token};
 use upbeat_shared::ledger::{Claim, ClaimAnswer, OwnedClaim, Settlement};
 use upbeat_shared::message::Message;
+use upbeat_shared::task::TaskState;
 use upbeat_shared::verdict::Verdict;
 
 use crate::queues::{Slot, Taken};
@@ -29,7 +31,7 @@ use crate::runtime::held::Control;
 use crate::runtime::receipt::{self, Acks, Receipt};
 use handlers::Handler;
 use read::Candidate;
-use settle::Finished;
+use settle::{Finished, Ran};
 use verdict::{Outcome, StopReason};
 
 /// Deliveries claimed in one question to the ledger, at most.
@@ -108,9 +110,14 @@ async fn follow(
     answers: Vec<ClaimAnswer>,
 ) {
     let (mut jobs, mut refused, mut lost) = (Vec::new(), Vec::new(), Vec::new());
+    let mut stale = Vec::new();
     for (candidate, answer) in candidates.into_iter().zip(answers) {
         match answer {
             ClaimAnswer::Acquired(claim) => jobs.push(Job::new(owner, claim, candidate)),
+            ClaimAnswer::Ended(TaskState::Dead) => {
+                stale.push(candidate.message.clone());
+                refused.push(candidate);
+            }
             ClaimAnswer::Done(_)
             | ClaimAnswer::Busy
             | ClaimAnswer::Stale
@@ -127,6 +134,9 @@ async fn follow(
     if !done.is_empty() {
         // An error means that nobody acknowledges any more: the broker delivers again, and the ledger knows.
         let _ = stages.acks.send(done).await;
+    }
+    if !stale.is_empty() {
+        stages.runs.spawn(dead::stale(ctx.clone(), stale));
     }
     if !lost.is_empty() {
         crate::member::retired(ctx, owner);
@@ -163,8 +173,12 @@ async fn process(ctx: Arc<Context>, job: Job, slot: Slot, finished: mpsc::Sender
     ctx.health.run_started();
     job.handler.began();
     ctx.handlers.running().increment(1.0);
+    let seat = run::seat(&ctx, &job).await;
     let started = ctx.monotonic();
-    let outcome = run::run(&ctx, &job).await;
+    let outcome = match seat {
+        Ok(seat) => run::run(&ctx, &job, seat).await,
+        Err(reason) => Outcome::Stopped(reason),
+    };
     let took = ctx.monotonic().saturating_sub(started);
     let verdict = decide(&ctx, &job, outcome);
     upbeat_shared::failpoint!("worker.ran");
@@ -172,7 +186,7 @@ async fn process(ctx: Arc<Context>, job: Job, slot: Slot, finished: mpsc::Sender
     ctx.handlers.running().decrement(1.0);
     ctx.health.run_ended();
     // An error means that nobody settles any more, because the worker was dropped. A beat will find the row.
-    let _ = finished.send(job.finish(verdict)).await;
+    let _ = finished.send(job.finish(&ctx, verdict)).await;
     drop(slot);
 }
 
@@ -247,9 +261,12 @@ impl Job {
         Some(clock::until(due_at, self.claim.at))
     }
 
-    fn finish(self, verdict: Verdict) -> Finished {
+    fn finish(self, ctx: &Context, verdict: Verdict) -> Finished {
         let claim = OwnedClaim { id: self.message.id, fence: self.claim.fence, token: self.token };
-        let settlement = Settlement { owner: self.owner, claim, verdict, then: Vec::new() };
-        Finished { settlement, receipt: self.receipt }
+        let Claim { attempts, crashes, .. } = self.claim;
+        let ran = Ran { message: self.message, attempts, crashes };
+        let then = dead::then(ctx, &ran, &verdict);
+        let settlement = Settlement { owner: self.owner, claim, verdict, then };
+        Finished { settlement, ran, receipt: self.receipt }
     }
 }

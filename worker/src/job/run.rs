@@ -12,46 +12,69 @@ use upbeat_shared::message::Payload;
 
 use super::Job;
 use super::verdict::{Outcome, StopReason};
+use crate::executor::blocking::Seat;
 use crate::executor::{RunContext, TaskError};
+use crate::progress::Reporter;
 use crate::runtime::Context;
 
 /// The executor's answer, or what it panicked with.
 type Ended = Result<Result<Option<Payload>, TaskError>, Box<dyn Any + Send>>;
 
+/// Waits for the thread of a handler that blocks; it may be told to stop before it gets one. Its time does not count yet.
+pub(crate) async fn seat(ctx: &Context, job: &Job) -> Result<Option<Arc<Seat>>, StopReason> {
+    if !job.handler.task.executor.is_blocking() {
+        return Ok(None);
+    }
+    tokio::select! {
+        biased;
+        () = job.control.token().cancelled() => Err(reason(job)),
+        seat = ctx.handlers.seat() => Ok(Some(seat)),
+    }
+}
+
 /// Runs a claimed message once.
-pub(crate) async fn run(ctx: &Context, job: &Job) -> Outcome {
+pub(crate) async fn run(ctx: &Context, job: &Job, seat: Option<Arc<Seat>>) -> Outcome {
+    let outcome = run_on(ctx, job, seat.as_ref()).await;
+    if let Some(seat) = seat {
+        seat.leave();
+    }
+    outcome
+}
+
+async fn run_on(ctx: &Context, job: &Job, seat: Option<&Arc<Seat>>) -> Outcome {
     if let Some(reason) = job.control.reason() {
         // Told to stop between claim and run.
         return Outcome::Stopped(reason);
     }
     let timeout = timeout(ctx, job);
-    let context = context(ctx, job, timeout);
-    let executor = job.handler.task.executor.clone();
-    // In an async block, so that a panic before the executor returns its future is caught like any other.
-    let run = AssertUnwindSafe(async move { executor.run(&context).await }).catch_unwind();
-    let mut run: Pin<Box<dyn Future<Output = Ended> + Send>> = Box::pin(run);
+    let context = context(ctx, job, timeout, seat);
+    let next = ctx.layers.around(job.handler.task.executor.clone());
+    // In an async function, so that a panic before the executor returns its future is caught like any other.
+    let run = AssertUnwindSafe(next.run(context)).catch_unwind();
+    let mut run: Running = Box::pin(run);
     tokio::select! {
         // In this order: a run that is done is done, and most never wait.
         biased;
         // A handler that obeys at once ends before the next line sees that it was told to stop.
         ended = &mut run => outcome(ended, job.control.reason()),
-        () = job.control.token().cancelled() => stop(ctx, job, run).await,
+        () = job.control.token().cancelled() => stop(ctx, job, seat, run).await,
         () = tokio::time::sleep(timeout) => {
             job.control.stop(StopReason::TimedOut(timeout));
-            stop(ctx, job, run).await
+            stop(ctx, job, seat, run).await
         }
     }
 }
 
+/// A run that can be dropped.
+type Running = Pin<Box<dyn Future<Output = Ended> + Send>>;
+
 /// Gives a run that was told to stop some time to do so, then drops it.
-async fn stop(ctx: &Context, job: &Job, mut run: Pin<Box<dyn Future<Output = Ended> + Send>>) -> Outcome {
-    let reason = job.control.reason().expect("a run is told to stop for a reason");
-    let obeyed = tokio::select! {
-        biased;
-        ended = &mut run => Some(ended),
-        () = tokio::time::sleep(grace(ctx, reason)) => None,
-        () = ctx.drop_runs.cancelled() => None,
-    };
+async fn stop(ctx: &Context, job: &Job, seat: Option<&Arc<Seat>>, mut run: Running) -> Outcome {
+    let reason = reason(job);
+    let mut obeyed = obey(ctx, reason, &mut run).await;
+    if let Some(seat) = seat.filter(|_| obeyed.is_none()) {
+        obeyed = outlast(ctx, reason, seat, &mut run).await;
+    }
     if let Some(ended) = obeyed {
         return outcome(ended, Some(reason));
     }
@@ -59,6 +82,40 @@ async fn stop(ctx: &Context, job: &Job, mut run: Pin<Box<dyn Future<Output = End
         tracing::warn!(panic = panic_message(&*panic), "a run panicked while it was dropped");
     }
     Outcome::Stopped(reason)
+}
+
+/// The end of a run that has some time left.
+async fn obey(ctx: &Context, reason: StopReason, run: &mut Running) -> Option<Ended> {
+    tokio::select! {
+        biased;
+        ended = run => Some(ended),
+        () = tokio::time::sleep(grace(ctx, reason)) => None,
+        () = ctx.drop_runs.cancelled() => None,
+    }
+}
+
+/// Waits for a handler that sits on a thread, however long that takes: to drop its run would let another worker start its
+/// task while this one is at it.
+async fn outlast(ctx: &Context, reason: StopReason, seat: &Seat, run: &mut Running) -> Option<Ended> {
+    if seat.is_taken() {
+        tracing::warn!(
+            ?reason,
+            "a handler that blocks its thread was told to stop and has not; its task stays claimed and its slot taken until \
+             it returns: let it ask `is_cancelled()` now and then"
+        );
+    }
+    tokio::select! {
+        biased;
+        ended = &mut *run => return Some(ended),
+        () = seat.vacated() => {}
+    }
+    // What there is around the handler gets the time that was meant for both.
+    obey(ctx, reason, run).await
+}
+
+/// Why it was told to stop.
+fn reason(job: &Job) -> StopReason {
+    job.control.reason().expect("a run is told to stop for a reason")
 }
 
 /// What is done is done: a success stands, however late. Any other end of a run that was told to stop has that reason.
@@ -89,16 +146,20 @@ fn timeout(ctx: &Context, job: &Job) -> Duration {
     own.unwrap_or(ctx.options.default_timeout)
 }
 
-fn context(ctx: &Context, job: &Job, timeout: Duration) -> RunContext {
+fn context(ctx: &Context, job: &Job, timeout: Duration, seat: Option<&Arc<Seat>>) -> RunContext {
+    // A run that had to wait for its thread begins now.
+    let begins = seat.and_then(|_| ctx.clock.now()).unwrap_or(job.claim.at);
     RunContext {
         message: job.message.clone(),
         attempt: job.claim.attempts.saturating_add(1),
         crashes: job.claim.crashes,
         fence: job.claim.fence,
-        deadline: clock::later(job.claim.at, timeout),
+        deadline: clock::later(begins, timeout),
         cancel: job.control.token().clone(),
         client: Some(ctx.client.continuing(job.message.trace.clone())),
         clock: Arc::clone(&ctx.clock),
+        seat: seat.cloned(),
+        reporter: Reporter { latest: job.control.progress().clone(), news: Some(ctx.member.news().clone()) },
     }
 }
 

@@ -8,8 +8,10 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
 use tokio_util::sync::CancellationToken;
 use upbeat_shared::id::{TaskId, Token};
+use upbeat_shared::progress::Progress;
 
 use crate::job::verdict::StopReason;
+use crate::progress::Latest;
 
 /// Every claim of this worker.
 #[derive(Default)]
@@ -21,13 +23,14 @@ pub(crate) struct Held {
 /// Tells one run to stop.
 pub(crate) struct Control {
     id: TaskId,
+    progress: Arc<Latest>,
     cancel: CancellationToken,
     reason: OnceLock<StopReason>,
 }
 
 impl Control {
     pub(crate) fn new(id: TaskId) -> Self {
-        Self { id, cancel: CancellationToken::new(), reason: OnceLock::new() }
+        Self { id, progress: Arc::default(), cancel: CancellationToken::new(), reason: OnceLock::new() }
     }
 
     /// Tells the run to stop. The first reason stands.
@@ -40,6 +43,11 @@ impl Control {
     /// Why it was told to stop, if it was.
     pub(crate) fn reason(&self) -> Option<StopReason> {
         self.reason.get().copied()
+    }
+
+    /// What the run says of how far it has come.
+    pub(crate) fn progress(&self) -> &Arc<Latest> {
+        &self.progress
     }
 
     /// Cancelled when the run is told to stop.
@@ -77,6 +85,17 @@ impl Held {
         self.lock().len()
     }
 
+    /// How far the runs have come that say so, what was said last first: at most so many.
+    pub(crate) fn progress(&self, max: usize) -> Vec<(TaskId, Progress)> {
+        let claims = self.lock();
+        let told = |control: &Arc<Control>| Some((control.progress.changed()?, control.clone()));
+        let mut told: Vec<_> = claims.values().flatten().filter_map(told).collect();
+        drop(claims);
+        told.sort_by_key(|(changed, _)| std::cmp::Reverse(*changed));
+        told.truncate(max);
+        told.iter().filter_map(|(_, control)| Some((control.id, control.progress.get()?.1))).collect()
+    }
+
     /// Tells the runs of these tasks to stop.
     pub(crate) fn stop(&self, ids: &[TaskId], reason: StopReason) {
         if !ids.is_empty() {
@@ -108,6 +127,7 @@ impl Held {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
     fn id(number: u8) -> TaskId {
         format!("0198a2f0-0000-7000-8000-0000000000{number:02x}").parse().unwrap()
@@ -128,6 +148,22 @@ mod tests {
         held.stop_all(StopReason::Shutdown);
         assert_eq!(controls[0].reason(), Some(StopReason::Cancelled));
         assert_eq!(controls[1].reason(), Some(StopReason::Shutdown));
+    }
+
+    #[test]
+    fn what_was_said_last_is_told_first_and_no_more_than_asked_for() {
+        use crate::progress::Reporter;
+        let held = Held::default();
+        let controls = [1, 2, 3, 4].map(|number| Arc::new(Control::new(id(number))));
+        let tokens = (1..).map(Token);
+        held.acquired(tokens.zip(controls.iter().cloned()));
+        for (control, second) in [(0, 1), (1, 3), (3, 2), (0, 4)] {
+            let reporter = Reporter { latest: controls[control].progress().clone(), news: None };
+            reporter.tell(Duration::from_secs(second), Progress::new(second, None, ""));
+        }
+        let told = |max| held.progress(max).into_iter().map(|(id, told)| (id, told.done)).collect::<Vec<_>>();
+        assert_eq!(told(9), [(id(1), 4), (id(2), 3), (id(4), 2)]);
+        assert_eq!(told(2), [(id(1), 4), (id(2), 3)]);
     }
 
     #[test]

@@ -17,6 +17,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use upbeat_shared::client::Client;
 use upbeat_shared::clock::StoreClock;
+use upbeat_shared::hook::HookQueue;
 use upbeat_shared::ledger::{LedgerError, Store};
 use upbeat_shared::telemetry;
 use upbeat_shared::transport::{Transport, TransportError};
@@ -24,6 +25,7 @@ use upbeat_shared::transport::{Transport, TransportError};
 use crate::health::WorkerHealth;
 use crate::job::handlers::Handlers;
 use crate::job::told::ToldNames;
+use crate::layer::RunLayers;
 use crate::member::Member;
 use crate::options::WorkerOptions;
 use crate::queues::Queues;
@@ -44,6 +46,10 @@ pub(crate) struct Context {
     pub(crate) options: WorkerOptions,
     pub(crate) handlers: Handlers,
     pub(crate) told: ToldNames,
+    /// Around every run.
+    pub(crate) layers: RunLayers,
+    /// Are told of retries and dead tasks.
+    pub(crate) hooks: HookQueue,
     pub(crate) member: Member,
     pub(crate) queues: Arc<Queues>,
     pub(crate) held: Held,
@@ -84,8 +90,15 @@ impl Context {
             client,
             options,
             handlers,
+            layers: RunLayers::default(),
+            hooks: HookQueue::default(),
             health,
         }
+    }
+
+    /// With what the program itself brings.
+    pub(crate) fn with(self, layers: RunLayers, hooks: HookQueue) -> Self {
+        Self { layers, hooks, ..self }
     }
 
     /// The monotonic clock.

@@ -55,12 +55,14 @@ pub(crate) struct FaultyLedger {
     pub(crate) lose: Mutex<VecDeque<&'static str>>,
     /// Results are refused as unreadable.
     pub(crate) refuse_results: AtomicBool,
+    /// Verdicts are refused that something follows.
+    pub(crate) refuse_then: AtomicBool,
 }
 
 impl FaultyLedger {
     pub(crate) fn new(inner: Arc<dyn Ledger>, log: Log) -> Self {
-        let (down, refuse_results) = (AtomicBool::new(false), AtomicBool::new(false));
-        Self { inner, log, down, lose: Mutex::default(), refuse_results }
+        let [down, refuse_results, refuse_then] = [(); 3].map(|()| AtomicBool::new(false));
+        Self { inner, log, down, lose: Mutex::default(), refuse_results, refuse_then }
     }
 
     async fn pass<T>(
@@ -105,6 +107,10 @@ impl Ledger for FaultyLedger {
             |settlement: &Settlement| matches!(settlement.verdict, Succeeded { result: Some(_) });
         if self.refuse_results.load(Ordering::SeqCst) && batch.iter().any(has_result) {
             return Err(LedgerError::Invalid("it stores no results today".into()));
+        }
+        let is_followed = |settlement: &Settlement| !settlement.then.is_empty();
+        if self.refuse_then.load(Ordering::SeqCst) && batch.iter().any(is_followed) {
+            return Err(LedgerError::Invalid("nothing follows today".into()));
         }
         let ids: Vec<_> = batch.iter().map(|settlement| settlement.claim.id).collect();
         let answers = self.pass("settle", self.inner.settle(batch)).await?;

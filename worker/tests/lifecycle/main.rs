@@ -2,9 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that meets the unexpected fails there")]
 
+mod blocking;
 mod faults;
+mod hooks;
 mod jobs;
+mod layers;
+mod notices;
 mod outages;
+mod progress;
 mod stopping;
 mod taking;
 mod versions;

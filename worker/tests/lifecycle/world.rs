@@ -8,9 +8,10 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use upbeat_shared::client::{Client, ClientOptions, NewTask, Record};
 use upbeat_shared::clock::{Clock, StoreClock, SystemClock};
-use upbeat_shared::id::TaskId;
+use upbeat_shared::id::{OwnerId, TaskId};
 use upbeat_shared::ledger::embedded::{EmbeddedLedger, EmbeddedOptions};
 use upbeat_shared::ledger::{Mark, Store};
+use upbeat_shared::member::{Heartbeat, MemberInfo, Role};
 use upbeat_shared::message::Payload;
 use upbeat_shared::name::{QueueName, TaskName};
 use upbeat_shared::sqlite::SqliteFile;
@@ -69,6 +70,16 @@ impl World {
         tasks: Vec<TaskDefinition>,
         change: impl FnOnce(&mut WorkerOptions),
     ) -> RunningWorker {
+        self.work_with(tasks, change, |worker| worker)
+    }
+
+    /// As `work`; `with` may give the worker more than options.
+    pub(crate) fn work_with(
+        &self,
+        tasks: Vec<TaskDefinition>,
+        change: impl FnOnce(&mut WorkerOptions),
+        with: impl FnOnce(Worker) -> Worker,
+    ) -> RunningWorker {
         let mut registry = Registry::new();
         for task in tasks {
             registry.add(task).unwrap();
@@ -76,7 +87,7 @@ impl World {
         let mut options = WorkerOptions { concurrency: 10, ..WorkerOptions::default() };
         change(&mut options);
         let (transport, store, client) = (self.transport.clone(), self.store.clone(), self.client.clone());
-        let worker = Worker::new(transport, store, self.clock.clone(), client, registry, options);
+        let worker = with(Worker::new(transport, store, self.clock.clone(), client, registry, options));
         let health = worker.health();
         let stop = CancellationToken::new();
         RunningWorker { run: tokio::spawn(worker.run(stop.clone())), health, stop }
@@ -100,6 +111,17 @@ impl World {
         });
         let found = found.await;
         found.unwrap_or_else(|_| panic!("{id} is not {state}: {last:?}; {:?}", self.log.events()))
+    }
+
+    /// The heartbeats that the only worker has sent so far, as the ledger has them.
+    pub(crate) async fn heartbeats(&self) -> u64 {
+        // Only who sends one hears of others.
+        let owner = OwnerId::random();
+        let (role, info, lease) = (Role::Beat, MemberInfo::default(), Duration::from_secs(1));
+        let heartbeat = Heartbeat { owner, role, counter: 1, lease, info };
+        let answer = self.truth.ledger.heartbeat(heartbeat).await.unwrap();
+        self.truth.ledger.leave(owner).await.unwrap();
+        answer.pulses.iter().find(|pulse| pulse.owner != owner).map_or(0, |pulse| pulse.counter)
     }
 
     pub(crate) fn set_down(&self, down: bool) {

@@ -3,19 +3,21 @@
 
 mod fate;
 
-use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
+use upbeat_shared::hook::Dead;
 use upbeat_shared::id::{OwnerId, TaskId, Token};
-use upbeat_shared::ledger::{ClaimAnswer, ClaimRequest, LedgerError, OwnedClaim, Settlement};
+use upbeat_shared::ledger::{ClaimAnswer, ClaimRequest, OwnedClaim, SettleAnswer, Settlement};
 use upbeat_shared::message::Message;
 use upbeat_shared::name::QueueName;
+use upbeat_shared::task::TaskState;
 use upbeat_shared::transport::{Acknowledge, Delivery, DeliveryTag, TransportError};
 use upbeat_shared::verdict::{RunError, RunErrorKind, Verdict};
 
-use super::context::{Context, backoff};
+use super::context::Context;
+use super::dead;
 use super::health::{Fault, Part};
 use super::reap::Alive;
 use fate::{Fate, fate};
@@ -83,7 +85,8 @@ async fn take_in(
     }
     let parked = parks.len();
     if parked > 0 {
-        ctx.ledger("park", ctx.store.agenda.park(parks)).await?;
+        let answers = ctx.ledger("park", ctx.store.agenda.park(parks.clone())).await?;
+        dead::parked(ctx, parks, answers).await;
     }
     tracing::warn!(
         parked,
@@ -114,7 +117,7 @@ async fn bury(
     let id = request.message.id;
     let token = request.token;
     // The same token each time: after a lost reply the ledger gives the same answer.
-    let answers = persist(ctx, "claim", || ctx.store.ledger.claim(me, vec![request.clone()])).await?;
+    let answers = ctx.persist("claim", || ctx.store.ledger.claim(me, vec![request.clone()])).await?;
     let claim = match answers.into_iter().next() {
         Some(ClaimAnswer::Acquired(claim)) => claim,
         Some(ClaimAnswer::Retired) | None => {
@@ -128,29 +131,18 @@ async fn bury(
             | ClaimAnswer::Limited { .. },
         ) => return Ok(()),
     };
+    let error = RunError::new(RunErrorKind::Undeliverable, reason);
+    let dead = Dead { at: ctx.clock.now(), ..dead::buried(request.message, error.clone()) };
     let settlement = Settlement {
         owner: me,
         claim: OwnedClaim { id, fence: claim.fence, token },
-        verdict: Verdict::Dead { error: RunError::new(RunErrorKind::Undeliverable, reason) },
-        then: Vec::new(),
+        verdict: Verdict::Dead { error },
+        then: dead::notice(ctx, &dead).into_iter().collect(),
     };
-    persist(ctx, "settle", || ctx.store.ledger.settle(vec![settlement.clone()])).await?;
-    Ok(())
-}
-
-/// Calls the ledger until it answers or the beat is stopped: what was claimed must not stay running in this beat's name.
-async fn persist<T, F>(ctx: &Context, name: &'static str, call: impl Fn() -> F) -> Result<T, LedgerError>
-where
-    F: Future<Output = Result<T, LedgerError>>,
-{
-    let mut failures = 0;
-    loop {
-        match ctx.ledger(name, call()).await {
-            Err(LedgerError::Unavailable(_)) if !ctx.stop.is_cancelled() => {
-                failures += 1;
-                ctx.pause(backoff(failures, fastrand::f64())).await;
-            }
-            answer => return answer,
-        }
+    // What was claimed must not stay running in this beat's name.
+    let answers = ctx.persist("settle", || ctx.store.ledger.settle(vec![settlement.clone()])).await?;
+    if answers.first() == Some(&SettleAnswer::Applied(TaskState::Dead)) {
+        ctx.hooks.dead(|| dead);
     }
+    Ok(())
 }

@@ -1,8 +1,8 @@
 use serde::{Deserialize, Serialize};
-use upbeat::{App, Context, Error, Task};
+use upbeat::prelude::*;
 
 #[derive(Serialize, Deserialize, Task)]
-#[task(name = "count", output = u64)]
+#[task(name = "a", output = u64)]
 struct Count;
 
 #[derive(Serialize, Deserialize)]
@@ -11,15 +11,21 @@ struct NoTask;
 #[derive(Clone)]
 struct Database;
 
+struct NoError;
+
 async fn another_output(_: Count) -> Result<String, Error> {
     Ok(String::new())
 }
 
-async fn no_task(_: NoTask) -> Result<(), Error> {
-    Ok(())
+async fn another_state(_: Count, _: Context<Database>) -> Result<u64, Error> {
+    Ok(1)
 }
 
-async fn wants_a_database(_: Count, _: Context<Database>) -> Result<u64, Error> {
+async fn no_task(_: NoTask) -> Result<u64, Error> {
+    Ok(1)
+}
+
+async fn no_error(_: Count) -> Result<u64, NoError> {
     Ok(1)
 }
 
@@ -31,10 +37,16 @@ fn not_async(_: Count) -> Result<u64, Error> {
     Ok(1)
 }
 
+async fn nothing() -> Result<u64, Error> {
+    Ok(1)
+}
+
 fn main() {
     App::new().task(another_output);
+    App::new().task(another_state);
     App::new().task(no_task);
-    App::new().task(wants_a_database);
+    App::new().task(no_error);
     App::new().task(no_result);
     App::new().task(not_async);
+    App::new().task(nothing);
 }

@@ -4,7 +4,7 @@
 mod process;
 mod work;
 
-pub(super) use process::{BEAT, BROKER, HTTP, LEDGER, LIMITS, LOG, RETENTION, RETRY, TOP, WORKER};
+pub(super) use process::{BEAT, BROKER, HOOK, HTTP, LEDGER, LIMITS, LOG, RETENTION, RETRY, TOP, WORKER};
 pub(super) use work::{CATCH_UP, QUEUE, SCHEDULE, TARGET, TASK};
 
 /// The keys of one table of the file.
@@ -95,12 +95,13 @@ impl Key {
 }
 
 /// The names of the tables, for suggestions; those of the top's own keys are in [`TOP`].
-pub(super) const TABLES: [&str; 11] = [
+pub(super) const TABLES: [&str; 12] = [
     "broker",
     "ledger",
     "worker",
     "beat",
     "http",
+    "hooks",
     "log",
     "retention",
     "limits",
@@ -110,7 +111,7 @@ pub(super) const TABLES: [&str; 11] = [
 ];
 
 /// All of them, in the order of the documentation.
-pub(super) const ALL: [&Keys; 15] = [
-    &TOP, &BROKER, &LEDGER, &WORKER, &RETRY, &BEAT, &HTTP, &LOG, &RETENTION, &LIMITS, &QUEUE, &TASK, &TARGET,
-    &SCHEDULE, &CATCH_UP,
+pub(super) const ALL: [&Keys; 16] = [
+    &TOP, &BROKER, &LEDGER, &WORKER, &RETRY, &BEAT, &HTTP, &HOOK, &LOG, &RETENTION, &LIMITS, &QUEUE, &TASK,
+    &TARGET, &SCHEDULE, &CATCH_UP,
 ];

@@ -1,6 +1,8 @@
 //! The keys that say what a process is: where broker and ledger are, how much it takes on, how long it waits.
 
-use super::Takes::{Address, Boolean, Choice, Duration, Name, Number, Path, Queues, Retry, Size, Text, Url};
+use super::Takes::{
+    Address, Boolean, Choice, Duration, Name, Number, Path, Queues, Retry, Size, Text, TextTable, Url,
+};
 use super::{Keys, key};
 
 pub(in super::super) const TOP: Keys = Keys {
@@ -101,6 +103,13 @@ pub(in super::super) const WORKER: Keys = Keys {
         .unset("all"),
         key("concurrency", Number, "How many tasks run at once; from 1 to 65,536.").or("UPBEAT_CONCURRENCY", "--concurrency"),
         key(
+            "blocking_threads",
+            Number,
+            "How many tasks run at once whose handlers block their thread, in a program of your own; from 1 to 1024. \
+             Others wait in their slots.",
+        )
+        .unset("the number of cores"),
+        key(
             "grace",
             Duration,
             "How long running tasks may go on after the worker was asked to stop. Those still running then are \
@@ -171,6 +180,29 @@ pub(in super::super) const HTTP: Keys = Keys {
             "Answer `POST /echo` with its own body, for trying out tasks with `http`. Warned about where others \
              can reach it.",
         ),
+    ],
+};
+
+/// Of `hooks.dead` and `hooks.overdue`.
+pub(in super::super) const HOOK: Keys = Keys {
+    table: "hooks.EVENT",
+    about: "Which endpoint is told of what needs a person: `[hooks.dead]` of tasks that failed for good, `[hooks.overdue]` of \
+            occurrences that have not started long after their time. [Hooks](hooks.md) shows what it gets. Each notice is a \
+            task of Upbeat's own, `upbeat.hook.dead` or `upbeat.hook.overdue`, run by a worker whose configuration has the \
+            same table.",
+    keys: &[
+        key(
+            "url",
+            Url,
+            "An `http://` or `https://` URL to which notices are posted as JSON; a 2xx answer means that it was heard.",
+        ),
+        key("url_file", Path, "Instead of `url`: a file that holds it."),
+        key("headers", TextTable, "Further headers.").unset("none"),
+        key("secret", Text, "Signs each request with an HMAC under this key.").unset("none"),
+        key("secret_file", Path, "Instead of `secret`: a file that holds it."),
+        key("queue", Name, "The queue in which notices wait for a worker."),
+        key("timeout", Duration, "How long one request may take."),
+        key("retry", Retry, "When a notice is sent again that was not heard.").unset("as `[worker]`"),
     ],
 };
 

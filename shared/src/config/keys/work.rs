@@ -137,14 +137,9 @@ pub(in super::super) const SCHEDULE: Keys = Keys {
         )
         .unset("none"),
         key("args", Any, "What each task is given, sent as JSON; dates become texts.").unset("none"),
-        key(
-            "args_version",
-            Number,
-            "The version of the arguments' shape, where the task's type counts versions.",
-        )
-        .unset("`1`"),
+        key("args_version", Number, "The version of the arguments' shape, where the task's type counts versions."),
         key("queue", Name, "The queue of its tasks.").unset("the task's"),
-        key("priority", Number, "0 (last) to 9 (first).").unset("the task's, or 4"),
+        key("priority", Number, "0 (last) to 9 (first).").unset("the task's, or `4`"),
         key("timeout", Duration, "How long one run may take.").unset("the task's"),
         key("retry", Retry, "When its tasks run again after a failure.").unset("the task's"),
         key("tags", Texts, "Labels of its tasks, to find them by.").unset("none"),

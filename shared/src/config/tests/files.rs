@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::config::keys;
-use crate::config::{ExecutorConfig, TEMPLATE, TlsFiles};
+use crate::config::{ExecutorConfig, HooksConfig, TEMPLATE, TlsFiles};
 use crate::retry::{Backoff, Jitter};
 
 const QUICKSTART: &str = include_str!("../../../../examples/quickstart.toml");
@@ -15,10 +15,12 @@ fn the_template_says_what_holds_without_a_file() {
         assert!(!config.tasks.is_empty() && !config.schedules.is_empty());
         // What has no default has an example.
         config.worker.name = None;
+        config.worker.blocking_threads = None;
         config.http.listen = None;
         config.broker.management = None;
         config.broker.tls = TlsFiles::default();
         config.ledger.tls = TlsFiles::default();
+        config.hooks = HooksConfig::default();
         (config.queues, config.tasks, config.schedules) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
         assert_eq!(config, default_as_loaded());
     }

@@ -57,6 +57,22 @@ fn a_request_is_a_url_or_a_table() {
 }
 
 #[test]
+fn hooks_say_who_is_told_of_which_event() {
+    let text = "[worker]\nretry = { max_attempts = 4 }\n[hooks.dead]\nurl = 'https://h/dead'\nsecret = 's'\n\
+                headers = { A = 'b' }\nqueue = 'alerts'\ntimeout = '5s'\nretry = { delay = '1s' }\n";
+    let hooks = World::with(text).config().hooks;
+    let dead = hooks.dead.clone().unwrap();
+    assert_eq!((dead.target.url.expose(), dead.timeout), ("https://h/dead", Duration::from_secs(5)));
+    assert_eq!(dead.target.headers["A"].expose(), "b");
+    assert_eq!((dead.retry.max_attempts, dead.retry.delay), (4, Duration::from_secs(1)));
+    assert_eq!(hooks.overdue, None);
+    let notices = hooks.notices();
+    assert_eq!((notices.dead, notices.overdue), (Some(QueueName::new("alerts").unwrap()), None));
+    let world = World::with(text);
+    assert_eq!(queues(&world), named(&[("alerts", 1), ("default", 1)]), "somebody must deliver them");
+}
+
+#[test]
 fn a_task_inherits_what_it_does_not_say_from_the_worker() {
     let text = "[worker]\ntimeout = '2m'\nretry = { max_attempts = 4, backoff = 'linear' }\n\
                 [tasks.a]\ncommand = ['x']\n[tasks.b]\ncommand = ['x']\nretry = { max_attempts = 2 }\n";

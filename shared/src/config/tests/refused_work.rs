@@ -271,3 +271,74 @@ error: the handler reads no arguments of version 2: the oldest is 3
 "
     );
 }
+
+#[test]
+fn a_hook_for_an_unknown_event_is_refused() {
+    refuses(
+        "[hooks.daed]\nurl = 'http://h'\n",
+        "\
+error: there is no hook `daed`
+ --> upbeat.toml:1:8
+  |
+1 | [hooks.daed]
+  |        ^^^^
+  = did you mean [hooks.dead]?
+",
+    );
+    refuses(
+        "[hooks.retry]\nurl = 'http://h'\n",
+        "\
+error: there is no hook `retry`
+ --> upbeat.toml:1:8
+  |
+1 | [hooks.retry]
+  |        ^^^^^
+  = there are [hooks.dead] and [hooks.overdue]
+",
+    );
+}
+
+#[test]
+fn a_hook_without_an_address_is_refused() {
+    refuses(
+        "[hooks.overdue]\nsecret = 'x'\n",
+        "\
+error: this hook has no `url`
+ --> upbeat.toml:1:1
+  |
+1 | [hooks.overdue]
+  | ^^^^^^^^^^^^^^^
+  = set `url = \"https://…\"`
+",
+    );
+}
+
+#[test]
+fn a_hook_whose_notices_no_worker_could_read_is_refused() {
+    refuses(
+        "[limits]\nbody = '1KiB'\n[hooks.dead]\nurl = 'http://h'\n",
+        "\
+error: what a hook is told can be larger than `body` of [limits] allows
+ --> upbeat.toml:3:8
+  |
+3 | [hooks.dead]
+  |        ^^^^
+  = let `body` of [limits] be 64KiB at least
+",
+    );
+}
+
+#[test]
+fn a_task_of_upbeats_own_is_refused() {
+    refuses(
+        "[tasks.\"upbeat.hook.dead\"]\nhttp = 'http://h'\n",
+        "\
+error: `upbeat.hook.dead` is a task of Upbeat's own
+ --> upbeat.toml:1:8
+  |
+1 | [tasks.\"upbeat.hook.dead\"]
+  |        ^^^^^^^^^^^^^^^^^^
+  = [hooks.dead] and [hooks.overdue] say where these tasks go
+",
+    );
+}

@@ -17,6 +17,13 @@ command = ['x']
 env = { TOKEN = '${TOKEN}' }
 [tasks.c]
 http = { url = 'http://host/?token=hunter2', secret_file = 'run/secret' }
+[hooks.dead]
+url = 'https://user:hunter2@host/?token=hunter2'
+secret = 'hunter2'
+headers = { Authorization = 'Bearer hunter2' }
+[hooks.overdue]
+url_file = 'run/hook'
+secret_file = 'run/secret'
 ";
 
 fn world(more: &str) -> World {
@@ -24,6 +31,7 @@ fn world(more: &str) -> World {
         .file("etc/upbeat.toml", &format!("{FILE}{more}"))
         .file("etc/run/ledger", "postgres://user:hunter2@db/upbeat\n")
         .file("etc/run/secret", "hunter2\n")
+        .file("etc/run/hook", "https://host/hunter2\n")
         .env("TOKEN", "hunter2")
         .env("UPBEAT_CONFIG", "etc/upbeat.toml")
 }
@@ -43,7 +51,7 @@ fn those_who_need_them_get_them() {
     let LedgerUrl::Postgres(url) = &config.ledger.url else { panic!("no Postgres") };
     assert_eq!(url.expose(), "postgres://user:hunter2@db/upbeat");
     let secret = |name: &str| match &config.tasks[&TaskName::new(name).unwrap()].executor {
-        ExecutorConfig::Http { secret, .. } => secret.as_ref().map(|secret| secret.expose().to_owned()),
+        ExecutorConfig::Http(target) => target.secret.as_ref().map(|secret| secret.expose().to_owned()),
         ExecutorConfig::Command { env, .. } => env.get("TOKEN").map(|secret| secret.expose().to_owned()),
         ExecutorConfig::Native => None,
     };
@@ -63,6 +71,7 @@ fn mistakes_in_lines_with_secrets_are_shown_without_them() {
         "[tasks.d]\nhttp = 'ftp://x:hunter2@y'\n",
         "[tasks.d]\nhttp = 'http://x:hunt/hunter2@y/?password=hunter2'\nqueue = 'a b'\n",
         "[tasks.d]\nhttp = 'http://x'\nsecret = 'hunter2\n",
+        "[hooks.daed]\nsecret = 'hunter2'\n",
         "[tasks.d.headers]\nX = 'hunter2'\nX = 'hunter2'\n",
     ] {
         let errors = world(more).load().expect_err(more);

@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::member;
 use super::row::{self, Brief, End, Move};
 use super::tally::Tally;
-use crate::id::OwnerId;
+use crate::id::{OwnerId, TaskId};
 use crate::ledger::rule::{self, AfterCrash, Crash};
 use crate::ledger::{Lost, ReapReport};
 use crate::sqlite::{SqliteError, Write};
@@ -60,8 +60,17 @@ fn crash(
             row::reschedule(write, tally, row, &moved)
         }
         AfterCrash::Cancelled => row::end(write, tally, row, &end(TaskState::Cancelled, None)),
-        AfterCrash::Dead(error) => row::end(write, tally, row, &end(TaskState::Dead, Some(&error))),
+        AfterCrash::Dead(error) => {
+            report.dead.push(task_id(write, row)?);
+            row::end(write, tally, row, &end(TaskState::Dead, Some(&error)))
+        }
     }
+}
+
+fn task_id(write: &Write<'_>, row: &Brief) -> Result<TaskId, SqliteError> {
+    let mut select = write.prepare_cached("SELECT id FROM task WHERE row = ?1")?;
+    let id = select.query_row([row.row], |row| row.get(0))?;
+    Ok(TaskId(Uuid::from_bytes(id)))
 }
 
 fn worker_name(write: &Write<'_>, row: &Brief) -> Result<String, SqliteError> {

@@ -34,7 +34,7 @@ fn settle_one(
         return Ok(SettleAnswer::AlreadySettled);
     }
     let state = apply(&Ending { write, row: &row, keep_token: true }, tally, &settlement.verdict)?;
-    if !settlement.then.is_empty() {
+    if !settlement.then.is_empty() && settlement.stands(state) {
         agenda::add(write, tally, &settlement.then)?;
     }
     Ok(SettleAnswer::Applied(state))

@@ -100,7 +100,10 @@ fn crash(row: &Brief, worker: &str, max_crashes: u32, report: &mut ReapReport) -
     let change = match then {
         AfterCrash::Again => row.move_to(row.now, &note),
         AfterCrash::Cancelled => row.end_as(TaskState::Cancelled, &note),
-        AfterCrash::Dead(error) => Change { error: Some(error), ..row.end_as(TaskState::Dead, &note) },
+        AfterCrash::Dead(error) => {
+            report.dead.push(row.id);
+            Change { error: Some(error), ..row.end_as(TaskState::Dead, &note) }
+        }
     };
     Change { crashes, ..change }
 }

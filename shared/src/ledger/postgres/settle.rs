@@ -102,8 +102,12 @@ impl Work for Settle<'_> {
         session.begin().await?;
         self.lock(session).await?;
         let answers = self.settle(session).await?;
-        let applied = self.0.iter().zip(&answers).filter(|(_, it)| matches!(it, SettleAnswer::Applied(_)));
-        let entries: Vec<&NewEntry> = applied.flat_map(|(settlement, _)| &settlement.then).collect();
+        let stands = |(settlement, answer): &(&Settlement, &SettleAnswer)| match answer {
+            SettleAnswer::Applied(state) => settlement.stands(*state),
+            SettleAnswer::AlreadySettled | SettleAnswer::Stale => false,
+        };
+        let standing = self.0.iter().zip(&answers).filter(stands);
+        let entries: Vec<&NewEntry> = standing.flat_map(|(settlement, _)| &settlement.then).collect();
         add::add(session, &entries).await?;
         session.commit().await?;
         Ok(answers)

@@ -162,11 +162,10 @@ pub(super) async fn reap(session: &Session, lost: &[Lost], max_crashes: u32) -> 
     let [retired, dead, rescheduled, cancelled] = reply::parts(session.run(&args).await?)?;
     let owners = reply::array(retired)?.into_iter().map(|owner| Unpacked(&reply::bytes(owner)?).owner());
     let dead = reply::array(dead)?.into_iter().map(|id| Unpacked(&reply::bytes(id)?).id());
-    let dead = dead.collect::<Result<Vec<TaskId>, Fault>>()?;
     Ok(ReapReport {
         retired: owners.collect::<Result<Vec<OwnerId>, Fault>>()?,
         rescheduled: reply::count(&rescheduled)?,
-        dead: dead.len() as u64,
+        dead: dead.collect::<Result<Vec<TaskId>, Fault>>()?,
         cancelled: reply::count(&cancelled)?,
     })
 }

@@ -124,7 +124,7 @@ impl Agenda for RedisLedger {
 
     async fn reap(&self, lost: Vec<Lost>, max_crashes: u32) -> Result<ReapReport, LedgerError> {
         let report = agenda::reap(&self.session, &lost, max_crashes).await?;
-        self.wake(report.dead + report.cancelled > 0, report.rescheduled > 0);
+        self.wake(!report.dead.is_empty() || report.cancelled > 0, report.rescheduled > 0);
         Ok(report)
     }
 

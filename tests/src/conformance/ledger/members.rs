@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use upbeat_shared::id::{OwnerId, Seq, Token};
+use upbeat_shared::id::{OwnerId, Seq, TaskId, Token};
 use upbeat_shared::ledger::OwnedClaim;
 use upbeat_shared::member::{Heartbeat, LEASE, MemberInfo, Pulse, Role};
+use upbeat_shared::progress::Progress;
 use upbeat_shared::task::TaskState;
 
 use super::probe::assert_between;
@@ -86,6 +87,13 @@ async fn a_member_is_listed_as_it_describes_itself(world: &impl LedgerWorld) {
         running: 3,
         draining: false,
         tasks: vec![(task_name("report.load"), 2), (task_name("hello"), 1)],
+        progress: vec![
+            (
+                TaskId::new(ledger.now().await),
+                Progress::new(120, Some(1000), "rows \0 of \u{1F980} \"tables\""),
+            ),
+            (TaskId::new(ledger.now().await), Progress::new(u64::MAX, None, "")),
+        ],
     };
     let started_at = ledger.now().await;
     let first = Heartbeat { info: info.clone(), ..heartbeat(owner, 1) };

@@ -23,6 +23,7 @@ suite! { $ reap_conformance, LedgerWorld, ledger::reap:
     a_retired_incarnation_stays_retired_when_it_beats,
     an_owner_without_a_heartbeat_can_claim_nothing,
     after_too_many_crashes_a_task_is_dead,
+    the_dead_are_told_apart_from_those_that_go_on,
     attempts_and_crashes_are_counted_apart,
     a_task_asked_to_stop_ends_cancelled,
     every_task_of_a_lost_worker_comes_back,
@@ -39,7 +40,7 @@ async fn a_lost_workers_task_is_due_again_with_a_crash_counted(world: &impl Ledg
 
     let report = ledger.reap(owner, 7).await;
 
-    assert_eq!(report, ReapReport { retired: vec![owner], rescheduled: 1, dead: 0, cancelled: 0 });
+    assert_eq!(report, ReapReport { retired: vec![owner], rescheduled: 1, dead: vec![], cancelled: 0 });
     let record = ledger.record(message.id).await;
     assert_eq!((record.state, record.seq()), (TaskState::Scheduled, Seq(1)));
     assert_eq!((record.message.attempts, record.message.crashes), (0, 1));
@@ -162,13 +163,41 @@ async fn after_too_many_crashes_a_task_is_dead(world: &impl LedgerWorld) {
 
     let report = ledger.reap(owner, 1).await;
 
-    assert_eq!(report, ReapReport { retired: vec![owner], rescheduled: 0, dead: 1, cancelled: 0 });
+    assert_eq!(
+        report,
+        ReapReport { retired: vec![owner], rescheduled: 0, dead: vec![message.id], cancelled: 0 }
+    );
     let record = ledger.record(message.id).await;
     assert_eq!((record.state, record.message.crashes), (TaskState::Dead, MAX_CRASHES));
     assert_eq!(record.message.args, message.args);
     assert!(record.finished_at.is_some());
     assert_eq!(record.error.expect("a dead task says why").kind, RunErrorKind::Crashed);
     assert_eq!(ledger.due_ids(10).await, []);
+}
+
+async fn the_dead_are_told_apart_from_those_that_go_on(world: &impl LedgerWorld) {
+    let ledger = Probe::of(world);
+    let owner = OwnerId::random();
+    let mut doomed = Vec::new();
+    for _ in 0..3 {
+        let mut message = message();
+        for _ in 1..MAX_CRASHES {
+            ledger.crash(&message).await;
+            message = ledger.promoted(message.id).await;
+        }
+        doomed.push(message);
+    }
+    ledger.beat(owner, 1).await;
+    let fresh = message();
+    ledger.claim_all(owner, &[doomed.clone(), vec![fresh.clone()]].concat()).await;
+
+    let mut report = ledger.reap(owner, 1).await;
+
+    let mut expected: Vec<_> = doomed.iter().map(|message| message.id).collect();
+    expected.sort_unstable();
+    report.dead.sort_unstable();
+    assert_eq!((report.dead, report.rescheduled), (expected, 1));
+    assert_eq!(ledger.state(fresh.id).await, TaskState::Scheduled);
 }
 
 async fn attempts_and_crashes_are_counted_apart(world: &impl LedgerWorld) {
@@ -196,7 +225,7 @@ async fn a_task_asked_to_stop_ends_cancelled(world: &impl LedgerWorld) {
 
     let report = ledger.reap(owner, 1).await;
 
-    assert_eq!(report, ReapReport { retired: vec![owner], rescheduled: 0, dead: 0, cancelled: 1 });
+    assert_eq!(report, ReapReport { retired: vec![owner], rescheduled: 0, dead: vec![], cancelled: 1 });
     let record = ledger.record(run.claim.id).await;
     assert_eq!(record.state, TaskState::Cancelled);
     assert_eq!(ledger.due_ids(10).await, []);
@@ -228,7 +257,7 @@ async fn reaping_twice_counts_one_crash(world: &impl LedgerWorld) {
     let second = ledger.reap_all(vec![lost]).await;
 
     assert_eq!(first.rescheduled, 1);
-    assert_eq!((second.rescheduled, second.dead, second.cancelled), (0, 0, 0));
+    assert_eq!((second.rescheduled, second.dead, second.cancelled), (0, vec![], 0));
     assert_eq!(ledger.record(message.id).await.message.crashes, 1);
 }
 
@@ -238,6 +267,6 @@ async fn reaping_nobody_does_nothing(world: &impl LedgerWorld) {
 
     let report = ledger.reap(stranger, 1).await;
 
-    assert_eq!((report.rescheduled, report.dead, report.cancelled), (0, 0, 0));
+    assert_eq!((report.rescheduled, report.dead, report.cancelled), (0, vec![], 0));
     assert_eq!(ledger.reap_all(vec![]).await, ReapReport::default());
 }

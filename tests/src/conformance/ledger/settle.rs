@@ -25,6 +25,7 @@ suite! { $ settle_conformance, LedgerWorld, ledger::settle:
     a_task_cancelled_while_queued_refuses_older_settles,
     entries_come_with_the_verdict_that_applies,
     entries_of_a_refused_verdict_never_come,
+    entries_of_a_verdict_that_a_cancel_overrules_never_come,
     a_batch_is_answered_in_order,
 }
 
@@ -192,6 +193,28 @@ async fn entries_of_a_refused_verdict_never_come(world: &impl LedgerWorld) {
     assert_eq!(ledger.settle_all(vec![settlement]).await, [SettleAnswer::Stale]);
 
     assert_eq!(ledger.find(next.id).await, None);
+}
+
+async fn entries_of_a_verdict_that_a_cancel_overrules_never_come(world: &impl LedgerWorld) {
+    let ledger = Probe::of(world);
+    let mut next = Vec::new();
+    for (verdict, state) in [
+        (Verdict::Dead { error: failure("no") }, TaskState::Cancelled),
+        (Verdict::Retry { delay: Duration::ZERO, error: failure("no") }, TaskState::Cancelled),
+        // What was asked for is what came to be.
+        (Verdict::Cancelled { reason: "told to".into() }, TaskState::Cancelled),
+        // A success stands.
+        (Verdict::Succeeded { result: None }, TaskState::Succeeded),
+    ] {
+        let (run, entry_of) = (ledger.acquire_any(&message()).await, message());
+        ledger.cancel(run.claim.id).await;
+        let then = vec![entry(&entry_of, Due::In(Duration::ZERO))];
+        let settlement = Settlement { then, ..run.settlement(verdict) };
+        assert_eq!(ledger.settle_all(vec![settlement]).await, [SettleAnswer::Applied(state)]);
+        next.push(ledger.find(entry_of.id).await.is_some());
+    }
+
+    assert_eq!(next, [false, false, true, true]);
 }
 
 async fn a_batch_is_answered_in_order(world: &impl LedgerWorld) {

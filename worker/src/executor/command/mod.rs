@@ -17,8 +17,10 @@
 //! signal is a failure to be retried. Only so much output is kept; the rest is read and dropped.
 //!
 //! The program leads a process group of its own. When it ends, and when it must, the whole group ends with it: first
-//! asked (`SIGTERM`), then killed. A program that leaves its group (`setsid`) leaves this care too.
+//! asked (`SIGTERM`), then killed. A program that leaves its group (`setsid`) leaves this care too. Where there are no
+//! process groups (Windows), the program alone is killed, unasked.
 
+mod group;
 mod output;
 mod process;
 
@@ -36,8 +38,8 @@ use upbeat_shared::message::{Message, Payload};
 use upbeat_shared::task::rfc3339_micros;
 
 use super::{Executor, RunContext, TaskError};
+use group::Group;
 use output::Captured;
-use process::Group;
 
 /// `EX_DATAERR`: the input was wrong in some way.
 const EX_DATAERR: i32 = 65;
@@ -89,7 +91,8 @@ impl CommandTask {
             command.current_dir(cwd);
         }
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        command.process_group(0).kill_on_drop(true);
+        command.kill_on_drop(true);
+        Group::lead(&mut command);
         command
     }
 
@@ -208,12 +211,21 @@ fn conclude(status: ExitStatus, stdout: Captured, stderr: &Captured) -> Result<O
 }
 
 fn ended(status: ExitStatus) -> String {
-    use std::os::unix::process::ExitStatusExt;
-    match (status.code(), status.signal()) {
+    match (status.code(), signal_of(status)) {
         (Some(code), _) => format!("the program ended with exit code {code}"),
         (None, Some(signal)) => format!("the program was killed by signal {signal}"),
         (None, None) => "the program ended without a status".to_owned(),
     }
+}
+
+#[cfg(unix)]
+fn signal_of(status: ExitStatus) -> Option<i32> {
+    std::os::unix::process::ExitStatusExt::signal(&status)
+}
+
+#[cfg(not(unix))]
+fn signal_of(_status: ExitStatus) -> Option<i32> {
+    None
 }
 
 #[cfg(test)]

@@ -42,7 +42,7 @@ impl<S> Context<S> {
         Self::shared(run, Arc::new(state))
     }
 
-    pub(super) fn shared(run: RunContext, state: Arc<S>) -> Self {
+    pub(in crate::executor) fn shared(run: RunContext, state: Arc<S>) -> Self {
         Self { run, state }
     }
 
@@ -84,6 +84,11 @@ impl<S> Context<S> {
     /// How long the run may still take.
     pub fn remaining(&self) -> Duration {
         self.run.remaining()
+    }
+
+    /// Says how far the run has come, for those who look; as often as is convenient, see [`RunContext::progress`].
+    pub fn progress(&self, done: u64, total: Option<u64>, note: impl Into<String>) {
+        self.run.progress(done, total, note);
     }
 
     /// Waits until the run should stop: it is out of time, somebody cancelled it, or its worker stops. A handler that does

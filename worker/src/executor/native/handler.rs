@@ -99,13 +99,14 @@ where
     F: Fn(T, RunContext) -> Fut + Send + Sync + 'static,
     Fut: Future<Output = RunResult> + Send + 'static,
 {
-    let read = |message: &Message| {
-        // Its text says all that there is to say. A version that is too new never comes here: the message waits for a worker
-        // that reads it.
-        T::read(message.args_version, &message.args)
-            .map_err(|error| TaskError::BadArguments(error.to_string()))
-    };
-    TaskDefinition::of::<T>(Arc::new(NativeTask { read, handler }))
+    TaskDefinition::of::<T>(Arc::new(NativeTask { read: read::<T>, handler }))
+}
+
+/// The arguments as the type has them today. A version that is too new never comes here: the message waits for a worker that
+/// reads it.
+pub(in crate::executor) fn read<T: Task>(message: &Message) -> Result<T, TaskError> {
+    // The error's text says all that there is to say.
+    T::read(message.args_version, &message.args).map_err(|error| TaskError::BadArguments(error.to_string()))
 }
 
 /// The handler's end as the worker takes it.

@@ -16,6 +16,7 @@ use super::{Executor, RunContext, RunResult, TaskError};
 use crate::registry::TaskDefinition;
 
 pub use context::{Context, FromState, NoState};
+pub(super) use handler::read;
 pub use handler::{IntoTask, Signature};
 
 /// Nil in `MessagePack`: what `()` and `None` become.
@@ -81,13 +82,13 @@ where
 }
 
 /// Arguments that will not fit the next time either.
-fn unfit(error: &dyn std::fmt::Display) -> TaskError {
+pub(super) fn unfit(error: &dyn std::fmt::Display) -> TaskError {
     TaskError::BadArguments(format!("the arguments do not fit the handler: {error}"))
 }
 
 /// What a handler returned, as the ledger keeps it. The work is done: what cannot be encoded would only be done again by
 /// a retry.
-fn encode<R: Serialize>(result: &R) -> RunResult {
+pub(super) fn encode<R: Serialize>(result: &R) -> RunResult {
     let payload = Payload::msgpack(result)
         .map_err(|error| TaskError::GiveUp(format!("it ran, but its result cannot be encoded: {error}")))?;
     Ok((payload.bytes != NIL).then_some(payload))

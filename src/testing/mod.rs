@@ -1,0 +1,3 @@
+//! For the tests of programs that use Upbeat.
+
+pub mod golden;
