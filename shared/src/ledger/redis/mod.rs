@@ -138,7 +138,6 @@ impl RedisLedger {
             ended: Pace::new(IDLE_ENDS),
         };
         ledger.bring_up().await?;
-        ledger.say_what_is_kept();
         Ok(Arc::new(ledger))
     }
 
@@ -147,16 +146,6 @@ impl RedisLedger {
         let session = session(&options)?;
         session.ask(Call::Now).await?;
         Ok(schema::remove(&session).await?)
-    }
-
-    /// Once a start, so that nobody learns it from a crash.
-    fn say_what_is_kept(&self) {
-        let (server, durability) = (&self.server.product, &self.server.durability);
-        if durability.is_weak() {
-            tracing::warn!(%server, %durability, "the ledger's server forgets when it falls");
-        } else {
-            tracing::info!(%server, %durability, "what the ledger's server keeps when it falls");
-        }
     }
 }
 

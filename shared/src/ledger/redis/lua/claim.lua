@@ -21,8 +21,8 @@ local function claimed(row)
   end
 end
 
-local function granted(row)
-  return pack('<Bi8i8I4I4i8B', ACQUIRED, row[FENCE], row[SEQ], row[ATTEMPTS], row[CRASHES], row[DUE], has(row, CANCEL) and 1 or 0)
+local function granted(row, due)
+  return pack('<Bi8i8I4I4i8B', ACQUIRED, row[FENCE], row[SEQ], row[ATTEMPTS], row[CRASHES], due, has(row, CANCEL) and 1 or 0)
 end
 
 local function run(id, row, token)
@@ -41,7 +41,7 @@ local function take(id, row, token, seq)
   if row[ENQUEUED] == 0 then row[ENQUEUED] = NOW end
   row[LOOKS], row[PARKS], row[PARKED], row[NOTE] = 0, 0, 0, ''
   wakes[id] = false
-  return granted(row)
+  return granted(row, row[DUE])
 end
 
 local function of_row(id, row, token, seq)
@@ -49,7 +49,7 @@ local function of_row(id, row, token, seq)
   if state >= SUCCEEDED then return pack('BB', DONE, state) end
   if state == RUNNING then
     -- The answer to this very claim was lost on its way.
-    if row[OWNER] == owner and has(row, CLAIMED) and row[TOKEN] == token then return granted(row) end
+    if row[OWNER] == owner and has(row, CLAIMED) and row[TOKEN] == token then return granted(row, row[DUE]) end
     return pack('B', BUSY)
   end
   if state == HELD or row[SEQ] > seq then return pack('B', STALE) end
@@ -61,26 +61,25 @@ local function of_row(id, row, token, seq)
 end
 
 local function of_nothing(id, at, token, seq, attempts, crashes, expires, first)
-  local tail, body = ARGV[at + 1], ARGV[at + 2]
-  local function new(state) return make(id, tail, body, state, seq, attempts, crashes, expires, NOW, '') end
   -- A message this old may be of a task that ended and whose id was forgotten.
-  if first ~= 0 and first < oldest then
-    local row = new(SCHEDULED)
+  local is_stale = first ~= 0 and first < oldest
+  local is_over = expires ~= 0 and expires <= NOW
+  local state = (is_stale or is_over) and SCHEDULED or RUNNING
+  local row = make(id, ARGV[at + 1], ARGV[at + 2], state, seq, attempts, crashes, expires, NOW, '')
+  if is_stale then
     finish(id, row, DEAD, 'stale', false)
     fail(id, row, stale_error)
     return pack('BB', ENDED, DEAD)
   end
-  if expires ~= 0 and expires <= NOW then
-    expire(id, new(SCHEDULED))
+  if is_over then
+    expire(id, row)
     return pack('BB', ENDED, EXPIRED)
   end
-  local row = new(RUNNING)
   row[ENQUEUED] = first
   run(id, row, token)
   add_to(joined, owner, id)
-  local answer = granted(row)
   -- This claim made it: it was never due.
-  return sub(answer, 1, 25) .. '\0\0\0\0\0\0\0\0' .. sub(answer, 34)
+  return granted(row, 0)
 end
 
 local ids = {}

@@ -166,14 +166,17 @@ local function make(id, tail, body, state, seq, attempts, crashes, expires, due,
   return row
 end
 
+local PACKED_NOW = pack('<i8', NOW)
+
 -- Ends a row. Only a claim's own settle leaves the token, so that it is recognised when it is repeated.
 local function finish(id, row, state, note, keep_token)
+  -- What runs is on no agenda.
+  if row[STATE] ~= RUNNING then wakes[id] = false end
   enter(id, row, state)
   row[FINISHED] = NOW
   if note then row[NOTE] = note end
   if not keep_token then drop_token(row) end
-  wakes[id] = false
-  if state ~= DEAD then ended[#ended + 1] = id .. pack('<i8', NOW) end
+  if state ~= DEAD then ended[#ended + 1] = id .. PACKED_NOW end
 end
 
 -- Puts a row back on the agenda. Every such move raises the seq.

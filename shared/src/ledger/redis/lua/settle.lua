@@ -7,9 +7,10 @@ local WITH_NOTE, WITH_ERROR, WITH_RESULT = 1, 2, 3
 
 local ids, at = {}, 1
 while at <= #ARGV do
-  local id, _, _, _, _, with, entries = unpack_bytes(SETTLEMENT, ARGV[at])
-  ids[#ids + 1] = id
+  local with, low, high = byte(ARGV[at], -3, -1)
+  ids[#ids + 1] = id_at(at)
   at = at + (with > 0 and 2 or 1)
+  local entries = low + high * 256
   for _ = 1, entries do
     ids[#ids + 1] = id_at(at)
     at = at + 3
