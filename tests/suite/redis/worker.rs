@@ -21,8 +21,9 @@ pub(super) async fn insist<T>(
     loop {
         match ask().await {
             Ok(answer) => return answer,
-            Err(LedgerError::Unavailable(_)) => {
-                failures.fetch_add(1, Ordering::Relaxed);
+            Err(LedgerError::Unavailable(why)) => {
+                let failed = failures.fetch_add(1, Ordering::Relaxed);
+                assert!(failed < 3000, "it does not come back: {why}");
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
             Err(other) => panic!("what happened is no reason for: {other}"),
