@@ -223,9 +223,10 @@ fn loaded(program: &Program, overrides: Overrides) -> Result<(Config, Option<Pat
 fn say_what_is_kept(stack: &Stack) {
     let schema = &stack.store.schema;
     let ledger = schema.describe();
-    match schema.advice() {
-        Some(advice) => tracing::warn!(ledger, advice, "the ledger could keep more than it does"),
-        None => tracing::info!(ledger, "the ledger is open"),
+    if let Some(advice) = schema.advice() {
+        tracing::warn!(ledger, advice, "the ledger could keep more than it does");
+    } else {
+        tracing::info!(ledger, "the ledger is open");
     }
 }
 

@@ -91,12 +91,13 @@ impl Stack {
         let mut files = Files::new(config, clock.clone());
         let store = match &config.ledger.url {
             LedgerUrl::Embedded => files.ledger().await?,
-            LedgerUrl::Postgres(url) => postgres::open(config, url, name).await?,
-            LedgerUrl::Redis(url) => redis::open(config, url, name).await?,
+            // On the heap: what waits for a pool, a server and an answer at once is large.
+            LedgerUrl::Postgres(url) => Box::pin(postgres::open(config, url, name)).await?,
+            LedgerUrl::Redis(url) => Box::pin(redis::open(config, url, name)).await?,
         };
         let transport = match &config.broker.url {
             BrokerUrl::Embedded => files.transport().await?,
-            BrokerUrl::Amqp(url) => amqp::open(config, url, clock.clone(), name, classic).await?,
+            BrokerUrl::Amqp(url) => Box::pin(amqp::open(config, url, clock.clone(), name, classic)).await?,
         };
         Self::over(config, transport, store, clock).await
     }
@@ -160,11 +161,11 @@ pub(crate) async fn remove_world(config: &Config, stack: Stack) -> Result<(), Op
     stack.transport.close().await;
     drop(stack);
     if let BrokerUrl::Amqp(url) = &config.broker.url {
-        amqp::remove(config, url, clock).await?;
+        Box::pin(amqp::remove(config, url, clock)).await?;
     }
     match &config.ledger.url {
-        LedgerUrl::Postgres(url) => postgres::remove(config, url).await?,
-        LedgerUrl::Redis(url) => redis::remove(config, url).await?,
+        LedgerUrl::Postgres(url) => Box::pin(postgres::remove(config, url)).await?,
+        LedgerUrl::Redis(url) => Box::pin(redis::remove(config, url)).await?,
         LedgerUrl::Embedded => {}
     }
     if let Some(file) = Stack::embedded_file(config) {

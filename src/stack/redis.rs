@@ -11,8 +11,7 @@ use super::OpenError;
 pub(super) async fn open(config: &Config, url: &ServiceUrl, name: &str) -> Result<Store, OpenError> {
     let mut options = options(config, url);
     name.clone_into(&mut options.name);
-    // On the heap: what waits for a pool, a server and a script at once is large.
-    Ok(Store::from_adapter(Box::pin(RedisLedger::open(options)).await?))
+    Ok(Store::from_adapter(RedisLedger::open(options).await?))
 }
 
 #[cfg(feature = "redis")]

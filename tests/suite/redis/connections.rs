@@ -1,7 +1,6 @@
 //! Connections that break, stall and come back; scripts that the server forgets. Nothing is lost, nothing is done twice.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use upbeat_shared::clock::{Clock, SystemClock};
@@ -13,28 +12,25 @@ use upbeat_tests::services::{Kind, Server};
 use super::worker::{insist, work};
 
 /// Works with several workers while something is done to the server again and again; answers how many calls failed.
-async fn work_while(space: &Space, mut disturb: impl FnMut(&mut Connection) + Send + 'static) -> u32 {
+async fn work_while(space: &Space, mut disturb: impl FnMut(&mut Connection)) -> u32 {
     let ledger = space.open(4).await;
     let failures = AtomicU32::new(0);
-    let stop = Arc::new(AtomicBool::new(false));
-    let (url, stopped) = (space.url.clone(), stop.clone());
-    let disturbing = std::thread::spawn(move || {
-        let mut connection = connect(&url);
-        let mut times = 0;
-        while !stopped.load(Ordering::Relaxed) {
+    let mut times = 0;
+    let disturbing = async {
+        let mut connection = connect(&space.url);
+        loop {
             disturb(&mut connection);
             times += 1;
-            std::thread::sleep(Duration::from_millis(5));
+            tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        times
-    });
-    let (one, other, third) = tokio::join!(
-        work(&ledger, &failures, 40),
-        work(&ledger, &failures, 40),
-        work(&ledger, &failures, 40)
-    );
-    stop.store(true, Ordering::Relaxed);
-    let times = disturbing.join().expect("it disturbs to the end");
+    };
+    let working = async {
+        tokio::join!(work(&ledger, &failures, 40), work(&ledger, &failures, 40), work(&ledger, &failures, 40))
+    };
+    let (one, other, third) = tokio::select! {
+        done = working => done,
+        () = disturbing => panic!("it disturbs to the end"),
+    };
     assert!(times > 3, "it was hardly disturbed: {times}");
 
     let done = one.len() + other.len() + third.len();
