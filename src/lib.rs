@@ -96,7 +96,7 @@
 //! | `beat` | schedules and promotion, [`App::beat`], [`App::up`]; with `worker` | yes |
 //! | `cli` | the command line, [`App::main`], health and metrics endpoints; with `beat` | yes |
 //! | `executor-command`, `executor-http` | tasks of the configuration that are programs or endpoints | yes |
-//! | `testing` | for your tests: [`testing`] | no |
+//! | `testing` | [`testing`]: worlds in memory for the tests of a program; for `[dev-dependencies]` | no |
 //!
 //! A program that only publishes takes `default-features = false, features = ["amqp"]` (and `postgres` or `redis`, as its ledger is),
 //! one that only works `["worker", "amqp", "postgres"]`.
@@ -172,3 +172,14 @@ pub mod prelude {
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+/// So does what the pages show that teach by example.
+#[cfg(all(doctest, feature = "cli"))]
+mod pages {
+    #[doc = include_str!("../docs/tutorial.md")]
+    struct Tutorial;
+    #[doc = include_str!("../docs/cookbook.md")]
+    struct Cookbook;
+    #[doc = include_str!("../docs/coming-from.md")]
+    struct ComingFrom;
+}

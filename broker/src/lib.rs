@@ -9,3 +9,5 @@ pub mod beat;
 pub use beat::{
     ApplyReport, Beat, BeatError, BeatHealth, BeatOptions, Overridden, apply, occurrence_message,
 };
+#[cfg(feature = "testing")]
+pub use beat::{BeatStep, BeatStepper};

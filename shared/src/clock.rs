@@ -1,4 +1,4 @@
-//! Time, injected: a member's own clock, and the store's time as a member knows it.
+//! Time, injected: a member's own clock, and the store's time as a member knows it. Chance comes with it.
 //!
 //! Whatever is compared with now uses the store's time. A member's wall clock may be wrong by years; it is used for
 //! log lines and for nothing else.
@@ -8,14 +8,32 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use uuid::Uuid;
 
-/// A member's own clock. The only place from which time enters.
+/// A member's own clock, and its dice. The only place from which time and chance enter what a member does, so that a test or
+/// a simulation can be the master of both.
 pub trait Clock: Send + Sync + fmt::Debug {
     /// The host's wall clock: may be wrong, may jump.
     fn wall(&self) -> Timestamp;
 
     /// Time since some fixed point: never goes back, runs at the right speed.
     fn monotonic(&self) -> Duration;
+
+    /// Random bits, for jitter and tokens.
+    fn random(&self) -> u64 {
+        fastrand::u64(..)
+    }
+
+    /// Random bits that nobody else draws, for ids: those of a UUID of version 4.
+    fn unique(&self) -> u128 {
+        Uuid::new_v4().as_u128()
+    }
+}
+
+/// Uniform in 0 to 1, of random bits.
+#[expect(clippy::cast_precision_loss, reason = "53 bits are what a float holds")]
+pub fn fraction(random: u64) -> f64 {
+    (random >> 11) as f64 / (1_u64 << 53) as f64
 }
 
 /// The host's clocks.

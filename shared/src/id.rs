@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
+use crate::clock::Clock;
 use crate::name::{Namespace, ScheduleId, TaskName};
 
 /// The id of a task: a UUID, version 7 when made for an ad hoc task, version 8 when derived.
@@ -18,9 +19,22 @@ pub struct TaskId(pub Uuid);
 impl TaskId {
     /// A new id, version 7. `now` only orders ids in listings; a wrong clock does no harm.
     pub fn new(now: Timestamp) -> Self {
-        let seconds = u64::try_from(now.as_second()).unwrap_or(0);
-        let nanos = u32::try_from(now.subsec_nanosecond()).unwrap_or(0);
-        Self(Uuid::new_v7(uuid::Timestamp::from_unix(uuid::NoContext, seconds, nanos)))
+        Self::of_bits(now, Uuid::new_v4().as_u128())
+    }
+
+    /// A new id, version 7, of this clock's dice.
+    pub fn drawn(now: Timestamp, clock: &dyn Clock) -> Self {
+        Self::of_bits(now, clock.unique())
+    }
+
+    /// Milliseconds first, as version 7 has them; behind them the bits that are random in version 4, too.
+    fn of_bits(now: Timestamp, random: u128) -> Self {
+        const MILLIS_AT: u32 = 80;
+        let millis = u128::try_from(now.as_millisecond()).unwrap_or(0);
+        let bits = millis << MILLIS_AT | random & ((1 << MILLIS_AT) - 1);
+        let mut id = uuid::Builder::from_u128(bits);
+        id.set_variant(uuid::Variant::RFC4122).set_version(uuid::Version::SortRand);
+        Self(id.into_uuid())
     }
 
     /// The id of every task published with this dedup id under this name.
@@ -102,6 +116,11 @@ impl OwnerId {
     pub fn random() -> Self {
         Self(Uuid::new_v4())
     }
+
+    /// A new incarnation, of this clock's dice.
+    pub fn drawn(clock: &dyn Clock) -> Self {
+        Self(uuid::Builder::from_random_bytes(clock.unique().to_be_bytes()).into_uuid())
+    }
 }
 
 impl fmt::Display for OwnerId {
@@ -125,6 +144,11 @@ impl Token {
     /// A new random token.
     pub fn random() -> Self {
         Self(fastrand::i64(..))
+    }
+
+    /// A new token, of this clock's dice.
+    pub fn drawn(clock: &dyn Clock) -> Self {
+        Self(clock.random().cast_signed())
     }
 }
 

@@ -26,6 +26,9 @@ pub struct ScheduleDefinition {
     /// How late an occurrence may be planned before it counts as missed.
     #[serde(default = "default_grace")]
     pub grace: Duration,
+    /// So long after its instant, an occurrence whose task has not started is overdue; as the beat says if `None`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overdue_after: Option<Duration>,
     /// No occurrence is fired; those that pass are recorded as skipped.
     #[serde(default)]
     pub paused: bool,

@@ -32,6 +32,8 @@ pub const SLOTS: &str = "upbeat_slots";
 pub const LATENESS_SECONDS: &str = "upbeat_occurrence_lateness_seconds";
 /// Occurrences planned.
 pub const OCCURRENCES: &str = "upbeat_occurrences_total";
+/// Occurrences whose tasks have not started long after their time.
+pub const OVERDUE: &str = "upbeat_occurrences_overdue_total";
 /// Entries on the agenda.
 pub const AGENDA_SIZE: &str = "upbeat_agenda_entries";
 /// How long the longest due entry waits.
@@ -171,6 +173,12 @@ pub const ALL: &[Metric] = &[
         &[],
         ShownBy::Beat,
         "From an occurrence's instant (its jitter included) until the broker confirmed it",
+    ),
+    counter(
+        OVERDUE,
+        &[],
+        ShownBy::Beat,
+        "Occurrences that had not started `overdue_after` after their instant; of each schedule, one at a time is looked at",
     ),
     counter(PROMOTED, &[], ShownBy::Beat, "Entries of the agenda that were published and confirmed"),
     gauge(AGENDA_SIZE, &["queue"], ShownBy::Beat, "Tasks scheduled or queued, by the ledger"),

@@ -183,6 +183,12 @@ impl<S> App<S> {
         crate::cli::run(self.program, &args)
     }
 
+    /// Its tasks and schedules.
+    #[cfg(all(feature = "testing", feature = "beat"))]
+    pub(crate) fn into_program(self) -> Program {
+        self.program
+    }
+
     /// A worker inside a tokio program that has more to do. Nothing global is touched.
     ///
     /// ```no_run

@@ -54,6 +54,7 @@ impl Program {
         all.extend(config.queues.keys().cloned());
         all.extend(config.tasks.values().map(|task| task.queue.clone()));
         all.extend(config.schedules.iter().map(|schedule| schedule.definition.task.queue.clone()));
+        all.extend(config.hooks.tasks().map(|(_, webhook)| webhook.queue.clone()));
         all.extend(self.tasks.iter().filter_map(|task| task.queue.clone()));
         let weight = |queue: &QueueName| config.queues.get(queue).and_then(|queue| queue.weight).unwrap_or(1);
         all.into_iter().map(|queue| (queue.clone(), weight(&queue))).collect()

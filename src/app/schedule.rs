@@ -40,6 +40,7 @@ pub struct Schedule {
     expires_after: Option<Duration>,
     catch_up: CatchUpPolicy,
     grace: Duration,
+    overdue_after: Option<Duration>,
     paused: bool,
 }
 
@@ -90,6 +91,7 @@ impl Schedule {
             expires_after: None,
             catch_up: CatchUpPolicy::default(),
             grace: default_grace(),
+            overdue_after: None,
             paused: false,
         }
     }
@@ -154,6 +156,12 @@ impl Schedule {
         self
     }
 
+    /// How late its task may start before it is overdue; as `[beat]` of the configuration says unless told.
+    pub fn overdue_after(mut self, after: Duration) -> Self {
+        self.overdue_after = Some(after);
+        self
+    }
+
     /// The queue of its tasks, in place of their type's own.
     pub fn queue(mut self, queue: impl Into<String>) -> Self {
         self.queue = Some(queue.into());
@@ -210,6 +218,7 @@ impl Schedule {
             task: self.template().map_err(wrong)?,
             catch_up: self.catch_up,
             grace: self.grace,
+            overdue_after: self.overdue_after,
             paused: self.paused,
         };
         Ok(NewSchedule { id, definition, source: source.to_owned() })

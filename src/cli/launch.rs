@@ -98,6 +98,8 @@ pub(crate) struct Running<'a> {
     pub(crate) listen: Option<SocketAddr>,
     /// The tasks that the worker knows.
     pub(crate) tasks: Vec<String>,
+    /// The schedules of the configuration and of the program.
+    pub(crate) schedules: Vec<NewSchedule>,
 }
 
 /// Runs roles until a signal, or until one of them cannot go on. `announce` is called when they are ready.
@@ -113,6 +115,8 @@ pub(crate) async fn run(
     // Everything that can be refused is refused before anything runs.
     let registry = context.program.registry(config).map_err(RoleError::from)?;
     let sources = roles::sources(&context.program, config, settings.loaded.file.as_deref())?;
+    let schedules: Vec<NewSchedule> =
+        sources.iter().flat_map(|(_, schedules)| schedules.iter().cloned()).collect();
     let tasks = registry.names().iter().map(ToString::to_string).collect();
     let listener = bind(config.http.listen).await?;
     let listen = listener.as_ref().and_then(|listener| listener.local_addr().ok());
@@ -139,7 +143,8 @@ pub(crate) async fn run(
         process.serve(listener, config.http.echo);
     }
     process.until_ready(PATIENCE).await;
-    let told = announce(&Running { roles: which, settings: &settings, stack: &stack, listen, tasks });
+    let told =
+        announce(&Running { roles: which, settings: &settings, stack: &stack, listen, tasks, schedules });
     if told.is_err() {
         process.stop();
     }

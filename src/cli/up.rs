@@ -2,7 +2,7 @@
 
 use clap::Args;
 use serde_json::json;
-use upbeat_shared::config::Config;
+use upbeat_shared::ledger::NewSchedule;
 
 use super::context::Context;
 use super::failure::Failure;
@@ -62,12 +62,11 @@ pub(crate) fn ready(running: &Running<'_>) -> serde_json::Value {
         "broker": running.stack.transport.describe(),
         "listen": running.listen.map(|address| address.to_string()),
         "tasks": running.tasks,
-        "schedules": config.schedules.iter().map(|schedule| schedule.id.as_str()).collect::<Vec<_>>(),
+        "schedules": running.schedules.iter().map(|schedule| schedule.id.as_str()).collect::<Vec<_>>(),
     })
 }
 
 fn banner(running: &Running<'_>, upbeat: &str) -> String {
-    let config = running.settings.config();
     let mut lines = vec![format!("Upbeat {} is running: a beat and a worker", env!("CARGO_PKG_VERSION"))];
     let mut line = |label: &str, text: String| lines.push(format!("  {label:<14} {text}"));
     line("configuration", configuration(running, upbeat));
@@ -77,10 +76,10 @@ fn banner(running: &Running<'_>, upbeat: &str) -> String {
         line("listening", format!("http://{address} (/healthz /readyz /metrics)"));
     }
     line("tasks", named(&running.tasks));
-    line("schedules", named(&schedules(config)));
+    line("schedules", named(&schedules(&running.schedules)));
     lines.push(String::new());
     lines.push("In another terminal, in this directory:".to_owned());
-    lines.extend(next(upbeat, &running.tasks));
+    lines.extend(next(upbeat, &running.tasks, running.settings.quickstart));
     lines.push("Ctrl-C lets running tasks finish, then leaves.".to_owned());
     lines.join("\n")
 }
@@ -103,17 +102,17 @@ fn named(names: &[String]) -> String {
     }
 }
 
-fn schedules(config: &Config) -> Vec<String> {
-    let shown = |schedule: &upbeat_shared::ledger::NewSchedule| {
-        format!("{} ({})", schedule.id, schedule_view::rule(&schedule.definition))
-    };
-    config.schedules.iter().map(shown).collect()
+fn schedules(schedules: &[NewSchedule]) -> Vec<String> {
+    let shown =
+        |schedule: &NewSchedule| format!("{} ({})", schedule.id, schedule_view::rule(&schedule.definition));
+    schedules.iter().map(shown).collect()
 }
 
 /// Commands that can be typed as they are; the arguments of a task that is not the quickstart's are the user's to fill in.
-fn next(upbeat: &str, tasks: &[String]) -> Vec<String> {
+fn next(upbeat: &str, tasks: &[String], quickstart: bool) -> Vec<String> {
     let mut commands = Vec::new();
-    let hello = tasks.iter().any(|name| name == "hello").then(|| "hello".to_owned());
+    let hello = quickstart && tasks.iter().any(|name| name == "hello");
+    let hello = hello.then(|| "hello".to_owned());
     if let Some(task) = hello.or_else(|| tasks.first().map(|name| format!("{name} --args '{{}}'"))) {
         commands.push((format!("publish {task} --wait"), "run a task and see what it returned"));
         commands.push((format!("publish {task} --delay 10s"), "run it later"));
@@ -130,12 +129,12 @@ mod tests {
 
     #[test]
     fn what_to_type_next_can_be_typed() {
-        let lines = next("cargo run --release --", &["flaky".to_owned(), "hello".to_owned()]);
+        let lines = next("cargo run --release --", &["flaky".to_owned(), "hello".to_owned()], true);
         assert_eq!(
             lines[0],
             "  cargo run --release -- publish hello --wait        # run a task and see what it returned"
         );
-        assert!(next("upbeat", &[]).iter().all(|line| !line.contains("publish")));
+        assert!(next("upbeat", &[], false).iter().all(|line| !line.contains("publish")));
     }
 
     #[test]

@@ -17,6 +17,20 @@ use crate::stack::Stack;
 /// How often a start is looked at.
 const LOOK: Duration = Duration::from_millis(5);
 
+/// A beat over a world's ports, with the program's hooks.
+#[cfg(feature = "beat")]
+pub(crate) fn beat(stack: &Stack, program: &Program, options: BeatOptions) -> Beat {
+    let Stack { transport, store, clock, .. } = stack.clone();
+    Beat::new(transport, store, clock, options).hooks(program.hooks.clone())
+}
+
+/// A worker over a world's ports, with the program's layers and hooks.
+pub(crate) fn worker(stack: &Stack, program: &Program, registry: Registry, options: WorkerOptions) -> Worker {
+    let Stack { transport, store, clock, client } = stack.clone();
+    let worker = Worker::new(transport, store, clock, client, registry, options);
+    worker.layers(program.run_layers.clone()).hooks(program.hooks.clone())
+}
+
 /// The roles that run. Dropping it ends them at once.
 pub(crate) struct Members {
     /// Asks the roles to finish.
@@ -34,8 +48,7 @@ impl Members {
 
     #[cfg(feature = "beat")]
     pub(crate) fn start_beat(&mut self, stack: &Stack, program: &Program, options: BeatOptions) {
-        let beat = Beat::new(stack.transport.clone(), stack.store.clone(), stack.clock.clone(), options)
-            .hooks(program.hooks.clone());
+        let beat = beat(stack, program, options);
         let health = beat.health();
         self.readiness.role("beat", move || health.why_not().into_iter().collect());
         let stop = self.stop.clone();
@@ -52,16 +65,7 @@ impl Members {
         registry: Registry,
         options: WorkerOptions,
     ) {
-        let worker = Worker::new(
-            stack.transport.clone(),
-            stack.store.clone(),
-            stack.clock.clone(),
-            stack.client.clone(),
-            registry,
-            options,
-        )
-        .layers(program.run_layers.clone())
-        .hooks(program.hooks.clone());
+        let worker = worker(stack, program, registry, options);
         let health = worker.health();
         self.readiness.role("worker", move || health.why_not());
         let stop = self.stop.clone();

@@ -29,10 +29,12 @@ pub(crate) use apply::{apply, sources};
 #[cfg(feature = "cli")]
 pub(crate) use health::Readiness;
 pub(crate) use members::Members;
+#[cfg(all(feature = "testing", feature = "beat"))]
+pub(crate) use members::{beat, worker};
+#[cfg(any(feature = "cli", all(feature = "testing", feature = "beat")))]
+pub(crate) use options::{beat as beat_options, worker as worker_options};
 #[cfg(feature = "cli")]
-pub(crate) use options::{
-    beat as beat_options, connection_name, host_prefix, member_name, worker as worker_options,
-};
+pub(crate) use options::{connection_name, host_prefix, member_name};
 pub use running::Running;
 
 /// What a process does.

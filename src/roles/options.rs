@@ -13,6 +13,7 @@ pub(crate) fn beat(config: &Config) -> BeatOptions {
         name: member_name(config),
         lease: config.ledger.lease,
         max_crashes: config.beat.max_crashes,
+        overdue_after: config.beat.overdue_after,
         retention: config.retention,
         limits: config.limits,
         notices: config.hooks.notices(),

@@ -10,7 +10,7 @@ use upbeat_tests::harness::{World, eventually};
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Examples that end by themselves, and well only if what they show has happened; with something that they say.
-const ENDING: [(&str, &str); 11] = [
+const ENDING: [(&str, &str); 12] = [
     ("blocking", "there are 2262 primes"),
     ("errors", "charged after 1 failed attempt"),
     ("hooks", "call is dead after 2 attempts"),
@@ -21,6 +21,7 @@ const ENDING: [(&str, &str); 11] = [
     ("results", "invoice 2026-7 was sent"),
     ("state", "hello you"),
     ("tenants", "an invoice of acme"),
+    ("testing", "a month has passed, and every test"),
     ("versions", "to a@example.org"),
 ];
 

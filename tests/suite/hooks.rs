@@ -11,9 +11,12 @@ use upbeat_shared::message::WireMessage;
 use upbeat_shared::name::QueueName;
 use upbeat_shared::sqlite::SqliteFile;
 use upbeat_shared::task::{TaskRecord, TaskState};
+use upbeat_shared::telemetry;
 use upbeat_shared::transport::embedded::EmbeddedTransport;
 use upbeat_shared::transport::{Outgoing, Transport};
-use upbeat_tests::harness::{Endpoint, Request, count, eventually, eventually_some, tasks};
+use upbeat_tests::harness::{
+    Endpoint, Metrics, Request, count, eventually, eventually_some, listening, tasks,
+};
 use upbeat_tests::message::task_name;
 
 use super::crash::failpoints_are_compiled_in;
@@ -213,15 +216,67 @@ async fn a_notice_survives_the_worker_that_was_killed_right_after_the_verdict() 
     assert_eq!(notices(&store).await.len(), 1);
 }
 
+/// A schedule of a queue that no worker of these tests takes from unless it is told to.
+const IDLE: &str = r#"
+[beat]
+overdue_after = "2s"
+
+[[schedule]]
+id = "idle"
+task = "note"
+queue = "idle"
+every = "2s"
+catch_up = "all"
+"#;
+
+#[tokio::test]
+async fn an_occurrence_that_no_worker_takes_is_logged_counted_and_told_of() {
+    let endpoint = Endpoint::serve().await;
+    let scene = Scene::with(&format!("{}{IDLE}", configuration(&endpoint)));
+    let beat = scene.world.start(&["beat", "--listen", "127.0.0.1:0", "--json"]);
+    let listen = listening(&beat, PATIENCE).await;
+
+    // No worker at all: the log and the metrics tell of it.
+    beat.says("an occurrence is overdue: no worker has taken it", PATIENCE).await;
+    eventually("more of them are counted", PATIENCE, async || {
+        Metrics::of(&listen).await.sum(telemetry::OVERDUE, &[]) >= 2.0
+    })
+    .await;
+    let lines = beat.log().lines().filter(|line| line.contains("an occurrence is overdue")).count();
+    assert_eq!(lines, 1, "it is the same trouble: {}", beat.log());
+
+    // One that takes from other queues delivers the notice.
+    let other = scene.world.start(&["worker", "--queues", "default"]);
+    let is_told = async || endpoint.requests().into_iter().next();
+    let request = eventually_some("the endpoint is told", PATIENCE, is_told).await;
+    let body = &request.body;
+    assert_eq!((&body["event"], &body["schedule_id"]), (&"overdue".into(), &"idle".into()));
+    assert_eq!((&body["queue"], &body["state"]), (&"idle".into(), &"queued".into()));
+    assert!(body["late_by_ms"].as_u64().expect("a number") >= 2000, "{body}");
+    assert_eq!(request.header("upbeat-task-name"), Some("upbeat.hook.overdue"));
+
+    // The right one runs them all.
+    let worker = scene.world.start(&["worker", "--queues", "idle"]);
+    eventually("they run", PATIENCE, async || scene.instants().len() >= 4).await;
+    worker.stop().await;
+    other.stop().await;
+    beat.stop().await;
+    scene.everything_ran_once();
+    let dead = endpoint.requests().iter().filter(|request| request.body["event"] == "dead").count();
+    assert_eq!(dead, 0);
+}
+
 #[tokio::test]
 async fn where_all_is_well_nobody_is_told_of_anything() {
     let endpoint = Endpoint::serve().await;
-    let scene = Scene::with(&format!("{}{}", configuration(&endpoint), super::scene::EVERY_SECOND));
+    let quick = "[beat]\noverdue_after = \"10s\"\n";
+    let scene = Scene::with(&format!("{}{quick}{}", configuration(&endpoint), super::scene::EVERY_SECOND));
     let (beat, worker) = (scene.beat(), scene.worker());
     scene.world.run(&["publish", "note", "--count", "20"]).await.ok();
     let cancelled = scene.world.publish(&["fails", "--delay", "1h"]).await;
     scene.world.run(&["tasks", "cancel", &cancelled.to_string()]).await.ok();
-    eventually("the schedule fires", PATIENCE, async || scene.instants().len() >= 3).await;
+    // Long enough for some occurrences to be judged.
+    eventually("the schedule fires", PATIENCE, async || scene.instants().len() >= 12).await;
     let store = scene.world.store().await;
     eventually("the rest has run", PATIENCE, async || count(&store, TaskState::Succeeded).await >= 23).await;
     beat.stop().await;

@@ -25,5 +25,6 @@ mod scene;
 mod servers;
 mod stack;
 mod structure;
+mod testing_kit;
 mod traces;
 mod versions;

@@ -83,7 +83,9 @@ async fn a_worker_shows_every_metric_that_is_documented_for_it() {
     assert!(claims >= 5.0, "{claims}");
     let waited = is("upbeat_queue_wait_seconds_sum", &[]);
     assert!((0.0..60.0 * claims).contains(&waited), "{waited}");
-    assert!(is(telemetry::LEDGER_CALLS, &[("call", "settle"), ("outcome", "ok")]) >= 4.0);
+    // What the test waited for, one after the other: `note` and both runs of `once`. Verdicts that are ready together, as the
+    // occurrence's may be with another, are settled in one call.
+    assert!(is(telemetry::LEDGER_CALLS, &[("call", "settle"), ("outcome", "ok")]) >= 3.0);
     assert_eq!(is(telemetry::LEDGER_CALLS, &[("outcome", "error")]), 0.0);
     assert_eq!(is(telemetry::BUILD_INFO, &[("version", env!("CARGO_PKG_VERSION"))]), 1.0);
     assert!(is("process_resident_memory_bytes", &[]) > 1e6 && is("process_open_fds", &[]) > 3.0);

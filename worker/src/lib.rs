@@ -21,6 +21,8 @@ mod progress;
 mod queues;
 pub mod registry;
 mod runtime;
+#[cfg(feature = "testing")]
+pub mod stepper;
 mod worker;
 
 pub use executor::blocking::IntoBlockingTask;

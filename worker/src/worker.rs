@@ -8,8 +8,8 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use upbeat_shared::client::Client;
-use upbeat_shared::clock::StoreClock;
-use upbeat_shared::hook::Hooks;
+use upbeat_shared::clock::{Clock, StoreClock};
+use upbeat_shared::hook::{HookQueue, Hooks};
 use upbeat_shared::ledger::{LedgerError, Store};
 use upbeat_shared::name::QueueName;
 use upbeat_shared::telemetry;
@@ -25,6 +25,8 @@ use crate::member;
 use crate::options::WorkerOptions;
 use crate::registry::Registry;
 use crate::runtime::{Context, backoff, consume, in_time, receipt, sweep};
+#[cfg(feature = "testing")]
+use crate::stepper::Stepper;
 
 /// What health calls the broker as a whole.
 const BROKER: &str = "broker";
@@ -148,14 +150,31 @@ impl Worker {
         result
     }
 
-    async fn work(self, stop: CancellationToken) -> Result<WorkerReport, WorkerError> {
+    /// Joins, as [`Worker::run`] does, and then does one thing at a time, when it is told to.
+    #[cfg(feature = "testing")]
+    pub async fn stepper(self) -> Result<Stepper, WorkerError> {
+        let (ctx, hooks) = self.into_context(Hooks::by_hand)?;
+        join(&ctx).await?;
+        ctx.health.started();
+        Ok(Stepper::new(ctx, hooks))
+    }
+
+    /// What its stages share, if its options can work, and what calls its hooks.
+    fn into_context<C>(
+        self,
+        start: impl FnOnce(Hooks, Arc<dyn Clock>) -> (HookQueue, C),
+    ) -> Result<(Arc<Context>, C), WorkerError> {
         self.options.check().map_err(WorkerError::Options)?;
         let Self { transport, store, clock, client, registry, options, layers, hooks, health } = self;
         know_queues(&options, &registry);
+        let (queue, calls) = start(hooks, clock.clock().clone());
         let handlers = Handlers::new(&registry, threads(&options, &registry)?);
-        let (hooks, calling) = hooks.start(clock.clock().clone());
         let ctx = Context::new(transport, store, clock, client, handlers, options, health);
-        let ctx = Arc::new(ctx.with(layers, hooks));
+        Ok((Arc::new(ctx.with(layers, queue)), calls))
+    }
+
+    async fn work(self, stop: CancellationToken) -> Result<WorkerReport, WorkerError> {
+        let (ctx, calling) = self.into_context(Hooks::start)?;
         let joined = stop.run_until_cancelled(join(&ctx)).await;
         let Some(joined) = joined else { return Ok(WorkerReport::default()) };
         joined?;
@@ -163,7 +182,7 @@ impl Worker {
             name = ctx.options.name,
             queues = ?ctx.options.queues,
             concurrency = ctx.options.concurrency,
-            tasks = registry.names().len(),
+            tasks = ctx.handlers.len(),
             "the worker is ready"
         );
         ctx.health.started();

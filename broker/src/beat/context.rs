@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
-use upbeat_shared::clock::StoreClock;
+use upbeat_shared::clock::{self, StoreClock};
 use upbeat_shared::hook::HookQueue;
 use upbeat_shared::ledger::{LedgerError, Store};
 use upbeat_shared::telemetry;
@@ -14,6 +14,7 @@ use upbeat_shared::transport::{Transport, TransportError};
 
 use super::health::{Board, Fault, Part};
 use super::options::BeatOptions;
+use super::overdue::Watches;
 
 /// The first wait after a failure.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -22,7 +23,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(3);
 
 /// One beat's surroundings.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Context {
     pub(super) transport: Arc<dyn Transport>,
     pub(super) store: Store,
@@ -30,6 +31,8 @@ pub(super) struct Context {
     pub(super) options: BeatOptions,
     pub(super) board: Arc<Board>,
     pub(super) hooks: HookQueue,
+    /// Occurrences that may come to be overdue.
+    pub(super) watches: Watches,
     pub(super) stop: CancellationToken,
 }
 
@@ -37,6 +40,11 @@ impl Context {
     /// The beat's own monotonic clock.
     pub(super) fn monotonic(&self) -> Duration {
         self.clock.clock().monotonic()
+    }
+
+    /// Uniform in 0 to 1.
+    pub(super) fn chance(&self) -> f64 {
+        clock::fraction(self.clock.clock().random())
     }
 
     /// Awaits a call of the ledger, no longer than the timeout.
@@ -104,7 +112,7 @@ impl Context {
             Err(fault) => {
                 self.board.failed(part, &fault);
                 *failures = failures.saturating_add(1);
-                self.pause(backoff(*failures, fastrand::f64())).await;
+                self.pause(backoff(*failures, self.chance())).await;
             }
         }
     }

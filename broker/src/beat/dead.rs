@@ -90,7 +90,6 @@ mod tests {
     use upbeat_shared::verdict::RunErrorKind;
 
     use super::*;
-    use crate::beat::context::Context;
     use crate::beat::testing::{Hand, Scripted, Stage, queue};
     use crate::beat::{BeatOptions, reap};
 
@@ -122,8 +121,10 @@ mod tests {
         });
         let (hooks, calling) = hooks.start(stage.hand.clone());
         let notices = Notices { dead: Some(queue("hooks")), ..Notices::default() };
-        let options = BeatOptions { max_crashes: 2, notices, ..stage.ctx.options.clone() };
-        let ctx = Arc::new(Context { options, hooks, ..(*stage.ctx).clone() });
+        let ctx = stage.with(|ctx| {
+            ctx.options = BeatOptions { max_crashes: 2, notices, ..ctx.options.clone() };
+            ctx.hooks = hooks;
+        });
         let doomed = Message { crashes: 1, tags: vec!["tenant:acme".into()], ..message(1) };
         let lost = lost(&stage, &[doomed, message(2)]).await;
         let (_judged, judged) = watch::channel(vec![lost]);

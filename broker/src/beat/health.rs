@@ -80,6 +80,7 @@ pub(super) enum Part {
     Plan,
     Promote,
     Undeliverable,
+    Overdue,
     Purge,
     Measure,
 }
@@ -93,6 +94,7 @@ impl Part {
             Self::Plan => "plan",
             Self::Promote => "promote",
             Self::Undeliverable => "undeliverable",
+            Self::Overdue => "overdue",
             Self::Purge => "purge",
             Self::Measure => "measure",
         }
@@ -102,7 +104,7 @@ impl Part {
     fn is_vital(self) -> bool {
         match self {
             Self::Heartbeat | Self::Reap | Self::Shards | Self::Plan | Self::Promote => true,
-            Self::Undeliverable | Self::Purge | Self::Measure => false,
+            Self::Undeliverable | Self::Overdue | Self::Purge | Self::Measure => false,
         }
     }
 }

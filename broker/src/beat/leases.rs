@@ -25,7 +25,7 @@ pub(super) struct Held {
 }
 
 impl Held {
-    #[cfg(test)]
+    #[cfg(any(test, feature = "testing"))]
     pub(super) fn all(shards: u32) -> Self {
         Self { shards: (0..shards).collect(), until: Duration::MAX }
     }

@@ -28,6 +28,7 @@ pub(super) fn register() {
     }
     metrics::counter!(telemetry::PROMOTED).increment(0);
     metrics::counter!(telemetry::LOST).increment(0);
+    metrics::counter!(telemetry::OVERDUE).increment(0);
     // Making it shows it.
     drop(metrics::histogram!(telemetry::LATENESS_SECONDS));
 }

@@ -5,6 +5,7 @@
 //! - *heartbeat* says that this beat lives and judges who does not; *reap* gives the tasks of the lost to others;
 //! - *shards* shares the schedules with the other live beats; *plan* puts their due occurrences onto the agenda;
 //! - *promote* publishes what is due; *undeliverable* takes in what no worker could understand;
+//! - *overdue* tells of occurrences that have not started long after their time;
 //! - *purge* removes what is no longer kept; *measure* keeps the clock fresh and shows the agenda's size.
 //!
 //! Everything goes by the store's time. The beat itself keeps nothing that it could lose.
@@ -17,10 +18,13 @@ mod judge;
 mod leases;
 mod measure;
 mod options;
+mod overdue;
 mod plan;
 mod promote;
 mod purge;
 mod reap;
+#[cfg(feature = "testing")]
+mod stepper;
 #[cfg(test)]
 mod testing;
 mod undeliverable;
@@ -45,11 +49,14 @@ use upbeat_shared::transport::Transport;
 use context::Context;
 use health::Board;
 use leases::Held;
+use overdue::Watches;
 
 pub use apply::{ApplyReport, Overridden, apply};
 pub use health::BeatHealth;
 pub use options::BeatOptions;
 pub use plan::occurrence_message;
+#[cfg(feature = "testing")]
+pub use stepper::{BeatStep, BeatStepper};
 
 /// How long loops may take to finish what they have begun when the beat is stopped.
 const GRACE: Duration = Duration::from_secs(5);
@@ -81,6 +88,9 @@ pub enum BeatError {
     /// The ledger did not answer or refused; what was applied up to there stays, and applying again does the rest.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
+    /// The broker did not answer or refused. Only of a beat that is driven step by step; a running one waits it out.
+    #[error(transparent)]
+    Transport(upbeat_shared::transport::TransportError),
     /// A part of the beat ended by itself, which is a defect of this program; the beat was stopped.
     #[error("the beat's part {0} ended unexpectedly; please report this")]
     Ended(String),
@@ -94,6 +104,7 @@ impl BeatError {
             Self::Twice(_) => "schedule-twice",
             Self::Conflict(_) => "schedule-conflict",
             Self::Ledger(error) => error.page(),
+            Self::Transport(error) => error.page(),
             Self::Ended(_) => "defect",
         }
     }
@@ -117,11 +128,9 @@ impl Beat {
         let options = options.sound();
         let board = Arc::new(Board::new(clock.clone(), options.lease));
         let stop = CancellationToken::new();
-        let hooks = HookQueue::default();
-        Self {
-            ctx: Context { transport, store, clock, options, board, hooks, stop },
-            hooks: Hooks::default(),
-        }
+        let (hooks, watches) = (HookQueue::default(), Watches::default());
+        let ctx = Context { transport, store, clock, options, board, hooks, watches, stop };
+        Self { ctx, hooks: Hooks::default() }
     }
 
     /// With these hooks, which it calls while it runs; none unless told.
@@ -191,6 +200,7 @@ fn start(ctx: &Arc<Context>) -> (Parts, watch::Receiver<Option<reap::Alive>>) {
     part("plan", Box::pin(plan::run(ctx.clone(), held)));
     part("promote", Box::pin(promote::run(ctx.clone())));
     part("undeliverable", Box::pin(undeliverable::run(ctx.clone(), alive.clone())));
+    part("overdue", Box::pin(overdue::run(ctx.clone())));
     part("purge", Box::pin(purge::run(ctx.clone())));
     part("measure", Box::pin(measure::run(ctx.clone())));
     (parts, alive)

@@ -22,6 +22,8 @@ pub struct BeatOptions {
     pub lease: Duration,
     /// A task whose worker was lost so often is dead.
     pub max_crashes: u32,
+    /// So long after its instant, an occurrence whose task has not started is overdue, unless its schedule says otherwise.
+    pub overdue_after: Duration,
     /// How long finished tasks and occurrences are kept.
     pub retention: Retention,
     /// Entries or schedules in one round trip, at most.
@@ -48,6 +50,7 @@ impl Default for BeatOptions {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             lease: LEASE,
             max_crashes: 3,
+            overdue_after: Duration::from_secs(60),
             retention: Retention::default(),
             batch: 500,
             shards: 16,

@@ -110,7 +110,7 @@ struct Heart {
 impl Heart {
     fn new(ctx: &Context) -> Self {
         Self {
-            alive: Alive { owner: OwnerId::random(), beats: 1 },
+            alive: Alive { owner: OwnerId::drawn(&**ctx.clock.clock()), beats: 1 },
             counter: 0,
             judge: Judge::new(ctx.options.lease),
             peers: Peers::new(ctx.options.shard_ttl),
@@ -138,7 +138,7 @@ impl Heart {
         let answered = ctx.monotonic();
         ctx.clock.observe(sent, answer.now);
         if answer.retired {
-            self.come_back();
+            self.come_back(ctx);
             return Ok(Vec::new());
         }
         Ok(self.learn(sent, answered, &answer))
@@ -152,8 +152,8 @@ impl Heart {
     }
 
     /// This incarnation was declared lost, rightly or not: it can hold nothing any more.
-    fn come_back(&mut self) {
-        let owner = OwnerId::random();
+    fn come_back(&mut self, ctx: &Context) {
+        let owner = OwnerId::drawn(&**ctx.clock.clock());
         tracing::warn!(was = %self.alive.owner, now = %owner, "this beat was declared lost; it comes back as a new member");
         self.alive.owner = owner;
         self.counter = 0;

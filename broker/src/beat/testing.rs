@@ -17,6 +17,7 @@ use upbeat_shared::transport::{Consumer, Depth, Outgoing, PublishAnswer, Transpo
 use super::context::Context;
 use super::health::Board;
 use super::options::BeatOptions;
+use super::overdue::Watches;
 use upbeat_schedule::{CatchUp, TimingSpec};
 use upbeat_shared::name::{QueueName, ScheduleId, TaskName};
 use upbeat_shared::occurrence::{ScheduleDefinition, ScheduleRecord, TaskTemplate, default_grace};
@@ -53,6 +54,7 @@ pub(crate) fn schedule(kind: &str, rule: &str, cursor: &str) -> ScheduleRecord {
             task,
             catch_up: CatchUp::Latest.into(),
             grace: default_grace(),
+            overdue_after: None,
             paused: false,
         },
         source: "test".into(),
@@ -205,6 +207,23 @@ impl Stage {
         Self::on(tempfile::tempdir().unwrap(), hand, broker).await
     }
 
+    /// The same surroundings in which something is otherwise.
+    pub(crate) fn with(&self, change: impl FnOnce(&mut Context)) -> Arc<Context> {
+        let Context { transport, store, clock, options, board, .. } = &*self.ctx;
+        let mut ctx = Context {
+            transport: transport.clone(),
+            store: store.clone(),
+            clock: clock.clone(),
+            options: options.clone(),
+            board: board.clone(),
+            hooks: HookQueue::default(),
+            watches: Watches::default(),
+            stop: CancellationToken::new(),
+        };
+        change(&mut ctx);
+        Arc::new(ctx)
+    }
+
     /// Closes this one, and opens its file again by another clock.
     pub(crate) async fn reopen(self, hand: Arc<Hand>) -> Self {
         let Self { ctx, folder, broker, .. } = self;
@@ -224,6 +243,7 @@ impl Stage {
             clock,
             options,
             hooks: HookQueue::default(),
+            watches: Watches::default(),
             stop: CancellationToken::new(),
         };
         ctx.sample().await.unwrap();

@@ -175,8 +175,7 @@ impl<L: PublishLayer> Erased for L {
 #[cfg(feature = "embedded")]
 mod tests {
     use super::*;
-    use crate::client::ClientOptions;
-    use crate::client::TaskHandle;
+    use crate::client::{ClientOptions, TaskHandle};
     use crate::clock::{Clock, StoreClock, SystemClock};
     use crate::ledger::Store;
     use crate::ledger::embedded::{EmbeddedLedger, EmbeddedOptions};

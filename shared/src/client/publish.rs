@@ -116,7 +116,10 @@ impl Client {
                 )));
             }
             Some(dedup) => TaskId::from_dedup(&self.inner.options.namespace, &task.name, dedup),
-            None => TaskId::new(now.unwrap_or_else(|| self.inner.clock.clock().wall())),
+            None => {
+                let clock = self.inner.clock.clock();
+                TaskId::drawn(now.unwrap_or_else(|| clock.wall()), &**clock)
+            }
         };
         let mut message = Message::new(id, task.name, task.queue, task.args);
         message.priority = task.priority;

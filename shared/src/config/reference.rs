@@ -11,9 +11,8 @@ use super::{Overrides, Sources, load};
 
 /// A file in which every table stands and says as little as it may: what it gets is what holds by default.
 const LEAST: &str = "\
-[tasks.NAME]\ncommand = ['program']\n[queues.NAME]\n\
+[tasks.NAME]\ncommand = ['program']\n[queues.NAME]\n[hooks.dead]\nurl = 'http://host'\n\
 [[schedule]]\nid = 'plain'\ntask = 'NAME'\nevery = '1m'\n\
-[hooks.dead]\nurl = 'http://h'\n\
 [[schedule]]\nid = 'catch_up'\ntask = 'NAME'\nevery = '1m'\ncatch_up = {}\n";
 
 /// The keys of one table of the file.

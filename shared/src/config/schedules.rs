@@ -10,7 +10,7 @@ use super::keys;
 use super::section::Section;
 use super::settings::Config;
 use super::sources::KnownTask;
-use super::tables::{MAX_TIMEOUT, MIN_TIMEOUT, name, queue, retry};
+use super::tables::{MAX_TIMEOUT, MIN_TIMEOUT, OVERDUE_AFTER, name, queue, retry};
 use super::tasks::Tasks;
 use super::tree::{Node, Value};
 use super::value::{Fault, Found, Spot, nearest};
@@ -65,8 +65,9 @@ fn definition(
     let template = template(section, task.clone(), args, config, tasks);
     let catch_up = catch_up(section);
     let grace = section.get("grace", default_grace(), |found| found.duration(Duration::ZERO..=MAX_LOOK_BACK));
+    let overdue_after = section.find("overdue_after", |found| found.duration(OVERDUE_AFTER));
     let paused = section.get("paused", false, Found::boolean);
-    Some(ScheduleDefinition { timing, task: template?, catch_up, grace, paused })
+    Some(ScheduleDefinition { timing, task: template?, catch_up, grace, overdue_after, paused })
 }
 
 fn template(

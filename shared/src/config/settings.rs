@@ -116,6 +116,8 @@ pub struct WorkerConfig {
 pub struct BeatConfig {
     /// A task during whose runs so many workers were lost is dead.
     pub max_crashes: u32,
+    /// So long after its instant, an occurrence whose task has not started is overdue, unless its schedule says otherwise.
+    pub overdue_after: Duration,
 }
 
 /// `[http]`.
@@ -318,7 +320,7 @@ impl Default for WorkerConfig {
 
 impl Default for BeatConfig {
     fn default() -> Self {
-        Self { max_crashes: 3 }
+        Self { max_crashes: 3, overdue_after: Duration::from_secs(60) }
     }
 }
 

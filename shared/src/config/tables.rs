@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -32,6 +33,8 @@ const MAX_BLOCKING_THREADS: u32 = 1024;
 const MAX_WEIGHT: u32 = 1000;
 pub(super) const MAX_TIMEOUT: Duration = YEAR;
 pub(super) const MIN_TIMEOUT: Duration = Duration::from_millis(1);
+/// Less is no lateness yet.
+pub(super) const OVERDUE_AFTER: RangeInclusive<Duration> = SECOND..=YEAR;
 
 /// Reads the tables with fixed keys; hooks, tasks and schedules stay as they are.
 pub(super) fn read(top: &mut Section<'_, '_>) -> Config {
@@ -194,8 +197,10 @@ fn worker(mut section: Section<'_, '_>) -> WorkerConfig {
 fn beat(mut section: Section<'_, '_>) -> BeatConfig {
     let defaults = BeatConfig::default();
     let max_crashes = section.get("max_crashes", defaults.max_crashes, |found| found.small(1..=1000));
+    let overdue_after =
+        section.get("overdue_after", defaults.overdue_after, |found| found.duration(OVERDUE_AFTER));
     section.finish();
-    BeatConfig { max_crashes }
+    BeatConfig { max_crashes, overdue_after }
 }
 
 fn http(mut section: Section<'_, '_>) -> HttpConfig {

@@ -38,7 +38,7 @@ use futures_util::future::BoxFuture;
 
 pub use event::{Dead, Overdue, Retry};
 pub use notice::{DEAD_NOTICE, MAX_NOTICE_BYTES, Notices, OVERDUE_NOTICE, is_notice};
-pub use queue::{HOOK_TIMEOUT, HookQueue, HookRunner};
+pub use queue::{HOOK_TIMEOUT, HookCalls, HookQueue, HookRunner};
 
 type Hook<E> = Arc<dyn Fn(E) -> BoxFuture<'static, ()> + Send + Sync>;
 

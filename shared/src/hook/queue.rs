@@ -60,6 +60,7 @@ struct Dropped {
     told: Option<Duration>,
 }
 
+#[derive(Debug)]
 enum Event {
     Retry(Box<Retry>),
     Dead(Box<Dead>),
@@ -96,6 +97,37 @@ impl Hooks {
         task.spawn(call_forever(self.clone(), waiting, stop.clone(), limit));
         let open = Open { events, hooks: self, clock, dropped: Mutex::default() };
         (HookQueue { open: Some(Arc::new(open)) }, HookRunner { stop, task })
+    }
+}
+
+/// Calls the hooks when it is told to: for tests and simulations, where nothing happens by itself.
+#[derive(Debug)]
+pub struct HookCalls {
+    hooks: Hooks,
+    waiting: Mutex<mpsc::Receiver<Event>>,
+}
+
+impl Hooks {
+    /// As [`Hooks::start`], but nothing is called before [`HookCalls::call_waiting`].
+    pub fn by_hand(self, clock: Arc<dyn Clock>) -> (HookQueue, HookCalls) {
+        let (events, waiting) = mpsc::channel(WAITING);
+        let open = Open { events, hooks: self.clone(), clock, dropped: Mutex::default() };
+        (HookQueue { open: Some(Arc::new(open)) }, HookCalls { hooks: self, waiting: Mutex::new(waiting) })
+    }
+}
+
+impl HookCalls {
+    /// Calls for every event that waits, one after the other. What a hook panics with is left to the caller.
+    pub async fn call_waiting(&self) {
+        while let Some(event) = self.next() {
+            for call in event.calls(&self.hooks) {
+                call.await;
+            }
+        }
+    }
+
+    fn next(&self) -> Option<Event> {
+        self.waiting.lock().expect("no holder of the events panics").try_recv().ok()
     }
 }
 

@@ -117,7 +117,8 @@ pub(super) enum AfterCrash {
     Dead(RunError),
 }
 
-/// A worker was lost while it ran a task that had seen so many crashes before and may see `max`; counts it in the report.
+/// A worker was lost while it ran a task that had seen so many crashes before and may see `max`; counts it in the report,
+/// where those that are dead are named by whoever has their ids.
 pub(super) fn crash(worker: &str, before: u32, cancel: bool, max: u32, report: &mut ReapReport) -> Crash {
     let crashes = before + 1;
     let note = format!("the worker {worker} was lost while it ran");

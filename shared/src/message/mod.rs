@@ -148,6 +148,10 @@ pub struct Payload {
     pub bytes: Bytes,
 }
 
+/// In MessagePack.
+const EMPTY_ARRAY: &[u8] = &[0x90];
+const NIL: &[u8] = &[0xc0];
+
 /// Why a payload could not be encoded or decoded.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
@@ -161,9 +165,12 @@ impl PayloadError {
 }
 
 impl Payload {
-    /// Encodes as MessagePack with field names.
+    /// Encodes as MessagePack with field names. A unit struct is nil, as it is null in JSON.
     pub fn msgpack<T: Serialize + ?Sized>(value: &T) -> Result<Self, PayloadError> {
         let bytes = rmp_serde::to_vec_named(value).map_err(|e| PayloadError(e.to_string()))?;
+        // `rmp_serde` makes an empty array of it, which no reader of another language or form takes for one.
+        let is_unit = || serde_json::to_value(value).is_ok_and(|value| value.is_null());
+        let bytes = if bytes == EMPTY_ARRAY && is_unit() { NIL.to_vec() } else { bytes };
         Ok(Self { content_type: ContentType::Msgpack, bytes: bytes.into() })
     }
 
@@ -192,5 +199,25 @@ impl Payload {
                 "error": error.to_string(),
             })
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    struct Unit;
+
+    #[test]
+    fn a_unit_struct_is_nothing_in_every_form() {
+        let payload = Payload::msgpack(&Unit).unwrap();
+        assert_eq!(payload.to_json(), serde_json::Value::Null);
+        assert_eq!(payload.decode::<Unit>().unwrap(), Unit);
+        // As schedules keep it, and as older programs sent it.
+        assert_eq!(Payload::json(&payload.to_json()).unwrap().decode::<Unit>().unwrap(), Unit);
+        let older = Payload { content_type: ContentType::Msgpack, bytes: Bytes::from_static(EMPTY_ARRAY) };
+        assert_eq!(older.decode::<Unit>().unwrap(), Unit);
+        assert_eq!(Payload::msgpack::<[u8]>(&[]).unwrap().bytes, EMPTY_ARRAY, "an empty list is one");
     }
 }

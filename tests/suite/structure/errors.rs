@@ -10,9 +10,10 @@ const FOLDER: &str = "docs/errors/";
 const INDEX: &str = "docs/errors/README.md";
 
 /// Errors without a page of their own, with the reason.
-const INSIDE: [(&str, &str); 2] = [
+const INSIDE: [(&str, &str); 3] = [
     ("SqliteError", "it reaches users as a LedgerError or a TransportError"),
     ("Fault", "it never leaves the beat"),
+    ("RunFailed", "it tells a test what became of its task"),
 ];
 
 /// What one source file says of errors.

@@ -49,6 +49,10 @@ impl Handlers {
         }
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.tasks.len()
+    }
+
     pub(crate) fn get(&self, name: &TaskName) -> Option<&Arc<Handler>> {
         self.tasks.get(name)
     }

@@ -72,7 +72,7 @@ pub(crate) async fn dispatch(ctx: Arc<Context>, stages: Stages, done: Cancellati
 }
 
 /// Reads a batch, claims it, and starts what was acquired.
-async fn start(ctx: &Arc<Context>, stages: &Stages, taken: Vec<Taken>) {
+pub(crate) async fn start(ctx: &Arc<Context>, stages: &Stages, taken: Vec<Taken>) {
     let mut candidates = Vec::with_capacity(taken.len());
     let mut odd = Vec::new();
     for taken in taken {
@@ -193,7 +193,8 @@ async fn process(ctx: Arc<Context>, job: Job, slot: Slot, finished: mpsc::Sender
 fn decide(ctx: &Context, job: &Job, outcome: Outcome) -> Verdict {
     let own = job.message.retry.or(job.handler.task.retry);
     let policy = own.unwrap_or(ctx.options.default_retry);
-    let verdict = verdict::decide(outcome, job.claim.attempts, &policy, fastrand::f64());
+    let random = clock::fraction(ctx.clock.clock().random());
+    let verdict = verdict::decide(outcome, job.claim.attempts, &policy, random);
     match verdict {
         Verdict::Succeeded { result: Some(result) } if result.bytes.len() > ctx.options.limits.body_bytes => {
             tracing::warn!(

@@ -53,10 +53,11 @@ pub(crate) enum OddKind {
 /// Reads one delivery.
 pub(crate) fn read(ctx: &Context, taken: Taken) -> Result<Candidate, Box<Odd>> {
     let Taken { queue, message: wire, redeliveries, receipt, slot } = taken;
+    let clock = ctx.clock.clock();
     let mut without_id = false;
     let new_id = || {
         without_id = true;
-        TaskId::new(ctx.clock.now().unwrap_or_else(|| ctx.clock.clock().wall()))
+        TaskId::drawn(ctx.clock.now().unwrap_or_else(|| clock.wall()), &**clock)
     };
     let options = &ctx.options;
     let decoded = Message::decode(&wire, &options.namespace, &queue, &options.limits, new_id);
@@ -70,7 +71,7 @@ pub(crate) fn read(ctx: &Context, taken: Taken) -> Result<Candidate, Box<Odd>> {
                 None if redeliveries > MAX_REDELIVERIES => (OddKind::Worn(message), receipt, slot),
                 None => {
                     let handler = handler.clone();
-                    return Ok(Candidate { message, handler, token: Token::random(), receipt, slot });
+                    return Ok(Candidate { message, handler, token: Token::drawn(&**clock), receipt, slot });
                 }
             },
         },

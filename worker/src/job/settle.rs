@@ -38,15 +38,21 @@ type Batch = Vec<(Settlement, Ran)>;
 pub(crate) async fn settle_forever(ctx: Arc<Context>, mut finished: mpsc::Receiver<Finished>, acks: Acks) {
     let mut batch = Vec::new();
     while finished.recv_many(&mut batch, BATCH).await > 0 {
-        let (verdicts, receipts): (Batch, Vec<_>) =
-            batch.drain(..).map(|Finished { settlement, ran, receipt }| ((settlement, ran), receipt)).unzip();
-        let tokens: Vec<_> = verdicts.iter().map(|(settlement, _)| settlement.claim.token).collect();
-        settle(&ctx, verdicts).await;
-        upbeat_shared::failpoint!("worker.settled");
-        ctx.held.forget(tokens.into_iter());
+        let receipts = settle_all(&ctx, std::mem::take(&mut batch)).await;
         // An error means that nobody acknowledges any more: the broker delivers again, and the ledger knows.
-        let _ = acks.send(receipts.into_iter().flatten().collect()).await;
+        let _ = acks.send(receipts).await;
     }
+}
+
+/// Settles what has ended; answers the deliveries that are done with.
+pub(crate) async fn settle_all(ctx: &Context, batch: Vec<Finished>) -> Vec<Receipt> {
+    let (verdicts, receipts): (Batch, Vec<_>) =
+        batch.into_iter().map(|Finished { settlement, ran, receipt }| ((settlement, ran), receipt)).unzip();
+    let tokens: Vec<_> = verdicts.iter().map(|(settlement, _)| settlement.claim.token).collect();
+    settle(ctx, verdicts).await;
+    upbeat_shared::failpoint!("worker.settled");
+    ctx.held.forget(tokens.into_iter());
+    receipts.into_iter().flatten().collect()
 }
 
 /// Settles a batch, for as long as it takes. What the ledger refuses is tried one by one, so that one verdict that it

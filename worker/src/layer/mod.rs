@@ -4,8 +4,8 @@
 //! The first layer that was added is the outermost: it sees a run first and its answer last.
 //!
 //! ```
-//! use upbeat_worker::RunContext;
-//! use upbeat_worker::layer::{RunLayer, RunLayers, RunNext, RunResult, run_fn};
+//! use upbeat_worker::layer::{RunLayer, RunLayers, RunNext, run_fn};
+//! use upbeat_worker::{RunContext, RunResult};
 //!
 //! struct Announce;
 //!
@@ -38,9 +38,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use upbeat_shared::message::Payload;
 
-use crate::executor::{Executor, RunContext};
-
-pub use crate::executor::RunResult;
+use crate::executor::{Executor, RunContext, RunResult};
 
 /// Something that is done around every run. An `async fn` implements it, and so does every function or closure from
 /// [`RunContext`] and [`RunNext`] to a future of [`RunResult`].

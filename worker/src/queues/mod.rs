@@ -168,6 +168,18 @@ impl Queues {
         state.lines[line].waiting.is_empty() && (state.free > 0 || below_share)
     }
 
+    /// The next turn at a slot, among lines that have work outside of this worker; `None` if nobody has, or no slot is free.
+    #[cfg(feature = "testing")]
+    pub(crate) fn next_turn(self: &Arc<Self>, has_work: impl Fn(usize) -> bool) -> Option<Slot> {
+        let mut state = self.lock();
+        if state.free == 0 {
+            return None;
+        }
+        let line = share::grant(&mut state.shares, self.slots, has_work)?;
+        state.free -= 1;
+        Some(Slot { queues: self.clone(), line })
+    }
+
     /// Waits for this line's turn at a slot without having a delivery for it.
     pub(crate) async fn ask(&self, line: usize) -> Slot {
         let (asking, granted) = oneshot::channel();

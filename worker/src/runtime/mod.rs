@@ -45,11 +45,11 @@ pub(crate) struct Context {
     pub(crate) client: Client,
     pub(crate) options: WorkerOptions,
     pub(crate) handlers: Handlers,
-    pub(crate) told: ToldNames,
     /// Around every run.
     pub(crate) layers: RunLayers,
     /// Are told of retries and dead tasks.
     pub(crate) hooks: HookQueue,
+    pub(crate) told: ToldNames,
     pub(crate) member: Member,
     pub(crate) queues: Arc<Queues>,
     pub(crate) held: Held,

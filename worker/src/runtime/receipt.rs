@@ -30,14 +30,19 @@ const BATCHES: usize = 64;
 pub(crate) async fn acknowledge_forever(mut done: mpsc::Receiver<Vec<Receipt>>) {
     let mut batches = Vec::new();
     while done.recv_many(&mut batches, BATCHES).await > 0 {
-        for (acknowledge, tags) in grouped(batches.drain(..).flatten()) {
-            let count = tags.len();
-            if let Err(error) = in_time(acknowledge.acknowledge(tags)).await {
-                tracing::debug!(count, %error, "could not acknowledge; what is delivered again is known by then");
-            }
-        }
-        upbeat_shared::failpoint!("worker.acknowledged");
+        acknowledge(batches.drain(..).flatten()).await;
     }
+}
+
+/// Acknowledges deliveries.
+pub(crate) async fn acknowledge(receipts: impl Iterator<Item = Receipt>) {
+    for (acknowledge, tags) in grouped(receipts) {
+        let count = tags.len();
+        if let Err(error) = in_time(acknowledge.acknowledge(tags)).await {
+            tracing::debug!(count, %error, "could not acknowledge; what is delivered again is known by then");
+        }
+    }
+    upbeat_shared::failpoint!("worker.acknowledged");
 }
 
 /// Gives deliveries back. A failure is harmless: the connection they came through is gone, and the broker has them.

@@ -111,6 +111,7 @@ impl Planner {
         metrics::counter!(telemetry::OCCURRENCES, "outcome" => "fired").increment(fresh);
         metrics::counter!(telemetry::OCCURRENCES, "outcome" => "skipped").increment(skipped);
         self.book.advanced(&advance.id, advance.to, step.next, step.complete, now);
+        self.watch_fired(advance, now);
     }
 
     /// This beat's idea of the store's time was ahead: it is corrected, and these wait until their time has come.

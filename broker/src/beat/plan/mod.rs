@@ -8,6 +8,7 @@ pub(super) mod past;
 mod step;
 #[cfg(test)]
 mod tests;
+mod watched;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -51,14 +52,15 @@ pub(super) async fn run(ctx: Arc<Context>, held: watch::Receiver<Held>) {
 }
 
 /// What a round found.
-enum Round {
+pub(super) enum Round {
     /// Something was due; more may be.
     Busy,
     /// Nothing is due now.
     Idle,
 }
 
-struct Planner {
+/// Plans by what it knows of the catalog.
+pub(super) struct Planner {
     ctx: Arc<Context>,
     held: watch::Receiver<Held>,
     shards: BTreeSet<u32>,
@@ -72,7 +74,7 @@ struct Planner {
 }
 
 impl Planner {
-    fn new(ctx: Arc<Context>, held: watch::Receiver<Held>) -> Self {
+    pub(super) fn new(ctx: Arc<Context>, held: watch::Receiver<Held>) -> Self {
         Self {
             ctx,
             held,
@@ -84,7 +86,17 @@ impl Planner {
         }
     }
 
-    async fn round(&mut self) -> Result<Round, Fault> {
+    /// Plans everything that is due now; answers when the next look is due, if ever.
+    #[cfg(feature = "testing")]
+    pub(super) async fn plan_due(&mut self) -> Result<Option<Timestamp>, Fault> {
+        // Whatever changed in the catalog counts at once.
+        self.polled = None;
+        while matches!(self.round().await?, Round::Busy) {}
+        Ok(self.book.next())
+    }
+
+    /// Plans one batch of what is due.
+    pub(super) async fn round(&mut self) -> Result<Round, Fault> {
         let now = match self.ctx.clock.now() {
             Some(now) => now,
             None => self.ctx.sample().await?,
@@ -123,6 +135,7 @@ impl Planner {
     async fn follow_catalog(&mut self, now: Timestamp) -> Result<(), Fault> {
         if self.shards.is_empty() {
             self.book = Book::default();
+            self.ctx.watches.keep(|_| false);
             return Ok(());
         }
         let asked = self.ctx.monotonic();
@@ -137,7 +150,10 @@ impl Planner {
             let snapshot = self.ctx.ledger("snapshot", catalog.snapshot()).await?;
             let shards = self.ctx.options.shards;
             let mine = |id: &_| self.shards.contains(&shard_of(id, shards));
-            self.book.load(snapshot.schedules.into_iter().filter(|record| mine(&record.id)), now);
+            let records: Vec<_> = snapshot.schedules.into_iter().filter(|record| mine(&record.id)).collect();
+            let new = self.newcomers(&records);
+            self.book.load(records.into_iter(), now);
+            self.watch_newcomers(&new, now);
             self.version = Some(snapshot.version);
             tracing::debug!(version = snapshot.version, schedules = self.book.len(), "follows the catalog");
         }

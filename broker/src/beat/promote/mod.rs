@@ -61,6 +61,23 @@ impl Looked {
     }
 }
 
+/// Promotes, on demand, what is due.
+#[cfg(feature = "testing")]
+pub(super) struct Promotion(Promoter);
+
+#[cfg(feature = "testing")]
+impl Promotion {
+    pub(super) fn new(ctx: Arc<Context>) -> Self {
+        Self(Promoter { ctx, patience: Patience::default() })
+    }
+
+    /// Promotes everything that is due now; answers when the next entry is, if there is one.
+    pub(super) async fn promote_due(&mut self) -> Result<Option<Timestamp>, Fault> {
+        let ctx = self.0.ctx.clone();
+        Ok(round(&ctx, &mut self.0, true).await?.next)
+    }
+}
+
 /// Promotes everything that is due now.
 async fn round(ctx: &Context, promoter: &mut Promoter, reachable: bool) -> Result<Looked, Fault> {
     if !reachable {

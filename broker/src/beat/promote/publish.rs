@@ -89,7 +89,7 @@ impl Promoter {
         for entry in entries {
             let queue = &entry.message.queue;
             if let Some(left) = self.patience.left(queue, now) {
-                sorted.postpone.push(put_off(&entry, spread(left, fastrand::f64())));
+                sorted.postpone.push(put_off(&entry, spread(left, self.ctx.chance())));
                 continue;
             }
             match entry.reason {
@@ -221,7 +221,7 @@ impl Promoter {
             }
             wait
         });
-        put_off(entry, spread(wait, fastrand::f64()))
+        put_off(entry, spread(wait, self.ctx.chance()))
     }
 
     /// Marks what was confirmed. Tries again while the entries' lease lasts, since what is not marked is published again.
@@ -231,7 +231,7 @@ impl Promoter {
             match self.ctx.ledger("mark", self.ctx.store.agenda.mark(marks.clone())).await {
                 Err(error) if tries >= MARK_TRIES => return Err(error),
                 Err(_) => {
-                    tokio::time::sleep(backoff(tries, fastrand::f64())).await;
+                    tokio::time::sleep(backoff(tries, self.ctx.chance())).await;
                     tries += 1;
                 }
                 // What moved or ended meanwhile was overtaken by its own worker, or by a person.
@@ -255,7 +255,7 @@ impl Promoter {
         error: TransportError,
     ) -> Fault {
         let due = entries.iter().filter(|entry| entry.reason == DueReason::Due);
-        postponed.extend(due.map(|entry| put_off(entry, spread(AWAY, fastrand::f64()))));
+        postponed.extend(due.map(|entry| put_off(entry, spread(AWAY, self.ctx.chance()))));
         if let Err(error) = self.postpone(postponed).await {
             tracing::debug!(%error, "entries come back when their lease ends");
         }

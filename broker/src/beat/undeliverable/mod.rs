@@ -73,8 +73,11 @@ async fn take_in(
     let mut buried = 0_u32;
     for delivery in deliveries {
         tags.push(delivery.tag);
-        let now = ctx.clock.now().unwrap_or_else(|| ctx.clock.clock().wall());
-        match fate(&delivery.message, &ctx.options.namespace, &ctx.options.limits, || TaskId::new(now)) {
+        let clock = ctx.clock.clock();
+        let now = ctx.clock.now().unwrap_or_else(|| clock.wall());
+        match fate(&delivery.message, &ctx.options.namespace, &ctx.options.limits, || {
+            TaskId::drawn(now, &**clock)
+        }) {
             Fate::Park(park) => parks.push(*park),
             Fate::Bury { message, other_id, reason } => {
                 tracing::debug!(task = %message.id, reason, "a message cannot be understood and becomes a dead task");
@@ -113,7 +116,7 @@ async fn bury(
         // A task of this id goes its own way; this broken copy of it must not end it.
         message.id = other_id;
     }
-    let request = ClaimRequest { message, token: Token::random() };
+    let request = ClaimRequest { message, token: Token::drawn(&**ctx.clock.clock()) };
     let id = request.message.id;
     let token = request.token;
     // The same token each time: after a lost reply the ledger gives the same answer.

@@ -155,11 +155,19 @@ pub(in super::super) const RETRY: Keys = Keys {
 pub(in super::super) const BEAT: Keys = Keys {
     table: "beat",
     about: "How time becomes tasks.",
-    keys: &[key(
-        "max_crashes",
-        Number,
-        "A task during whose runs so many workers were lost is dead, since it may be what kills them.",
-    )],
+    keys: &[
+        key(
+            "max_crashes",
+            Number,
+            "A task during whose runs so many workers were lost is dead, since it may be what kills them.",
+        ),
+        key(
+            "overdue_after",
+            Duration,
+            "So long after its instant and jitter, an occurrence whose task has not started is overdue: counted, logged \
+             and told to [hooks](hooks.md#when-a-task-is-overdue). From 1 s.",
+        ),
+    ],
 };
 
 pub(in super::super) const HTTP: Keys = Keys {
@@ -186,10 +194,8 @@ pub(in super::super) const HTTP: Keys = Keys {
 /// Of `hooks.dead` and `hooks.overdue`.
 pub(in super::super) const HOOK: Keys = Keys {
     table: "hooks.EVENT",
-    about: "Which endpoint is told of what needs a person: `[hooks.dead]` of tasks that failed for good, `[hooks.overdue]` of \
-            occurrences that have not started long after their time. [Hooks](hooks.md) shows what it gets. Each notice is a \
-            task of Upbeat's own, `upbeat.hook.dead` or `upbeat.hook.overdue`, run by a worker whose configuration has the \
-            same table.",
+    about: "Which endpoint is told of what needs a person: `[hooks.dead]` of tasks that failed for good, \
+            `[hooks.overdue]` of occurrences that have not started long after their time.",
     keys: &[
         key(
             "url",

@@ -152,6 +152,12 @@ pub(in super::super) const SCHEDULE: Keys = Keys {
              `\"latest\"`, or `\"all\"`.",
         ),
         key("grace", Duration, "How late an occurrence may be planned before it counts as missed."),
+        key(
+            "overdue_after",
+            Duration,
+            "How late its task may start before it is overdue: longer for what may wait.",
+        )
+        .unset("as `[beat]`"),
         key("paused", Boolean, "Nothing runs; occurrences that pass are recorded as skipped."),
     ],
 };

@@ -256,23 +256,6 @@ error: JSON has no such number
 }
 
 #[test]
-fn arguments_that_the_programs_handler_reads_no_more_are_refused() {
-    let text = "[[schedule]]\nid = 'n'\ntask = 't'\nevery = '1m'\nargs_version = 2\n";
-    let world = World::with(text).native_of("t", 3, 4);
-    assert_eq!(
-        world.refusal(),
-        "\
-error: the handler reads no arguments of version 2: the oldest is 3
- --> upbeat.toml:5:16
-  |
-5 | args_version = 2
-  |                ^
-  = write `args` as they are today, and `args_version = 4`
-"
-    );
-}
-
-#[test]
 fn a_hook_for_an_unknown_event_is_refused() {
     refuses(
         "[hooks.daed]\nurl = 'http://h'\n",
@@ -340,5 +323,22 @@ error: `upbeat.hook.dead` is a task of Upbeat's own
   |        ^^^^^^^^^^^^^^^^^^
   = [hooks.dead] and [hooks.overdue] say where these tasks go
 ",
+    );
+}
+
+#[test]
+fn arguments_that_the_programs_handler_reads_no_more_are_refused() {
+    let text = "[[schedule]]\nid = 'n'\ntask = 't'\nevery = '1m'\nargs_version = 2\n";
+    let world = World::with(text).native_of("t", 3, 4);
+    assert_eq!(
+        world.refusal(),
+        "\
+error: the handler reads no arguments of version 2: the oldest is 3
+ --> upbeat.toml:5:16
+  |
+5 | args_version = 2
+  |                ^
+  = write `args` as they are today, and `args_version = 4`
+"
     );
 }

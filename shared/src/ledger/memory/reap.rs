@@ -42,9 +42,9 @@ fn crash(write: &mut Write<'_>, id: TaskId, max_crashes: u32, report: &mut ReapR
             write.end(number, end);
         }
         AfterCrash::Dead(error) => {
-            report.dead.push(id);
             let end = End { error: Some(error), ..end(TaskState::Dead) };
             write.end(number, end);
+            report.dead.push(id);
         }
     }
 }

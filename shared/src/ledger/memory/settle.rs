@@ -23,8 +23,11 @@ fn settle_one(write: &mut Write<'_>, settlement: Settlement) -> SettleAnswer {
     if row.state != TaskState::Running {
         return SettleAnswer::AlreadySettled;
     }
+    let may_be_cancelled = settlement.stands(TaskState::Cancelled);
     let state = Ending { number, keep_token: true }.apply(write, settlement.verdict);
-    agenda::add(write, settlement.then);
+    if state != TaskState::Cancelled || may_be_cancelled {
+        agenda::add(write, settlement.then);
+    }
     SettleAnswer::Applied(state)
 }
 
