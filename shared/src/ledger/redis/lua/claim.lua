@@ -21,27 +21,24 @@ local function claimed(row)
   end
 end
 
-local function granted(row, due)
-  return pack('<Bi8i8I4I4i8B', ACQUIRED, row[FENCE], row[SEQ], row[ATTEMPTS], row[CRASHES], due, has(row, CANCEL) and 1 or 0)
+local GRANTED = '<Bi8i8I4I4i8B'
+local function granted(row)
+  return pack(GRANTED, ACQUIRED, row[FENCE], row[SEQ], row[ATTEMPTS], row[CRASHES], row[DUE], has(row, CANCEL) and 1 or 0)
 end
 
-local function run(id, row, token)
+local function take(id, row, token, seq)
   row[FENCE] = math.max(row[FENCE] + 1, NOW)
   row[TOKEN] = token
   row[FLAGS] = CLAIMED
   row[OWNER] = owner
   row[STARTED] = NOW
-end
-
-local function take(id, row, token, seq)
-  run(id, row, token)
   claimed(row)
   enter(id, row, RUNNING)
   if seq > row[SEQ] then row[SEQ] = seq end
   if row[ENQUEUED] == 0 then row[ENQUEUED] = NOW end
   row[LOOKS], row[PARKS], row[PARKED], row[NOTE] = 0, 0, 0, ''
   wakes[id] = false
-  return granted(row, row[DUE])
+  return granted(row)
 end
 
 local function of_row(id, row, token, seq)
@@ -49,7 +46,7 @@ local function of_row(id, row, token, seq)
   if state >= SUCCEEDED then return pack('BB', DONE, state) end
   if state == RUNNING then
     -- The answer to this very claim was lost on its way.
-    if row[OWNER] == owner and has(row, CLAIMED) and row[TOKEN] == token then return granted(row, row[DUE]) end
+    if row[OWNER] == owner and has(row, CLAIMED) and row[TOKEN] == token then return granted(row) end
     return pack('B', BUSY)
   end
   if state == HELD or row[SEQ] > seq then return pack('B', STALE) end
@@ -64,22 +61,20 @@ local function of_nothing(id, at, token, seq, attempts, crashes, expires, first)
   -- A message this old may be of a task that ended and whose id was forgotten.
   local is_stale = first ~= 0 and first < oldest
   local is_over = expires ~= 0 and expires <= NOW
-  local state = (is_stale or is_over) and SCHEDULED or RUNNING
-  local row = make(id, ARGV[at + 1], ARGV[at + 2], state, seq, attempts, crashes, expires, NOW, '')
+  local tail, body = ARGV[at + 1], ARGV[at + 2]
+  if not is_stale and not is_over then
+    make_running(id, tail, body, seq, attempts, crashes, expires, first, token, owner)
+    -- This claim made it: it was never due.
+    return pack(GRANTED, ACQUIRED, NOW, seq, attempts, crashes, 0, 0)
+  end
+  local row = make(id, tail, body, SCHEDULED, seq, attempts, crashes, expires, NOW, '')
   if is_stale then
     finish(id, row, DEAD, 'stale', false)
     fail(id, row, stale_error)
     return pack('BB', ENDED, DEAD)
   end
-  if is_over then
-    expire(id, row)
-    return pack('BB', ENDED, EXPIRED)
-  end
-  row[ENQUEUED] = first
-  run(id, row, token)
-  add_to(joined, owner, id)
-  -- This claim made it: it was never due.
-  return granted(row, 0)
+  expire(id, row)
+  return pack('BB', ENDED, EXPIRED)
 end
 
 local ids = {}

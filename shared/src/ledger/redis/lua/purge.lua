@@ -12,7 +12,7 @@ local function forget_details(id)
 end
 
 local function forget(id, row)
-  rows[id] = nil
+  rows[id], texts[id] = nil, nil
   ids[#ids + 1] = id
   forget_details(id)
   count(row[TAIL], row[STATE], -1)

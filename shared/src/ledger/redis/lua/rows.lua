@@ -89,8 +89,18 @@ local function schedule_of(tail)
   return schedule
 end
 
--- What is known and what was changed.
-local rows, dirty, dirty_ids, wakes = {}, {}, {}, {}
+-- What is known: rows as they are kept, and those that somebody looked into, which are read when that happens.
+local texts = {}
+local rows = setmetatable({}, {__index = function(known, id)
+  local text = texts[id]
+  if text then
+    known[id] = read(text)
+    return known[id]
+  end
+end})
+
+-- What was changed.
+local dirty, dirty_ids, wakes = {}, {}, {}
 local made, bodies, errors, results, ended = {}, {}, {}, {}, {}
 local counts, joined, left, bad, planned = {}, {}, {}, {}, {}
 
@@ -98,7 +108,8 @@ local counts, joined, left, bad, planned = {}, {}, {}, {}, {}
 local function load(ids)
   local found = fetch(P .. 'task', ids)
   for i = 1, #ids do
-    if found[i] and not rows[ids[i]] then rows[ids[i]] = read(found[i]) end
+    local id = ids[i]
+    if found[i] and not texts[id] then texts[id] = found[i] end
   end
 end
 
@@ -110,11 +121,10 @@ local function touch(id)
 end
 
 local function count(tail, state, by)
-  local queue = queue_of(tail)
-  local states = counts[queue]
+  local states = counts[tail]
   if not states then
     states = {}
-    counts[queue] = states
+    counts[tail] = states
   end
   states[state] = (states[state] or 0) + by
 end
@@ -154,19 +164,57 @@ local function drop_token(row)
   if has(row, CLAIMED) then row[FLAGS] = row[FLAGS] - CLAIMED end
 end
 
--- Makes a row. It is given its number when it is written.
-local function make(id, tail, body, state, seq, attempts, crashes, expires, due, note)
-  local row = {state, 0, attempts, crashes, seq, 0, NO_TOKEN, NOBODY, due, NOW, 0, 0, 0, expires, 0, 0, 0, 0, note, tail}
-  rows[id] = row
+local PACKED_NOW = pack('<i8', NOW)
+
+-- Registers a new row, and gives it its number.
+local first_number
+local function enrol(id, tail, body, state)
+  if not first_number then first_number = tonumber(call('HGET', P .. 'number', 'row') or '0') end
+  local number = first_number + #made
   made[#made + 1] = id
   touch(id)
-  if body then bodies[#bodies + 1] = id; bodies[#bodies + 1] = body end
+  if body then
+    local place = #bodies
+    bodies[place + 1], bodies[place + 2] = id, body
+  end
   count(tail, state, 1)
+  return number
+end
+
+-- Makes a row.
+local function make(id, tail, body, state, seq, attempts, crashes, expires, due, note)
+  local number = enrol(id, tail, body, state)
+  local row = {state, 0, attempts, crashes, seq, 0, NO_TOKEN, NOBODY, due, NOW, 0, 0, 0, expires, 0, 0, 0, number, note, tail}
+  rows[id] = row
   if state == SCHEDULED then plan(id, row, true) end
   return row
 end
 
-local PACKED_NOW = pack('<i8', NOW)
+-- The same of one that runs from its first moment on: only its bytes, for most are not looked into again.
+local function make_running(id, tail, body, seq, attempts, crashes, expires, enqueued, token, owner)
+  local number = enrol(id, tail, body, RUNNING)
+  texts[id] = pack(HEAD, RUNNING, CLAIMED, attempts, crashes, seq, NOW, token, owner, NOW, NOW, enqueued, NOW, 0, expires, 0,
+    0, 0, number, 0, '') .. tail
+  add_to(joined, owner, id)
+end
+
+-- Ends a row that runs under this claim (fence and token, packed) well, by changing its bytes; answers whether it could. What it
+-- cannot do is left to `finish`.
+local STATE_AND_FLAGS, UP_TO_FENCE, FENCE_AND_TOKEN, OWNER_AT, FINISHED_AT, NOTE_AT = 1, 3, 19, 35, 83, 119
+local function succeed(id, claim)
+  local text = texts[id]
+  if not text or rawget(rows, id) or byte(text) ~= RUNNING or byte(text, 2) < CLAIMED then return false end
+  if sub(text, FENCE_AND_TOKEN, OWNER_AT - 1) ~= claim or sub(text, NOTE_AT, NOTE_AT + 1) ~= '\0\0' then return false end
+  local tail = sub(text, NOTE_AT + 2)
+  texts[id] = string.char(SUCCEEDED, byte(text, 2)) .. sub(text, UP_TO_FENCE, FINISHED_AT - 1) .. PACKED_NOW
+    .. sub(text, FINISHED_AT + 8)
+  touch(id)
+  count(tail, RUNNING, -1)
+  count(tail, SUCCEEDED, 1)
+  add_to(left, sub(text, OWNER_AT, OWNER_AT + 15), id)
+  ended[#ended + 1] = id .. PACKED_NOW
+  return true
+end
 
 -- Ends a row. Only a claim's own settle leaves the token, so that it is recognised when it is repeated.
 local function finish(id, row, state, note, keep_token)
@@ -197,20 +245,15 @@ local function expire(id, row)
   finish(id, row, EXPIRED, 'it did not start before it expired', false)
 end
 
--- Gives new rows their numbers, and appends them to the log.
-local function number_rows()
-  local next = tonumber(call('HGET', P .. 'number', 'row') or '0')
+-- Appends new rows to the log.
+local function log_rows()
+  local next = first_number
   call('HINCRBY', P .. 'number', 'row', #made)
   local at = 1
   while at <= #made do
     local place = next % SEGMENT
     local segment = (next - place) / SEGMENT
     local last = math.min(at + SEGMENT - place - 1, #made)
-    for i = at, last do
-      local row = rows[made[i]]
-      row[NUMBER] = next + i - at
-      if row[STATE] >= DEAD then bad[made[i]] = row[NUMBER] end
-    end
     -- Not APPEND: rows that were purged may have taken the string with them.
     call('SETRANGE', P .. 'log:' .. segment, place * 16, table.concat(made, '', at, last))
     call('HINCRBY', P .. 'logs', segment, last - at + 1)
@@ -224,16 +267,17 @@ local function write_rows()
   for i = 1, #dirty_ids do
     local id = dirty_ids[i]
     list[2 * i - 1] = id
-    list[2 * i] = write(rows[id])
+    local row = rawget(rows, id)
+    list[2 * i] = row and write(row) or texts[id]
   end
   many('HSET', P .. 'task', list)
 end
 
 local function write_counts()
-  for queue, states in pairs(counts) do
+  for tail, states in pairs(counts) do
     for state, by in pairs(states) do
       if by ~= 0 then
-        local field = state .. queue
+        local field = state .. queue_of(tail)
         -- What counts nothing is not kept: queues come and go.
         if call('HINCRBY', P .. 'tally', field, by) == 0 then call('HDEL', P .. 'tally', field) end
       end
@@ -257,7 +301,7 @@ local function write_scores(key, scores)
 end
 
 local function flush()
-  if #made > 0 then number_rows() end
+  if #made > 0 then log_rows() end
   write_rows()
   many('HSET', P .. 'body', bodies)
   many('HSET', P .. 'error', errors)
@@ -272,6 +316,11 @@ local function flush()
   end
   for i = 1, #planned do call(unpack(planned[i])) end
   for owner, ids in pairs(left) do many('SREM', P .. 'running:' .. owner, ids) end
+end
+
+local function keep_result(id, result)
+  results[#results + 1] = id
+  results[#results + 1] = result
 end
 
 local function fail(id, row, error)

@@ -32,14 +32,20 @@ end
 local answers = {}
 at = 1
 while at <= #ARGV do
-  local id, fence, token, kind, delay, with, entries = unpack_bytes(SETTLEMENT, ARGV[at])
-  local what
+  local settlement, what = ARGV[at]
+  local id, fence, token, kind, delay, with, entries = unpack_bytes(SETTLEMENT, settlement)
   at = at + 1
   if with > 0 then
     what = ARGV[at]
     at = at + 1
   end
-  local answer, state = settle(id, fence, token, kind, delay, with, what)
+  local answer, state
+  if kind == SUCCESS and succeed(id, sub(settlement, 17, 32)) then
+    answer, state = APPLIED, SUCCEEDED
+    if with == WITH_RESULT then keep_result(id, what) end
+  else
+    answer, state = settle(id, fence, token, kind, delay, with, what)
+  end
   -- A verdict that a cancel overruled brings nothing after it.
   local stands = answer == APPLIED and (state ~= CANCELLED or kind == CANCEL_IT)
   for _ = 1, entries do

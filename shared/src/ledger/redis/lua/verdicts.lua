@@ -12,7 +12,7 @@ end
 
 local function apply(id, row, kind, delay, note, error, result, keep_token)
   if kind == SUCCESS then
-    if result then results[#results + 1] = id; results[#results + 1] = result end
+    if result then keep_result(id, result) end
     finish(id, row, SUCCEEDED, nil, keep_token)
   elseif kind == CANCEL_IT then
     cancelled(id, row, note, nil, keep_token)
