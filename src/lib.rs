@@ -90,6 +90,7 @@
 //! | `amqp` | RabbitMQ | yes |
 //! | `management` | rates of queues, from RabbitMQ's management API | yes |
 //! | `postgres` | the ledger on Postgres | yes |
+//! | `redis` | the ledger on Redis or Valkey | yes |
 //! | `embedded` | broker and ledger on one SQLite file; links a C library | yes |
 //! | `worker` | [`App`], handlers, [`App::worker`] | yes |
 //! | `beat` | schedules and promotion, [`App::beat`], [`App::up`]; with `worker` | yes |
@@ -97,7 +98,7 @@
 //! | `executor-command`, `executor-http` | tasks of the configuration that are programs or endpoints | yes |
 //! | `testing` | [`testing`]: worlds in memory for the tests of a program; for `[dev-dependencies]` | no |
 //!
-//! A program that only publishes takes `default-features = false, features = ["amqp"]` (and `postgres`, as its ledger is),
+//! A program that only publishes takes `default-features = false, features = ["amqp"]` (and `postgres` or `redis`, as its ledger is),
 //! one that only works `["worker", "amqp", "postgres"]`.
 
 #[cfg(feature = "worker")]

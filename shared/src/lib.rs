@@ -22,7 +22,7 @@ pub mod retry;
 pub mod sqlite;
 pub mod task;
 pub mod telemetry;
-#[cfg(any(feature = "amqp", feature = "postgres"))]
+#[cfg(any(feature = "amqp", feature = "postgres", feature = "redis"))]
 mod tls;
 pub mod transport;
 pub mod typed;

@@ -208,7 +208,12 @@ pub const ALL: &[Metric] = &[
         "Calls of the ledger by a role: `ok` or `error`; one that was not answered in time is an `error`",
     ),
     histogram(LEDGER_CALL_SECONDS, &["call"], ShownBy::Every, "How long those calls took"),
-    counter(LEDGER_ROUND_TRIPS, &["call"], ShownBy::With("Postgres"), "Round trips to the ledger's server"),
+    counter(
+        LEDGER_ROUND_TRIPS,
+        &["call"],
+        ShownBy::With("Postgres or Redis"),
+        "Round trips to the ledger's server",
+    ),
     counter(
         LEDGER_COLLISIONS,
         &["call"],

@@ -74,6 +74,8 @@ async fn ledger(context: &Context, session: &Session) -> Examined {
     );
     Ok(if status.found < status.known {
         Finding::warning("ledger", detail, "bring the schema up to date: `upbeat migrate up`")
+    } else if let Some(advice) = schema.advice() {
+        Finding::warning("ledger", detail, advice)
     } else {
         Finding::ok("ledger", detail)
     })

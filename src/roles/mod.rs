@@ -190,6 +190,7 @@ impl Roles {
         drop(file);
         let names: Vec<_> = self.which.iter().map(|role| role.as_str()).collect();
         let stack = open_when_there(&config, &self.clock, &names.join("+")).await?;
+        say_what_is_kept(&stack);
         let stack = stack.with_layers(&self.program.publish_layers);
         let mut members = Members::new(&stack);
         for role in self.which {
@@ -218,6 +219,17 @@ fn loaded(program: &Program, overrides: Overrides) -> Result<(Config, Option<Pat
         tracing::warn!("{warning}");
     }
     Ok((loaded.config, loaded.file))
+}
+
+/// Once a start, so that nobody learns from a crash what the ledger's server forgets.
+fn say_what_is_kept(stack: &Stack) {
+    let schema = &stack.store.schema;
+    let ledger = schema.describe();
+    if let Some(advice) = schema.advice() {
+        tracing::warn!(ledger, advice, "the ledger could keep more than it does");
+    } else {
+        tracing::info!(ledger, "the ledger is open");
+    }
 }
 
 /// Opens broker and ledger for roles, which come up before them as well as after them: one that is merely away is waited

@@ -3,6 +3,7 @@
 mod amqp;
 mod embedded;
 mod postgres;
+mod redis;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -58,6 +59,7 @@ impl OpenError {
         }
     }
 
+    #[cfg(not(all(feature = "amqp", feature = "embedded", feature = "postgres", feature = "redis")))]
     fn no_adapter(url: &impl ToString) -> Self {
         Self::NoAdapter { url: url.to_string() }
     }
@@ -89,12 +91,13 @@ impl Stack {
         let mut files = Files::new(config, clock.clone());
         let store = match &config.ledger.url {
             LedgerUrl::Embedded => files.ledger().await?,
-            LedgerUrl::Postgres(url) => postgres::open(config, url, name).await?,
-            url @ LedgerUrl::Redis(_) => return Err(OpenError::no_adapter(url)),
+            // On the heap: what waits for a pool, a server and an answer at once is large.
+            LedgerUrl::Postgres(url) => Box::pin(postgres::open(config, url, name)).await?,
+            LedgerUrl::Redis(url) => Box::pin(redis::open(config, url, name)).await?,
         };
         let transport = match &config.broker.url {
             BrokerUrl::Embedded => files.transport().await?,
-            BrokerUrl::Amqp(url) => amqp::open(config, url, clock.clone(), name, classic).await?,
+            BrokerUrl::Amqp(url) => Box::pin(amqp::open(config, url, clock.clone(), name, classic)).await?,
         };
         Self::over(config, transport, store, clock).await
     }
@@ -158,10 +161,12 @@ pub(crate) async fn remove_world(config: &Config, stack: Stack) -> Result<(), Op
     stack.transport.close().await;
     drop(stack);
     if let BrokerUrl::Amqp(url) = &config.broker.url {
-        amqp::remove(config, url, clock).await?;
+        Box::pin(amqp::remove(config, url, clock)).await?;
     }
-    if let LedgerUrl::Postgres(url) = &config.ledger.url {
-        postgres::remove(config, url).await?;
+    match &config.ledger.url {
+        LedgerUrl::Postgres(url) => Box::pin(postgres::remove(config, url)).await?,
+        LedgerUrl::Redis(url) => Box::pin(redis::remove(config, url)).await?,
+        LedgerUrl::Embedded => {}
     }
     if let Some(file) = Stack::embedded_file(config) {
         embedded::remove(&file);

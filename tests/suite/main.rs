@@ -20,6 +20,7 @@ mod postgres;
 mod production;
 mod provisioned;
 mod readme;
+mod redis;
 mod scene;
 mod servers;
 mod stack;

@@ -13,12 +13,20 @@ mod inspect;
 mod leases;
 #[cfg(feature = "memory")]
 pub mod memory;
+#[cfg(any(feature = "postgres", feature = "redis"))]
+mod pace;
 #[cfg(feature = "postgres")]
 pub mod postgres;
-#[cfg(any(feature = "embedded", feature = "memory", feature = "postgres"))]
+#[cfg(feature = "redis")]
+pub mod redis;
+#[cfg(any(feature = "embedded", feature = "memory", feature = "postgres", feature = "redis"))]
+#[cfg_attr(
+    not(any(feature = "embedded", feature = "memory", feature = "postgres")),
+    allow(dead_code, reason = "on Redis, most is decided in scripts")
+)]
 mod rule;
 mod settle;
-#[cfg(any(feature = "embedded", feature = "memory", feature = "postgres"))]
+#[cfg(any(feature = "embedded", feature = "memory", feature = "postgres", feature = "redis"))]
 mod stored;
 
 use std::fmt;
@@ -113,6 +121,11 @@ pub trait Schema: Send + Sync {
 
     /// For `doctor` and logs: kind, version and address, without secrets.
     fn describe(&self) -> String;
+
+    /// For `doctor`: what an operator should change about the store, though it works.
+    fn advice(&self) -> Option<String> {
+        None
+    }
 }
 
 /// See [`Schema::status`].

@@ -23,7 +23,7 @@ pub(super) const OVERTAKEN: Duration = Duration::from_secs(600);
 pub(super) const MEMBERS: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// A cursor further ahead of now than this comes from a time when the store's clock was wrong.
-const AHEAD: Duration = Duration::from_secs(3600);
+pub(super) const AHEAD: Duration = Duration::from_secs(3600);
 
 /// A message may be of a task that ended and whose id was forgotten.
 pub(super) fn stale_error() -> RunError {

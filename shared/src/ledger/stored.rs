@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-#[cfg(any(feature = "embedded", feature = "postgres"))]
+#[cfg(any(feature = "embedded", feature = "postgres", feature = "redis"))]
 use crate::task::TaskState;
 
 /// States as they are kept; schemas name these numbers in functions and indexes, and never change them.
-#[cfg(any(feature = "embedded", feature = "postgres"))]
+#[cfg(any(feature = "embedded", feature = "postgres", feature = "redis"))]
 pub(super) fn state_number(state: TaskState) -> i16 {
     match state {
         TaskState::Scheduled => 0,
@@ -23,7 +23,7 @@ pub(super) fn state_number(state: TaskState) -> i16 {
 }
 
 /// The other way round; `Err` says what is wrong.
-#[cfg(any(feature = "embedded", feature = "postgres"))]
+#[cfg(any(feature = "embedded", feature = "postgres", feature = "redis"))]
 pub(super) fn state_of(number: i64) -> Result<TaskState, String> {
     let found = TaskState::ALL.into_iter().find(|state| i64::from(state_number(*state)) == number);
     found.ok_or_else(|| format!("the ledger holds a state {number} that is unknown"))

@@ -8,6 +8,7 @@ pub mod embedded;
 pub mod ledger;
 pub mod memory;
 pub mod postgres;
+pub mod redis;
 pub mod transport;
 
 pub use ledger::LedgerWorld;

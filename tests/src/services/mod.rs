@@ -3,6 +3,7 @@
 
 pub mod amqp;
 pub mod postgres;
+pub mod redis;
 mod server;
 
 pub use server::{Kind, Server, compose, python};

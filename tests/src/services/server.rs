@@ -99,9 +99,13 @@ impl Server {
         })
     }
 
-    /// A RabbitMQ's address with TLS, if it was given certificates.
+    /// A RabbitMQ's or a Redis' address with TLS, if it was given certificates.
     pub fn tls_url(&self) -> &str {
-        self.address("amqps")
+        self.address(match self.kind {
+            Kind::RabbitMq40 | Kind::RabbitMq43 => "amqps",
+            Kind::Postgres => "postgres",
+            Kind::Redis => "rediss",
+        })
     }
 
     /// The address of a RabbitMQ's management API.

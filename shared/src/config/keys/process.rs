@@ -62,8 +62,8 @@ pub(in super::super) const LEDGER: Keys = Keys {
         key(
             "url",
             Url,
-            "`\"embedded\"`: the same SQLite file. `\"postgres://…\"` (or `postgresql://`): Postgres. `redis://` is \
-             read, but no build has an adapter for it yet.",
+            "`\"embedded\"`: the same SQLite file. `\"postgres://…\"` (or `postgresql://`): Postgres. `\"redis://…\"` \
+             (or `rediss://`, with TLS): Redis or Valkey.",
         )
         .or("UPBEAT_LEDGER", "--ledger"),
         key("url_file", Path, "Instead of `url`: a file that holds it."),

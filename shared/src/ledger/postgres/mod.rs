@@ -20,7 +20,6 @@ mod inspect;
 mod leases;
 mod member;
 mod occurrence;
-mod pace;
 mod park;
 mod ports;
 mod reap;
@@ -36,10 +35,10 @@ use std::time::Duration;
 
 use deadpool_postgres::Pool;
 
+use super::pace::Pace;
 use super::{LedgerError, Retention};
 use crate::config::{ServiceUrl, TlsFiles};
 use crate::name::Namespace;
-use pace::Pace;
 use schema::SchemaName;
 
 pub use schema::migrations_sql;

@@ -1,6 +1,7 @@
 //! Waiting for something to happen: this process' own writes wake at once, others' are found by looking again soon.
 //!
-//! Postgres could tell (`NOTIFY`), but it orders the commits of all who do, by a lock on the whole database.
+//! Postgres could tell (`NOTIFY`), but it orders the commits of all who do, by a lock on the whole database. Redis could too
+//! (`PUBLISH`), at the price of a connection and of a message to every process for each task.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;

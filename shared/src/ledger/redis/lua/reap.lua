@@ -1,0 +1,67 @@
+-- Retires lost members, and makes their running rows due again: how many crashes are too many, then each member as owner and
+-- counter. Answers the owners retired, the ids of tasks that died, and how many were rescheduled and cancelled.
+
+local most = tonumber(ARGV[1])
+local retired, dead, rescheduled, stopped = {}, {}, 0, 0
+local names = {}
+
+local function counter_of(member)
+  return (unpack_bytes('<i8', member, 2))
+end
+
+for at = 2, #ARGV do
+  local owner, counter = unpack_bytes('<c16i8', ARGV[at])
+  local member = call('HGET', P .. 'members', owner)
+  if member and counter_of(member) == counter then
+    call('HSET', P .. 'lost', owner, member)
+    call('HDEL', P .. 'members', owner)
+    retired[#retired + 1] = owner
+  end
+end
+
+local function name_of(owner)
+  if not names[owner] then
+    local member = call('HGET', P .. 'lost', owner) or call('HGET', P .. 'left', owner)
+    names[owner] = member and unpack_bytes('<Hc0', member, 34)
+      or string.gsub(owner, '.', function(letter) return string.format('%02x', byte(letter)) end)
+  end
+  return names[owner]
+end
+
+local function crash(id, row)
+  local name = name_of(row[OWNER])
+  local note = 'the worker ' .. name .. ' was lost while it ran'
+  row[CRASHES] = row[CRASHES] + 1
+  if has(row, CANCEL) then
+    stopped = stopped + 1
+    finish(id, row, CANCELLED, note, false)
+  elseif row[CRASHES] >= most then
+    dead[#dead + 1] = id
+    finish(id, row, DEAD, note, false)
+    local message = note .. '; ' .. row[CRASHES] .. ' workers were lost running this task, so it is not tried again'
+    fail(id, row, cjson.encode({kind = 'crashed', message = message}))
+  else
+    rescheduled = rescheduled + 1
+    move(id, row, NOW, note, false)
+  end
+end
+
+local gone = {}
+for _, owner in ipairs(call('SMEMBERS', P .. 'owners')) do
+  if call('HEXISTS', P .. 'members', owner) == 0 then
+    local ids = call('SMEMBERS', P .. 'running:' .. owner)
+    table.sort(ids)
+    load(ids)
+    for _, id in ipairs(ids) do
+      local row = rows[id]
+      if row and row[STATE] == RUNNING and row[OWNER] == owner then crash(id, row) end
+    end
+    gone[#gone + 1] = owner
+  end
+end
+flush()
+for _, owner in ipairs(gone) do
+  call('SREM', P .. 'owners', owner)
+  call('DEL', P .. 'running:' .. owner)
+end
+return {retired, dead, rescheduled, stopped}

@@ -1,0 +1,36 @@
+-- What each verdict makes of a row that runs.
+
+local SUCCESS, RETRY, DEATH, CANCEL_IT, SNOOZE, RELEASE = 0, 1, 2, 3, 4, 5
+
+local function cancelled(id, row, note, error, keep_token)
+  if error then
+    row[ATTEMPTS] = row[ATTEMPTS] + 1
+    fail(id, row, error)
+  end
+  finish(id, row, CANCELLED, note, keep_token)
+end
+
+local function apply(id, row, kind, delay, note, error, result, keep_token)
+  if kind == SUCCESS then
+    if result then keep_result(id, result) end
+    finish(id, row, SUCCEEDED, nil, keep_token)
+  elseif kind == CANCEL_IT then
+    cancelled(id, row, note, nil, keep_token)
+  elseif has(row, CANCEL) then
+    local failed = kind == RETRY or kind == DEATH
+    note = failed and 'cancelled while it ran; the run failed' or 'cancelled while it ran'
+    cancelled(id, row, note, failed and error or nil, keep_token)
+  elseif kind == RETRY then
+    row[ATTEMPTS] = row[ATTEMPTS] + 1
+    fail(id, row, error)
+    move(id, row, NOW + delay, nil, keep_token)
+  elseif kind == DEATH then
+    row[ATTEMPTS] = row[ATTEMPTS] + 1
+    fail(id, row, error)
+    finish(id, row, DEAD, nil, keep_token)
+  elseif kind == SNOOZE then
+    move(id, row, NOW + delay, 'snoozed', keep_token)
+  else
+    move(id, row, NOW, note, keep_token)
+  end
+end
