@@ -10,10 +10,10 @@ use crate::sqlite::Migration;
 pub(super) const COMPONENT: &str = "ledger";
 
 /// Every version since the first; a released one never changes.
-pub(super) const MIGRATIONS: &[Migration] = &[Migration { version: 1, sql: V1 }];
+pub(super) const MIGRATIONS: &[Migration] = &[Migration { version: 1, sql: V1 }, Migration { version: 2, sql: V2 }];
 
 /// The newest.
-pub(super) const KNOWN: u32 = 1;
+pub(super) const KNOWN: u32 = 2;
 
 const V1: &str = "
 CREATE TABLE task (
@@ -118,4 +118,8 @@ CREATE TABLE lease (
 
 -- Numbers that there is one of: the catalog's version, the last incarnation, how far details are purged.
 CREATE TABLE number (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+";
+
+/// The whole life of a task: what came with it after the first version.
+const V2: &str = "
 ";

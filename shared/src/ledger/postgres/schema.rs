@@ -1,8 +1,10 @@
 //! The ledger's tables and functions: one Postgres schema a namespace, brought up to date by migrations.
 //!
 //! During a rolling upgrade, programs of two versions work on one store. So each version of the schema names the oldest
-//! program that can still work with it (`reads_from`), and functions carry the version that brought them in their names:
-//! an older program keeps finding those that it calls.
+//! program that can still work with it (`reads_from`), and the functions that programs call carry in their names the version of
+//! what they take and answer: an older program keeps finding those that it calls, for as long as it may work.
+//!
+//! Tables change step by step. Functions are dropped and made anew for the newest tables.
 
 use async_trait::async_trait;
 use deadpool_postgres::Pool;
@@ -13,28 +15,30 @@ use super::session::{Patience, Session, Work, perform};
 use crate::ledger::{LedgerError, Schema, SchemaStatus};
 use crate::name::Namespace;
 
-/// One step: the version that it leads to, the oldest program version that can work with it, and its statements.
+/// One step: the version that it leads to, the oldest program version that can work with it, and what it does to the tables.
 struct Migration {
     version: u32,
     reads_from: u32,
-    sql: &'static [&'static str],
+    tables: &'static str,
 }
 
 /// Every version since the first; a released one never changes.
-const MIGRATIONS: &[Migration] = &[Migration {
-    version: 1,
-    reads_from: 1,
-    sql: &[
-        include_str!("sql/1_tables.sql"),
-        include_str!("sql/1_claim.sql"),
-        include_str!("sql/1_settle.sql"),
-        include_str!("sql/1_agenda.sql"),
-        include_str!("sql/1_change.sql"),
-    ],
-}];
+const MIGRATIONS: &[Migration] = &[
+    Migration { version: 1, reads_from: 1, tables: include_str!("sql/tables_1.sql") },
+    Migration { version: 2, reads_from: 2, tables: include_str!("sql/tables_2.sql") },
+];
+
+/// Made anew for the newest tables, whatever was there before.
+const FUNCTIONS: &[&str] = &[
+    include_str!("sql/functions.sql"),
+    include_str!("sql/claim.sql"),
+    include_str!("sql/settle.sql"),
+    include_str!("sql/agenda.sql"),
+    include_str!("sql/change.sql"),
+];
 
 /// The newest.
-pub(super) const KNOWN: u32 = 1;
+pub(super) const KNOWN: u32 = 2;
 
 /// Postgres 15, as it numbers its versions.
 const OLDEST_SERVER: i32 = 150_000;
@@ -74,14 +78,15 @@ impl SchemaName {
     }
 }
 
-/// Every migration as SQL text for this namespace, for a user who applies it by hand.
+/// Every migration as SQL text for this namespace, for a user who applies it by hand: a transaction a version, those that
+/// the store has left out, and one for the functions.
 pub fn migrations_sql(namespace: &Namespace) -> String {
     match SchemaName::of(namespace) {
         Ok(schema) => {
-            let steps = MIGRATIONS.iter().map(|migration| {
-                format!("begin;\n{}\n{}\ncommit;\n", preparation(&schema), statements(migration, &schema))
-            });
-            steps.collect()
+            let transaction = |body: String| format!("begin;\n{body}\ncommit;\n");
+            let step = |migration| format!("{}\n{}", preparation(&schema), tables(migration, &schema));
+            let steps: String = MIGRATIONS.iter().map(|migration| transaction(step(migration))).collect();
+            steps + &transaction(functions(&schema))
         }
         Err(fault) => format!("-- {}\n", LedgerError::from(fault)),
     }
@@ -97,13 +102,15 @@ create table if not exists {schema}.schema_version (
     )
 }
 
-fn statements(migration: &Migration, schema: &SchemaName) -> String {
-    let Migration { version, reads_from, sql } = migration;
-    let body = sql.concat().replace("{schema}", &schema.quoted());
-    format!(
-        "{body}\ninsert into {}.schema_version (version, reads_from) values ({version}, {reads_from});",
-        schema.quoted()
-    )
+fn tables(migration: &Migration, schema: &SchemaName) -> String {
+    let Migration { version, reads_from, tables } = migration;
+    let schema = schema.quoted();
+    let body = tables.replace("{schema}", &schema);
+    format!("{body}\ninsert into {schema}.schema_version (version, reads_from) values ({version}, {reads_from});")
+}
+
+fn functions(schema: &SchemaName) -> String {
+    FUNCTIONS.concat().replace("{schema}", &schema.quoted())
 }
 
 /// The server's version, as a number and as it says it.
@@ -146,7 +153,7 @@ async fn find(session: &Session, schema: &SchemaName) -> Result<(u32, u32), Faul
     Ok((number(0)?, number(1)?))
 }
 
-/// Applies what is missing, one transaction a version.
+/// Applies what is missing, in one transaction.
 struct Up<'a>(&'a SchemaName);
 
 impl Work for Up<'_> {
@@ -155,27 +162,25 @@ impl Work for Up<'_> {
     type Answer = Vec<u32>;
 
     async fn run(&self, session: &mut Session) -> Result<Vec<u32>, Fault> {
-        let mut applied = Vec::new();
-        for migration in MIGRATIONS {
-            session.begin().await?;
-            session.batch("set local statement_timeout = 0; set local lock_timeout = 0").await?;
-            // One at a time: whoever comes second finds it done.
-            let lock = "select pg_advisory_xact_lock(hashtextextended($1, 0))";
-            session.query(lock, &[&self.0.as_str()]).await?;
-            let (found, reads_from) = find(session, self.0).await?;
-            if found > KNOWN && reads_from > KNOWN {
-                return Err(Fault::Newer { found, known: KNOWN });
-            }
-            if found < migration.version {
-                if found == 0 {
-                    session.batch(&preparation(self.0)).await?;
-                }
-                session.batch(&statements(migration, self.0)).await?;
-                applied.push(migration.version);
-            }
-            session.commit().await?;
+        session.begin().await?;
+        session.batch("set local statement_timeout = 0; set local lock_timeout = 0").await?;
+        // One at a time: whoever comes second finds it done.
+        let lock = "select pg_advisory_xact_lock(hashtextextended($1, 0))";
+        session.query(lock, &[&self.0.as_str()]).await?;
+        let (found, reads_from) = find(session, self.0).await?;
+        if found > KNOWN && reads_from > KNOWN {
+            return Err(Fault::Newer { found, known: KNOWN });
         }
-        Ok(applied)
+        let missing: Vec<_> = MIGRATIONS.iter().filter(|migration| migration.version > found).collect();
+        if !missing.is_empty() {
+            session.batch(&preparation(self.0)).await?;
+            for migration in &missing {
+                session.batch(&tables(migration, self.0)).await?;
+            }
+            session.batch(&functions(self.0)).await?;
+        }
+        session.commit().await?;
+        Ok(missing.iter().map(|migration| migration.version).collect())
     }
 }
 
@@ -269,7 +274,7 @@ mod tests {
         let sql = migrations_sql(&Namespace::new("team").unwrap());
         assert!(sql.contains("create table \"upbeat_team\".task"));
         assert!(!sql.contains("{schema}"), "a place was left open");
-        assert_eq!(sql.matches("begin;\n").count(), MIGRATIONS.len());
+        assert_eq!(sql.matches("begin;\n").count(), MIGRATIONS.len() + 1);
     }
 
     #[test]

@@ -145,25 +145,3 @@ create table {schema}.lease (
 
 -- Numbers that there is one of: the catalog's version, the last incarnation, how far a purge came.
 create table {schema}.number (name text primary key, value bigint not null) with (fillfactor = 50);
-
--- The store's time in microseconds: whatever is compared with now is compared with this.
-create function {schema}.now_us() returns bigint language sql volatile as
-$$ select (extract(epoch from clock_timestamp()) * 1000000)::bigint $$;
-
--- Held shared by claims of this owner, and alone by whoever retires it: no claim is on its way afterwards.
-create function {schema}.owner_lock_1(p_owner uuid) returns bigint language sql immutable as
-$$ select uuid_hash_extended(p_owner, hashtextextended('{schema}', 1)) $$;
-
--- A slot of `tally` and `progress` for this transaction alone: that of its connection, or the next one that is free. Only
--- if every slot is taken is one shared.
-create function {schema}.slot_1() returns smallint language plpgsql volatile as
-$body$
-declare
-    v_slot integer := pg_backend_pid() % 128;
-begin
-    for v_try in 1..128 loop
-        exit when pg_try_advisory_xact_lock(hashtext('{schema}'), v_slot);
-        v_slot := (v_slot + 1) % 128;
-    end loop;
-    return v_slot;
-end $body$;

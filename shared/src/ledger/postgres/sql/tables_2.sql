@@ -1,0 +1,1 @@
+-- The whole life of a task: what came with it after the first version.
