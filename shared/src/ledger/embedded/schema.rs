@@ -10,7 +10,8 @@ use crate::sqlite::Migration;
 pub(super) const COMPONENT: &str = "ledger";
 
 /// Every version since the first; a released one never changes.
-pub(super) const MIGRATIONS: &[Migration] = &[Migration { version: 1, sql: V1 }, Migration { version: 2, sql: V2 }];
+pub(super) const MIGRATIONS: &[Migration] =
+    &[Migration { version: 1, sql: V1 }, Migration { version: 2, sql: V2 }];
 
 /// The newest.
 pub(super) const KNOWN: u32 = 2;

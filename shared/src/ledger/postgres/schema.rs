@@ -106,7 +106,9 @@ fn tables(migration: &Migration, schema: &SchemaName) -> String {
     let Migration { version, reads_from, tables } = migration;
     let schema = schema.quoted();
     let body = tables.replace("{schema}", &schema);
-    format!("{body}\ninsert into {schema}.schema_version (version, reads_from) values ({version}, {reads_from});")
+    format!(
+        "{body}\ninsert into {schema}.schema_version (version, reads_from) values ({version}, {reads_from});"
+    )
 }
 
 fn functions(schema: &SchemaName) -> String {
