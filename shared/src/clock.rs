@@ -177,6 +177,11 @@ pub fn until(from: Timestamp, until: Timestamp) -> Duration {
     Duration::try_from(until.duration_since(from)).unwrap_or(Duration::ZERO)
 }
 
+/// Of microseconds since 1970; the nearest instant that there is.
+pub fn of_micros(micros: i64) -> Timestamp {
+    Timestamp::from_microsecond(micros).unwrap_or(if micros < 0 { Timestamp::MIN } else { Timestamp::MAX })
+}
+
 /// Cuts to whole microseconds, the precision that stores keep.
 pub fn whole_micros(time: Timestamp) -> Timestamp {
     Timestamp::from_microsecond(time.as_microsecond()).unwrap_or(time)

@@ -18,6 +18,7 @@ pub mod name;
 pub mod occurrence;
 pub mod progress;
 pub mod retry;
+pub mod run;
 #[cfg(feature = "embedded")]
 pub mod sqlite;
 pub mod task;

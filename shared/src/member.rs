@@ -62,6 +62,8 @@ pub struct MemberInfo {
     /// The names of the tasks that it runs and how many of each, most first: at most [`MemberInfo::MAX_TASKS`] (a
     /// worker's).
     pub tasks: Vec<(TaskName, u32)>,
+    /// It runs suspects in processes of their own (a worker's).
+    pub isolates: bool,
     /// How far its runs have come that say so, what was said last first: at most [`MemberInfo::MAX_PROGRESS`] (a worker's).
     pub progress: Vec<(TaskId, Progress)>,
 }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::{Fence, OwnerId, Seq, TaskId};
 use crate::message::{Message, Payload};
+use crate::run::{PastRuns, Run, RunEnd};
 use crate::verdict::RunError;
 
 /// Where a task is in its life.
@@ -112,6 +113,8 @@ pub struct TaskRecord {
     pub result: Option<Payload>,
     /// Somebody asked a running task to stop.
     pub cancel_requested: bool,
+    /// The runs that ended and were no simple success; the newest run is told by the fields above.
+    pub past: PastRuns,
     /// Why it waits or ended, in a few words, where the state alone does not say (`no worker knows it`, `worker lost`).
     pub note: Option<String>,
 }
@@ -127,10 +130,41 @@ impl TaskRecord {
         self.message.seq
     }
 
+    /// Its runs as far as they are known, oldest first, and how many are left out before them.
+    pub fn runs(&self) -> (Vec<Run>, u32) {
+        // Where the details were purged, the row still counts.
+        let counted = self.message.attempts.saturating_add(self.message.crashes);
+        let count = self.past.count.max(counted);
+        let left_out = count.saturating_sub(u32::try_from(self.past.kept.len()).unwrap_or(u32::MAX));
+        let numbers = left_out.saturating_add(1)..;
+        let mut runs: Vec<Run> =
+            numbers.zip(&self.past.kept).map(|(number, past)| Run::past(number, past)).collect();
+        runs.extend(self.newest_run(count.saturating_add(1)));
+        (runs, left_out)
+    }
+
+    /// The run that the row itself tells of: one that goes on, or the success.
+    fn newest_run(&self, number: u32) -> Option<Run> {
+        let end = match self.state {
+            TaskState::Running => RunEnd::Running,
+            TaskState::Succeeded => RunEnd::Succeeded,
+            TaskState::Scheduled
+            | TaskState::Queued
+            | TaskState::Held
+            | TaskState::Dead
+            | TaskState::Cancelled
+            | TaskState::Expired => return None,
+        };
+        let (started_at, ended_at) = (self.started_at, self.finished_at);
+        let worker = self.worker.clone();
+        Some(Run { number, started_at, ended_at, worker, end, error: None, note: None })
+    }
+
     /// The object that `--json` prints: at least these fields, times in UTC with microseconds, null where unknown.
     pub fn to_json(&self) -> serde_json::Value {
         let time = |at: Option<Timestamp>| at.map(rfc3339_micros);
         let planned = self.message.occurrence.as_ref();
+        let (runs, left_out) = self.runs();
         serde_json::json!({
             "id": self.id().to_string(),
             "name": self.message.name.as_str(),
@@ -155,12 +189,11 @@ impl TaskRecord {
             "seq": self.seq().0,
             "cancel_requested": self.cancel_requested,
             "note": self.note,
-            "error": self.error.as_ref().map(|error| serde_json::json!({
-                "kind": error.kind.as_str(),
-                "message": error.message,
-            })),
+            "error": self.error.as_ref().map(RunError::to_json),
             "result": self.result.as_ref().map(Payload::to_json),
             "args": self.message.args.to_json(),
+            "runs": runs.iter().map(Run::to_json).collect::<Vec<_>>(),
+            "runs_left_out": left_out,
         })
     }
 }

@@ -36,6 +36,13 @@ pub enum Verdict {
         /// By whom or why.
         reason: String,
     },
+    /// It ran alone, in a process of its own, which died of it; a crash is counted.
+    Crashed {
+        /// How the process died, and its last output.
+        error: RunError,
+        /// From the store's now; `None` where that happened too often: it is dead.
+        again: Option<Duration>,
+    },
     /// The worker gave it back unfinished (shutdown, a lease it could not renew): due again at once, nothing counted.
     Released {
         /// Why.
@@ -106,6 +113,11 @@ impl RunErrorKind {
 }
 
 impl RunError {
+    /// As records show it.
+    pub fn to_json(&self) -> serde_json::Value {
+        serde_json::json!({ "kind": self.kind.as_str(), "message": self.message })
+    }
+
     /// Longer messages are cut.
     pub const MAX_BYTES: usize = 16 * 1024;
 

@@ -177,10 +177,18 @@ impl<S> App<S> {
         args: impl IntoIterator<Item = impl Into<std::ffi::OsString>>,
     ) -> std::process::ExitCode {
         upbeat_shared::failpoint::arm();
+        // Before anything reads or writes: this process may be for one task alone.
+        #[cfg(unix)]
+        let suspect = upbeat_worker::suspect::SuspectChild::enter();
         // One TLS provider for whatever connects. An error says that the user's program installed one already.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let args: Vec<std::ffi::OsString> = args.into_iter().map(Into::into).collect();
-        crate::cli::run(self.program, &args)
+        #[cfg(unix)]
+        if let Some(suspect) = suspect {
+            crate::cli::run_suspect(&self.program, &args, suspect);
+        }
+        let suspects = upbeat_worker::suspect::SuspectProgram::this().ok();
+        crate::cli::run(Program { suspects, ..self.program }, &args)
     }
 
     /// Its tasks and schedules.

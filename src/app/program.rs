@@ -25,6 +25,8 @@ pub(crate) struct Program {
     pub(crate) publish_layers: PublishLayers,
     /// What is called when.
     pub(crate) hooks: Hooks,
+    /// In which suspects run alone, if there is a way.
+    pub(crate) suspects: Option<SuspectProgram>,
     /// Its own schedules.
     #[cfg(feature = "beat")]
     pub(crate) schedules: Vec<Schedule>,

@@ -48,9 +48,11 @@ mod workers;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{CommandFactory, FromArgMatches};
+use upbeat_shared::clock::{Clock, SystemClock};
 
 use crate::app::Program;
 use args::{Cli, Command};
@@ -82,6 +84,30 @@ pub(crate) fn run(program: Program, args: &[OsString]) -> ExitCode {
             failure.exit.into()
         }
     }
+}
+
+/// Runs the one task that this process was started for, under the configuration of the worker that started it.
+#[cfg(unix)]
+pub(crate) fn run_suspect(
+    program: &Program,
+    args: &[OsString],
+    suspect: std::io::Result<upbeat_worker::suspect::SuspectChild>,
+) -> ! {
+    let (config, clock) = match parse(program, args) {
+        Ok(cli) => {
+            let context = Context::new(program.clone(), cli.global, Output::new(false, false));
+            let settings = context.settings().map_err(|failure| failure.to_string());
+            if let Ok(settings) = &settings {
+                crate::logging::for_a_role(context.global.verbosity(), &settings.loaded, &context.clock);
+            }
+            (settings.map(|settings| settings.loaded.config), context.clock)
+        }
+        Err(error) => {
+            let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
+            (Err(error.to_string()), clock)
+        }
+    };
+    crate::suspect::run(suspect, program, config, clock)
 }
 
 async fn dispatch(context: &Context, command: Command) -> Result<(), Failure> {

@@ -177,6 +177,7 @@ fn visible(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use upbeat_shared::run::PastRuns;
     use upbeat_shared::id::TaskId;
     use upbeat_shared::message::Message;
     use upbeat_shared::name::{QueueName, TaskName};
@@ -205,6 +206,7 @@ mod tests {
             finished_at: None,
             error: Some(RunError::new(RunErrorKind::Failed, "no connection\nto the bank")),
             result: None,
+            past: PastRuns::default(),
             cancel_requested: false,
             note: None,
         }

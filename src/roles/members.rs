@@ -28,7 +28,11 @@ pub(crate) fn beat(stack: &Stack, program: &Program, options: BeatOptions) -> Be
 pub(crate) fn worker(stack: &Stack, program: &Program, registry: Registry, options: WorkerOptions) -> Worker {
     let Stack { transport, store, clock, client } = stack.clone();
     let worker = Worker::new(transport, store, clock, client, registry, options);
-    worker.layers(program.run_layers.clone()).hooks(program.hooks.clone())
+    let worker = worker.layers(program.run_layers.clone()).hooks(program.hooks.clone());
+    match &program.suspects {
+        Some(suspects) => worker.suspects(suspects.clone()),
+        None => worker,
+    }
 }
 
 /// The roles that run. Dropping it ends them at once.

@@ -17,6 +17,7 @@ use upbeat_broker::BeatError;
 use upbeat_shared::clock::{Clock, SystemClock};
 use upbeat_shared::config::{self, Config, ConfigErrors, Overrides, Sources};
 use upbeat_worker::WorkerError;
+use upbeat_worker::suspect::SuspectProgram;
 
 use crate::app::Program;
 #[cfg(feature = "beat")]
@@ -150,6 +151,23 @@ impl Roles {
     pub(crate) fn new(program: Program, which: &'static [Role]) -> Self {
         let clock = Arc::new(SystemClock::default());
         Self { program, which, config: None, overrides: Overrides::default(), clock }
+    }
+
+    /// With suspects in processes of their own.
+    pub(crate) fn alone(mut self) -> Self {
+        match SuspectProgram::this() {
+            Ok(program) => self.program.suspects = Some(program),
+            Err(error) => tracing::warn!(%error, "this program cannot be started once more: suspects do not run alone"),
+        }
+        self
+    }
+
+    /// What it would run, and under which configuration, for a process that runs one task of it.
+    #[cfg(unix)]
+    pub(crate) fn into_parts(self) -> (Program, Result<Config, ConfigErrors>, Arc<dyn Clock>) {
+        let Self { program, config, overrides, clock, .. } = self;
+        let config = config.map_or_else(|| loaded(&program, overrides).map(|(config, _)| config), Ok);
+        (program, config, clock)
     }
 
     /// With this configuration, in place of `upbeat.toml` and the environment. One that names no queues of the worker, such

@@ -17,12 +17,14 @@ mod job;
 pub mod layer;
 mod member;
 mod options;
+mod process;
 mod progress;
 mod queues;
 pub mod registry;
 mod runtime;
 #[cfg(feature = "testing")]
 pub mod stepper;
+pub mod suspect;
 mod worker;
 
 pub use executor::blocking::IntoBlockingTask;

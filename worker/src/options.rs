@@ -31,6 +31,10 @@ pub struct WorkerOptions {
     pub grace: Duration,
     /// How long a task that was told to stop (cancelled, out of time) may take to do so before it is dropped.
     pub stop_grace: Duration,
+    /// A task is dead that was lost so many times; the second to last time, at most after two, it runs alone.
+    pub max_crashes: u32,
+    /// How many suspects run at once, each alone in a process of its own; the number of cores unless told.
+    pub suspects: u32,
     /// How long one run may take, where neither the message nor the task says.
     pub default_timeout: Duration,
     /// When to retry, where neither the message nor the task says.
@@ -79,6 +83,8 @@ impl Default for WorkerOptions {
             lease: member::LEASE,
             grace: Duration::from_secs(25),
             stop_grace: Duration::from_secs(10),
+            max_crashes: 3,
+            suspects: cores(),
             default_timeout: Duration::from_hours(1),
             default_retry: RetryPolicy::default(),
             limits: Limits::default(),

@@ -24,6 +24,7 @@ use crate::layer::RunLayers;
 use crate::member;
 use crate::options::WorkerOptions;
 use crate::registry::Registry;
+use crate::suspect::SuspectProgram;
 use crate::runtime::{Context, backoff, consume, in_time, receipt, sweep};
 #[cfg(feature = "testing")]
 use crate::stepper::Stepper;
@@ -98,6 +99,7 @@ pub struct Worker {
     options: WorkerOptions,
     layers: RunLayers,
     hooks: Hooks,
+    suspects: Option<SuspectProgram>,
     health: WorkerHealth,
 }
 
@@ -120,6 +122,7 @@ impl Worker {
             options,
             layers: RunLayers::default(),
             hooks: Hooks::default(),
+            suspects: None,
             health: WorkerHealth::new(),
         }
     }
@@ -133,6 +136,12 @@ impl Worker {
     /// With these hooks, which it calls while it runs; none unless told.
     pub fn hooks(mut self, hooks: Hooks) -> Self {
         self.hooks = hooks;
+        self
+    }
+
+    /// With this program, in which it runs suspects alone; among the others unless told.
+    pub fn suspects(mut self, program: SuspectProgram) -> Self {
+        self.suspects = Some(program);
         self
     }
 
@@ -165,12 +174,12 @@ impl Worker {
         start: impl FnOnce(Hooks, Arc<dyn Clock>) -> (HookQueue, C),
     ) -> Result<(Arc<Context>, C), WorkerError> {
         self.options.check().map_err(WorkerError::Options)?;
-        let Self { transport, store, clock, client, registry, options, layers, hooks, health } = self;
+        let Self { transport, store, clock, client, registry, options, layers, hooks, suspects, health } = self;
         know_queues(&options, &registry);
         let (queue, calls) = start(hooks, clock.clock().clone());
         let handlers = Handlers::new(&registry, threads(&options, &registry)?);
         let ctx = Context::new(transport, store, clock, client, handlers, options, health);
-        Ok((Arc::new(ctx.with(layers, queue)), calls))
+        Ok((Arc::new(ctx.with(layers, queue, suspects)), calls))
     }
 
     async fn work(self, stop: CancellationToken) -> Result<WorkerReport, WorkerError> {

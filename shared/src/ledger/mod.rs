@@ -15,6 +15,8 @@ mod leases;
 pub mod memory;
 #[cfg(any(feature = "postgres", feature = "redis"))]
 mod pace;
+#[cfg(any(feature = "embedded", feature = "memory"))]
+mod past;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 #[cfg(feature = "redis")]
@@ -35,7 +37,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use crate::id::OwnerId;
+use crate::id::{OwnerId, TaskId};
 use crate::member::{Heartbeat, HeartbeatAnswer};
 
 pub use agenda::{
@@ -99,6 +101,9 @@ pub trait Ledger: Send + Sync + fmt::Debug {
 
     /// Says that a member is alive, and learns what it should know.
     async fn heartbeat(&self, heartbeat: Heartbeat) -> Result<HeartbeatAnswer, LedgerError>;
+
+    /// Which of this owner's tasks somebody asked to stop: what a heartbeat tells too, by itself and cheaply.
+    async fn cancels(&self, owner: OwnerId) -> Result<Vec<TaskId>, LedgerError>;
 
     /// Rows running in this owner's name.
     async fn mine(&self, owner: OwnerId) -> Result<Vec<OwnedClaim>, LedgerError>;

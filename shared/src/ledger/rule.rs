@@ -7,6 +7,7 @@ use super::{Advance, AdvanceAnswer, Park, ReapReport};
 use crate::id::TaskId;
 use crate::message::{ContentType, Message, Payload, Priority};
 use crate::name::{QueueName, TaskName};
+use crate::run::is_suspect;
 use crate::task::TaskState;
 use crate::verdict::{RunError, RunErrorKind};
 
@@ -21,6 +22,9 @@ pub(super) const OVERTAKEN: Duration = Duration::from_secs(600);
 
 /// How long members that left or were lost are kept, for the names in the records.
 pub(super) const MEMBERS: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// The note of a task that was cancelled while it ran alone, in a process that died.
+pub(super) const CANCELLED_CRASHED: &str = "cancelled while it ran; its process died";
 
 /// A cursor further ahead of now than this comes from a time when the store's clock was wrong.
 pub(super) const AHEAD: Duration = Duration::from_secs(3600);
@@ -117,11 +121,31 @@ pub(super) enum AfterCrash {
     Dead(RunError),
 }
 
+/// A worker that was lost.
+#[derive(Clone, Debug)]
+pub(super) struct LostWorker {
+    pub(super) name: String,
+    /// It ran suspects alone: its loss says little about them.
+    pub(super) isolates: bool,
+}
+
+/// So many times as many workers may be lost while a suspect ran apart from everything else in them. Bounded all the same: it
+/// may be what kills them.
+pub(super) const LOST_APART: u32 = 3;
+
 /// A worker was lost while it ran a task that had seen so many crashes before and may see `max`; counts it in the report,
 /// where those that are dead are named by whoever has their ids.
-pub(super) fn crash(worker: &str, before: u32, cancel: bool, max: u32, report: &mut ReapReport) -> Crash {
+pub(super) fn crash(
+    worker: &LostWorker,
+    before: u32,
+    cancel: bool,
+    max: u32,
+    report: &mut ReapReport,
+) -> Crash {
     let crashes = before + 1;
-    let note = format!("the worker {worker} was lost while it ran");
+    let note = format!("the worker {} was lost while it ran", worker.name);
+    let ran_apart = worker.isolates && is_suspect(before, max);
+    let max = if ran_apart { max.saturating_mul(LOST_APART) } else { max };
     let then = if cancel {
         report.cancelled += 1;
         AfterCrash::Cancelled

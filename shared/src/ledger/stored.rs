@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::clock::of_micros;
+
 #[cfg(any(feature = "embedded", feature = "postgres", feature = "redis"))]
 use crate::task::TaskState;
 
@@ -37,5 +39,5 @@ pub(super) fn duration_micros(duration: Duration) -> i64 {
 
 /// Of microseconds since 1970.
 pub(super) fn instant(micros: i64) -> Timestamp {
-    Timestamp::from_microsecond(micros).unwrap_or(if micros < 0 { Timestamp::MIN } else { Timestamp::MAX })
+    of_micros(micros)
 }

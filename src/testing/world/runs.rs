@@ -71,7 +71,9 @@ impl Run {
         let (outcome, error) = match verdict {
             Verdict::Succeeded { .. } => (Outcome::Succeeded, None),
             Verdict::Cancelled { reason } => (Outcome::Cancelled { reason }, None),
-            Verdict::Retry { error, .. } | Verdict::Dead { error } if cancelled => {
+            Verdict::Retry { error, .. } | Verdict::Dead { error } | Verdict::Crashed { error, .. }
+                if cancelled =>
+            {
                 (Outcome::Cancelled { reason: reason() }, Some(error))
             }
             Verdict::Snooze { .. } | Verdict::Released { .. } if cancelled => {
@@ -79,6 +81,8 @@ impl Run {
             }
             Verdict::Retry { delay, error } => (Outcome::Retried { delay }, Some(error)),
             Verdict::Dead { error } => (Outcome::Dead, Some(error)),
+            Verdict::Crashed { error, again: Some(delay) } => (Outcome::Retried { delay }, Some(error)),
+            Verdict::Crashed { error, again: None } => (Outcome::Dead, Some(error)),
             Verdict::Snooze { delay } => (Outcome::Snoozed { delay }, None),
             Verdict::Released { .. } => (Outcome::Released, None),
         };

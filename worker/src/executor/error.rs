@@ -3,11 +3,13 @@
 use std::fmt;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 /// How a run ended that was no success.
 ///
 /// Every error that can be boxed (of the standard library, `anyhow`, a plain text) turns into [`TaskError::Retry`] with
 /// `?`. It is no [`std::error::Error`] itself, which makes that possible.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum TaskError {
     /// It failed; try again as the retry policy says.
@@ -30,6 +32,8 @@ pub enum TaskError {
     Cancel(String),
     /// The arguments do not fit; they will not fit the next time either.
     BadArguments(String),
+    /// It ran alone, in a process of its own, which died of it. Made by the worker, never by handlers.
+    Crashed(String),
 }
 
 impl TaskError {
@@ -139,7 +143,8 @@ impl fmt::Display for TaskError {
             Self::Retry(message)
             | Self::RetryAfter { message, .. }
             | Self::GiveUp(message)
-            | Self::BadArguments(message) => f.write_str(message),
+            | Self::BadArguments(message)
+            | Self::Crashed(message) => f.write_str(message),
             Self::Snooze { delay } => write!(f, "snoozed for {delay:?}"),
             Self::Cancel(reason) => write!(f, "cancelled: {reason}"),
         }

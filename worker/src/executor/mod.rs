@@ -48,6 +48,12 @@ pub trait Executor: Send + Sync {
         false
     }
 
+    /// Whether what it does is done elsewhere, so that its end is not this process's end: a program, an endpoint. Anything else
+    /// runs in a process of its own once its task is a suspect.
+    fn runs_apart(&self) -> bool {
+        false
+    }
+
     /// For logs and listings: what it is, without secrets.
     fn describe(&self) -> String;
 }

@@ -19,6 +19,9 @@ use crate::runtime::{Context, in_time};
 /// The delays of a delivery that was given back too often.
 const WORN_DELAY: Duration = Duration::from_secs(10);
 const WORN_MAX_DELAY: Duration = Duration::from_mins(5);
+/// The delays of a suspect while others run alone.
+const CROWDED_DELAY: Duration = Duration::from_secs(1);
+const CROWDED_MAX_DELAY: Duration = Duration::from_secs(10);
 /// How long a delivery is kept that could not be put anywhere, so that it does not come back at once.
 const FAILED_WAIT: Duration = Duration::from_secs(1);
 /// The longest reason that is sent along with a message that cannot be understood.
@@ -41,6 +44,7 @@ pub(crate) async fn put(ctx: Arc<Context>, odd: Vec<Odd>, acks: Acks) {
             OddKind::UnknownName(message) => parks.push(unknown(&ctx, message), receipt),
             OddKind::TooNew { message, newest } => parks.push(too_new(&ctx, message, newest), receipt),
             OddKind::Worn(message) => parks.push(worn(message), receipt),
+            OddKind::Crowded(message) => parks.push(crowded(message), receipt),
         }
     }
     let mut failed = Vec::new();
@@ -197,6 +201,17 @@ fn too_new(ctx: &Context, message: Message, newest: u32) -> Park {
         ),
         delay: policy.delay,
         max_delay: policy.max_delay,
+        dead_after: None,
+    }
+}
+
+/// It neither ran nor failed: nothing is counted.
+fn crowded(message: Message) -> Park {
+    Park {
+        note: format!("waits for its turn to run alone: {} workers were lost while it ran", message.crashes),
+        message,
+        delay: CROWDED_DELAY,
+        max_delay: CROWDED_MAX_DELAY,
         dead_after: None,
     }
 }

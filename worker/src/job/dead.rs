@@ -27,35 +27,41 @@ pub(super) fn settled(ctx: &Context, ran: &Ran, verdict: &Verdict) {
             error: error.clone(),
             at: at(),
         }),
-        Verdict::Dead { error } => ctx.hooks.dead(|| Dead {
-            message: ran.message.clone(),
-            attempts,
-            crashes: ran.crashes,
-            error: error.clone(),
-            at: at(),
-        }),
+        Verdict::Dead { .. } | Verdict::Crashed { again: None, .. } => {
+            if let Some(dead) = died(ctx, ran, verdict) {
+                ctx.hooks.dead(|| dead);
+            }
+        }
         Verdict::Succeeded { .. }
         | Verdict::Snooze { .. }
         | Verdict::Cancelled { .. }
+        | Verdict::Crashed { again: Some(_), .. }
         | Verdict::Released { .. } => {}
     }
 }
 
 /// What goes on the agenda with a verdict, in the same transaction: the notice of a dead task.
 pub(super) fn then(ctx: &Context, ran: &Ran, verdict: &Verdict) -> Vec<NewEntry> {
-    match verdict {
-        Verdict::Dead { error } if ctx.options.notices.dead.is_some() => {
-            let dead = Dead {
-                message: ran.message.clone(),
-                attempts: ran.attempts.saturating_add(1),
-                crashes: ran.crashes,
-                error: error.clone(),
-                at: ctx.clock.now(),
-            };
-            notice(ctx, &dead).into_iter().collect()
-        }
-        _ => Vec::new(),
+    if ctx.options.notices.dead.is_none() {
+        return Vec::new();
     }
+    died(ctx, ran, verdict).and_then(|dead| notice(ctx, &dead)).into_iter().collect()
+}
+
+/// What there is to tell of a task that this verdict ends badly.
+fn died(ctx: &Context, ran: &Ran, verdict: &Verdict) -> Option<Dead> {
+    let (failed, crashed, error) = match verdict {
+        Verdict::Dead { error } => (1, 0, error),
+        Verdict::Crashed { error, again: None } => (0, 1, error),
+        _ => return None,
+    };
+    Some(Dead {
+        message: ran.message.clone(),
+        attempts: ran.attempts.saturating_add(failed),
+        crashes: ran.crashes.saturating_add(crashed),
+        error: error.clone(),
+        at: ctx.clock.now(),
+    })
 }
 
 /// Claims were answered that their messages are too old.

@@ -29,10 +29,12 @@ use crate::queues::{Slot, Taken};
 use crate::runtime::Context;
 use crate::runtime::held::Control;
 use crate::runtime::receipt::{self, Acks, Receipt};
+use crate::suspect::Turn;
 use handlers::Handler;
 use read::Candidate;
+pub(crate) use run::panic_message;
 use settle::{Finished, Ran};
-use verdict::{Outcome, StopReason};
+use verdict::{Counts, Outcome, Rules, StopReason};
 
 /// Deliveries claimed in one question to the ledger, at most.
 const BATCH: usize = 500;
@@ -57,6 +59,10 @@ struct Job {
     handler: Arc<Handler>,
     receipt: Option<Receipt>,
     control: Arc<Control>,
+    /// It is a suspect and runs in a process of its own.
+    is_alone: bool,
+    /// Held while it runs, if it had to wait for it.
+    _turn: Option<Turn>,
 }
 
 /// Takes what has a slot, until told otherwise.
@@ -159,6 +165,8 @@ fn launch(ctx: &Arc<Context>, stages: &Stages, owner: OwnerId, jobs: Vec<(Job, S
         } else if job.claim.cancel_requested {
             job.control.stop(StopReason::Cancelled);
         }
+        // By the row's count: the message's may be older.
+        job.is_alone = ctx.runs_alone(job.claim.crashes, &job.handler.task);
         if job.handler.task.ack_when_claimed {
             done.extend(job.receipt.take());
         }
@@ -194,7 +202,9 @@ fn decide(ctx: &Context, job: &Job, outcome: Outcome) -> Verdict {
     let own = job.message.retry.or(job.handler.task.retry);
     let policy = own.unwrap_or(ctx.options.default_retry);
     let random = clock::fraction(ctx.clock.clock().random());
-    let verdict = verdict::decide(outcome, job.claim.attempts, &policy, random);
+    let Claim { attempts, crashes, .. } = job.claim;
+    let rules = Rules { policy: &policy, max_crashes: ctx.options.max_crashes };
+    let verdict = verdict::decide(outcome, Counts { attempts, crashes }, &rules, random);
     match verdict {
         Verdict::Succeeded { result: Some(result) } if result.bytes.len() > ctx.options.limits.body_bytes => {
             tracing::warn!(
@@ -224,6 +234,11 @@ fn report(job: &Job, verdict: &Verdict, took: Duration) {
         }
         Verdict::Snooze { delay } => tracing::debug!("the task runs again in {delay:?}"),
         Verdict::Cancelled { reason } => tracing::info!(reason, "the task is cancelled"),
+        Verdict::Crashed { error, again } => tracing::warn!(
+            error = error.message,
+            again = again.is_some(),
+            "the process that ran the task alone died"
+        ),
         Verdict::Released { reason } => tracing::info!(reason, "the task is given back, to run again"),
     }
 }
@@ -250,10 +265,20 @@ fn span(job: &Job) -> tracing::Span {
 
 impl Job {
     fn new(owner: OwnerId, claim: Claim, candidate: Candidate) -> (Self, Slot) {
-        let Candidate { message, handler, token, receipt, slot } = candidate;
+        let Candidate { message, handler, token, receipt, slot, turn } = candidate;
         let control = Arc::new(Control::new(message.id));
-        let receipt = Some(receipt);
-        (Self { owner, token, claim, message: Arc::new(message), handler, receipt, control }, slot)
+        let job = Self {
+            owner,
+            token,
+            claim,
+            message: Arc::new(message),
+            handler,
+            receipt: Some(receipt),
+            control,
+            is_alone: false,
+            _turn: turn,
+        };
+        (job, slot)
     }
 
     /// From when it was due until its claim. A task without a row was due when it was published.

@@ -10,6 +10,7 @@ use super::handlers::Handler;
 use crate::queues::{Slot, Taken};
 use crate::runtime::Context;
 use crate::runtime::receipt::Receipt;
+use crate::suspect::Turn;
 
 /// A delivery that comes back more often than this is put on the agenda instead: brokers drop what is delivered too
 /// often.
@@ -22,6 +23,8 @@ pub(crate) struct Candidate {
     pub(crate) token: Token,
     pub(crate) receipt: Receipt,
     pub(crate) slot: Slot,
+    /// Of a suspect: the right to run it alone.
+    pub(crate) turn: Option<Turn>,
 }
 
 /// A message that is not claimed.
@@ -48,6 +51,8 @@ pub(crate) enum OddKind {
     },
     /// It was given back too often.
     Worn(Message),
+    /// It is a suspect, and as many as may run alone do.
+    Crowded(Message),
 }
 
 /// Reads one delivery.
@@ -70,8 +75,13 @@ pub(crate) fn read(ctx: &Context, taken: Taken) -> Result<Candidate, Box<Odd>> {
                 Some(newest) => (OddKind::TooNew { message, newest }, receipt, slot),
                 None if redeliveries > MAX_REDELIVERIES => (OddKind::Worn(message), receipt, slot),
                 None => {
-                    let handler = handler.clone();
-                    return Ok(Candidate { message, handler, token: Token::drawn(&**clock), receipt, slot });
+                    let turn = ctx.runs_alone(message.crashes, &handler.task).then(|| ctx.suspects.turn());
+                    if turn.as_ref().is_none_or(Option::is_some) {
+                        let (handler, turn) = (handler.clone(), turn.flatten());
+                        let token = Token::drawn(&**clock);
+                        return Ok(Candidate { message, handler, token, receipt, slot, turn });
+                    }
+                    (OddKind::Crowded(message), receipt, slot)
                 }
             },
         },

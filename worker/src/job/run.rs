@@ -14,6 +14,7 @@ use super::Job;
 use super::verdict::{Outcome, StopReason};
 use crate::executor::blocking::Seat;
 use crate::executor::{RunContext, TaskError};
+use crate::layer::{RunLayers, RunNext};
 use crate::progress::Reporter;
 use crate::runtime::Context;
 
@@ -22,7 +23,7 @@ type Ended = Result<Result<Option<Payload>, TaskError>, Box<dyn Any + Send>>;
 
 /// Waits for the thread of a handler that blocks; it may be told to stop before it gets one. Its time does not count yet.
 pub(crate) async fn seat(ctx: &Context, job: &Job) -> Result<Option<Arc<Seat>>, StopReason> {
-    if !job.handler.task.executor.is_blocking() {
+    if job.is_alone || !job.handler.task.executor.is_blocking() {
         return Ok(None);
     }
     tokio::select! {
@@ -48,7 +49,7 @@ async fn run_on(ctx: &Context, job: &Job, seat: Option<&Arc<Seat>>) -> Outcome {
     }
     let timeout = timeout(ctx, job);
     let context = context(ctx, job, timeout, seat);
-    let next = ctx.layers.around(job.handler.task.executor.clone());
+    let next = what_runs(ctx, job);
     // In an async function, so that a panic before the executor returns its future is caught like any other.
     let run = AssertUnwindSafe(next.run(context)).catch_unwind();
     let mut run: Running = Box::pin(run);
@@ -63,6 +64,17 @@ async fn run_on(ctx: &Context, job: &Job, seat: Option<&Arc<Seat>>) -> Outcome {
             stop(ctx, job, seat, run).await
         }
     }
+}
+
+/// The task's executor within the program's layers; of a suspect, the process in which they are.
+fn what_runs(ctx: &Context, job: &Job) -> RunNext {
+    let executor = job.handler.task.executor.clone();
+    #[cfg(unix)]
+    if let Some(program) = ctx.suspects.program().filter(|_| job.is_alone) {
+        let alone = crate::suspect::Alone { program: program.clone() };
+        return RunLayers::new().around(Arc::new(alone));
+    }
+    ctx.layers.around(executor)
 }
 
 /// A run that can be dropped.
@@ -128,7 +140,8 @@ fn outcome(ended: Ended, stopped: Option<StopReason>) -> Outcome {
     }
 }
 
-fn panic_message(panic: &(dyn Any + Send)) -> &str {
+/// What a panic says.
+pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<String>().map(String::as_str);
     text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("the handler panicked")
 }

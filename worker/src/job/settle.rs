@@ -110,11 +110,12 @@ fn less(settlement: &Settlement, error: &LedgerError) -> Option<Settlement> {
     }
     match &settlement.verdict {
         Verdict::Succeeded { result: Some(_) } => alone(Verdict::Succeeded { result: None }),
-        Verdict::Dead { .. } => None,
+        Verdict::Dead { .. } | Verdict::Crashed { again: None, .. } => None,
         Verdict::Succeeded { result: None }
         | Verdict::Retry { .. }
         | Verdict::Snooze { .. }
         | Verdict::Cancelled { .. }
+        | Verdict::Crashed { again: Some(_), .. }
         | Verdict::Released { .. } => {
             let message = format!("the verdict could not be stored: {error}");
             alone(Verdict::Dead { error: RunError::new(RunErrorKind::Failed, message) })

@@ -34,8 +34,25 @@ pub(crate) enum StopReason {
     Shutdown,
 }
 
-/// Decides. `attempts` is the number of failures before this run; `random` is uniform in 0 to 1 and spreads retries.
-pub(crate) fn decide(outcome: Outcome, attempts: u32, policy: &RetryPolicy, random: f64) -> Verdict {
+/// What was counted before a run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Counts {
+    /// Failures that the task reported.
+    pub(crate) attempts: u32,
+    /// Workers, or processes of its own, lost while it ran.
+    pub(crate) crashes: u32,
+}
+
+/// By what an outcome is judged.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rules<'a> {
+    pub(crate) policy: &'a RetryPolicy,
+    pub(crate) max_crashes: u32,
+}
+
+/// Decides. `random` is uniform in 0 to 1 and spreads retries.
+pub(crate) fn decide(outcome: Outcome, counts: Counts, rules: &Rules<'_>, random: f64) -> Verdict {
+    let (attempts, policy) = (counts.attempts, rules.policy);
     let failed = |kind, message: String| {
         let error = RunError::new(kind, message);
         match policy.delay_after(attempts.saturating_add(1), random) {
@@ -58,6 +75,11 @@ pub(crate) fn decide(outcome: Outcome, attempts: u32, policy: &RetryPolicy, rand
             TaskError::BadArguments(message) => {
                 Verdict::Dead { error: RunError::new(RunErrorKind::BadArguments, message) }
             }
+            TaskError::Crashed(message) => {
+                let last = counts.crashes.saturating_add(1) >= rules.max_crashes;
+                let error = RunError::new(RunErrorKind::Crashed, message);
+                Verdict::Crashed { error, again: (!last).then_some(Duration::ZERO) }
+            }
         },
         Outcome::Panicked(message) => failed(RunErrorKind::Panicked, message),
         Outcome::Stopped(reason) => match reason {
@@ -76,15 +98,25 @@ pub(crate) fn decide(outcome: Outcome, attempts: u32, policy: &RetryPolicy, rand
 }
 
 /// What metrics count; see [`label`].
-pub(crate) const LABELS: [&str; 6] = ["succeeded", "retry", "snoozed", "dead", "cancelled", "released"];
+pub(crate) const LABELS: [&str; 7] =
+    ["succeeded", "retry", "snoozed", "dead", "cancelled", "released", "crashed"];
 
-/// How a run can fail, as metrics count it. A crash is found by a beat, the other kinds before there is a run.
-pub(crate) const FAILURES: [RunErrorKind; 4] =
-    [RunErrorKind::Failed, RunErrorKind::Panicked, RunErrorKind::TimedOut, RunErrorKind::BadArguments];
+/// How a run can fail, as metrics count it. That a whole worker was lost is found by a beat, the other kinds before there is
+/// a run.
+pub(crate) const FAILURES: [RunErrorKind; 5] = [
+    RunErrorKind::Failed,
+    RunErrorKind::Panicked,
+    RunErrorKind::TimedOut,
+    RunErrorKind::BadArguments,
+    RunErrorKind::Crashed,
+];
 
 /// As which of [`FAILURES`] a verdict counts, if it is a failure.
 pub(crate) fn failure(verdict: &Verdict) -> Option<usize> {
-    let (Verdict::Retry { error, .. } | Verdict::Dead { error }) = verdict else { return None };
+    let (Verdict::Retry { error, .. } | Verdict::Dead { error } | Verdict::Crashed { error, .. }) = verdict
+    else {
+        return None;
+    };
     FAILURES.iter().position(|kind| *kind == error.kind)
 }
 
@@ -97,6 +129,7 @@ pub(crate) fn label(verdict: &Verdict) -> usize {
         Verdict::Dead { .. } => 3,
         Verdict::Cancelled { .. } => 4,
         Verdict::Released { .. } => 5,
+        Verdict::Crashed { .. } => 6,
     }
 }
 
@@ -126,7 +159,8 @@ mod tests {
     };
 
     fn decided(outcome: Outcome, attempts: u32) -> Verdict {
-        decide(outcome, attempts, &POLICY, 0.5)
+        let rules = Rules { policy: &POLICY, max_crashes: 3 };
+        decide(outcome, Counts { attempts, crashes: 0 }, &rules, 0.5)
     }
 
     fn failed(error: TaskError, attempts: u32) -> Verdict {
@@ -161,6 +195,20 @@ mod tests {
         assert_eq!(failed(TaskError::GiveUp("gone".into()), 0), dead(RunErrorKind::Failed, "gone"));
         let verdict = failed(TaskError::BadArguments("no number".into()), 0);
         assert_eq!(verdict, dead(RunErrorKind::BadArguments, "no number"));
+    }
+
+    #[test]
+    fn a_process_that_died_counts_a_crash_until_there_were_too_many() {
+        let died = |crashes| {
+            let rules = Rules { policy: &POLICY, max_crashes: 3 };
+            let outcome = Outcome::Failed(TaskError::Crashed("killed by signal 9".into()));
+            match decide(outcome, Counts { attempts: 99, crashes }, &rules, 0.5) {
+                Verdict::Crashed { error, again } => (error.kind, again),
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(died(1), (RunErrorKind::Crashed, Some(Duration::ZERO)));
+        assert_eq!(died(2), (RunErrorKind::Crashed, None));
     }
 
     #[test]

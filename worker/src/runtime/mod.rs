@@ -19,6 +19,7 @@ use upbeat_shared::client::Client;
 use upbeat_shared::clock::StoreClock;
 use upbeat_shared::hook::HookQueue;
 use upbeat_shared::ledger::{LedgerError, Store};
+use upbeat_shared::run::is_suspect;
 use upbeat_shared::telemetry;
 use upbeat_shared::transport::{Transport, TransportError};
 
@@ -29,6 +30,8 @@ use crate::layer::RunLayers;
 use crate::member::Member;
 use crate::options::WorkerOptions;
 use crate::queues::Queues;
+use crate::registry::TaskDefinition;
+use crate::suspect::{SuspectProgram, Suspects};
 use gate::Gate;
 use held::Held;
 
@@ -55,6 +58,7 @@ pub(crate) struct Context {
     pub(crate) held: Held,
     pub(crate) gate: Gate,
     pub(crate) health: WorkerHealth,
+    pub(crate) suspects: Suspects,
     /// Asks for a sweep: an answer of the ledger may have been lost.
     pub(crate) sweep: Notify,
     /// Drops the runs that were told to stop and have not: there is no time left for them.
@@ -81,6 +85,7 @@ impl Context {
             held: Held::default(),
             gate: Gate::new(),
             told: ToldNames::default(),
+            suspects: Suspects::new(None, options.suspects),
             sweep: Notify::new(),
             drop_runs: CancellationToken::new(),
             ledger_failures: AtomicU32::new(0),
@@ -97,8 +102,23 @@ impl Context {
     }
 
     /// With what the program itself brings.
-    pub(crate) fn with(self, layers: RunLayers, hooks: HookQueue) -> Self {
-        Self { layers, hooks, ..self }
+    pub(crate) fn with(self, layers: RunLayers, hooks: HookQueue, suspects: Option<SuspectProgram>) -> Self {
+        let suspects = Suspects::new(suspects, self.options.suspects);
+        Self { layers, hooks, suspects, ..self }
+    }
+
+    /// Whether it runs suspects alone.
+    pub(crate) fn isolates(&self) -> bool {
+        self.suspects.program().is_some()
+    }
+
+    /// Whether a task that saw so many crashes runs in a process of its own.
+    pub(crate) fn runs_alone(&self, crashes: u32, task: &TaskDefinition) -> bool {
+        let is_suspect = is_suspect(crashes, self.options.max_crashes) && !task.executor.runs_apart();
+        if is_suspect && !self.isolates() {
+            self.suspects.say_that_there_is_no_way();
+        }
+        is_suspect && self.isolates()
     }
 
     /// The monotonic clock.

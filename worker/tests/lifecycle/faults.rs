@@ -122,6 +122,10 @@ impl Ledger for FaultyLedger {
         self.pass("heartbeat", self.inner.heartbeat(heartbeat)).await
     }
 
+    async fn cancels(&self, owner: OwnerId) -> Result<Vec<TaskId>, LedgerError> {
+        self.pass("cancels", self.inner.cancels(owner)).await
+    }
+
     async fn mine(&self, owner: OwnerId) -> Result<Vec<OwnedClaim>, LedgerError> {
         self.pass("mine", self.inner.mine(owner)).await
     }

@@ -88,6 +88,7 @@ mod tests {
             finished_at: None,
             error: None,
             result: None,
+            past: PastRuns::default(),
             cancel_requested: false,
             note: None,
         }

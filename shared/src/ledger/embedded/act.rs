@@ -28,6 +28,7 @@ fn cancel(write: &Write<'_>, tally: &mut Tally, row: &Brief, reason: &str) -> Re
     match row.state {
         TaskState::Running => {
             write.prepare_cached("UPDATE task SET cancel = 1 WHERE row = ?1")?.execute([row.row])?;
+            write.prepare_cached("INSERT OR IGNORE INTO cancel (task) VALUES (?1)")?.execute([row.row])?;
             Ok(ActAnswer::Requested)
         }
         TaskState::Scheduled | TaskState::Queued | TaskState::Held => {

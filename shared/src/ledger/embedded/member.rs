@@ -47,15 +47,32 @@ pub(super) fn heartbeat(write: &Write<'_>, heartbeat: &Heartbeat) -> Result<Hear
     Ok(HeartbeatAnswer {
         now: instant(write.now()),
         retired: !is_live(write, heartbeat.owner)?,
-        cancels: cancels(write, heartbeat.owner)?,
+        cancels: noted_cancels(write, heartbeat.owner)?,
         paused: paused(write)?,
         pulses: pulses(write)?,
     })
 }
 
-fn cancels(write: &Write<'_>, owner: OwnerId) -> Result<Vec<TaskId>, SqliteError> {
-    let sql = "SELECT id FROM task WHERE owner = ?1 AND state = 2 AND cancel = 1";
-    let mut select = write.prepare_cached(sql)?;
+/// Those of the owner's, after those that are over were forgotten.
+fn noted_cancels(write: &Write<'_>, owner: OwnerId) -> Result<Vec<TaskId>, SqliteError> {
+    let any = write.prepare_cached("SELECT 1 FROM cancel LIMIT 1")?.exists([])?;
+    if !any {
+        return Ok(Vec::new());
+    }
+    write
+        .prepare_cached(
+            "DELETE FROM cancel WHERE task NOT IN
+                (SELECT t.row FROM cancel c JOIN task t ON t.row = c.task WHERE t.state = 2 AND t.cancel = 1)",
+        )?
+        .execute([])?;
+    cancels(write, owner)
+}
+
+/// Tasks running in an owner's name that somebody asked to stop.
+pub(super) fn cancels(read: &Connection, owner: OwnerId) -> Result<Vec<TaskId>, SqliteError> {
+    let sql = "SELECT t.id FROM cancel c JOIN task t ON t.row = c.task
+        WHERE t.owner = ?1 AND t.state = 2 AND t.cancel = 1 ORDER BY t.id";
+    let mut select = read.prepare_cached(sql)?;
     let ids = select.query_map([owner.0.as_bytes()], |row| Ok(TaskId(Uuid::from_bytes(row.get(0)?))))?;
     Ok(ids.collect::<Result<_, _>>()?)
 }

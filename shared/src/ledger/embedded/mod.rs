@@ -9,6 +9,7 @@ mod leases;
 mod member;
 mod occurrence;
 mod park;
+mod past;
 mod purge;
 mod reap;
 mod row;
@@ -28,7 +29,7 @@ use super::{
     ClaimAnswer, ClaimRequest, Ledger, LedgerError, OwnedClaim, Retention, Schema, SchemaStatus,
     SettleAnswer, Settlement,
 };
-use crate::id::OwnerId;
+use crate::id::{OwnerId, TaskId};
 use crate::member::{Heartbeat, HeartbeatAnswer};
 use crate::sqlite::{SqliteFile, Topic, component_version, migrate};
 
@@ -106,6 +107,10 @@ impl Ledger for EmbeddedLedger {
 
     async fn heartbeat(&self, heartbeat: Heartbeat) -> Result<HeartbeatAnswer, LedgerError> {
         Ok(self.file.write(move |write| member::heartbeat(write, &heartbeat)).await?)
+    }
+
+    async fn cancels(&self, owner: OwnerId) -> Result<Vec<TaskId>, LedgerError> {
+        Ok(self.file.read(move |read| member::cancels(read, owner)).await?)
     }
 
     async fn mine(&self, owner: OwnerId) -> Result<Vec<OwnedClaim>, LedgerError> {

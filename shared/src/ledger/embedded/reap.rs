@@ -1,14 +1,16 @@
 //! Reaping: lost workers are retired, and their tasks become due again.
 
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension};
 use uuid::Uuid;
 
-use super::member;
+use super::{member, past};
 use super::row::{self, Brief, End, Move};
 use super::tally::Tally;
 use crate::id::{OwnerId, TaskId};
-use crate::ledger::rule::{self, AfterCrash, Crash};
+use crate::ledger::past::Ended;
+use crate::ledger::rule::{self, AfterCrash, Crash, LostWorker};
 use crate::ledger::{Lost, ReapReport};
+use crate::member::MemberInfo;
 use crate::sqlite::{SqliteError, Write};
 use crate::task::TaskState;
 
@@ -51,8 +53,9 @@ fn crash(
     max_crashes: u32,
     report: &mut ReapReport,
 ) -> Result<(), SqliteError> {
-    let worker = worker_name(write, row)?;
+    let worker = lost_worker(write, row)?;
     let Crash { crashes, note, then } = rule::crash(&worker, row.crashes, row.cancel, max_crashes, report);
+    past::add(write, row, &Ended::lost(&note))?;
     let end = |state, error| End { crashes, error, note: Some(&note), ..row.end_as(state) };
     match then {
         AfterCrash::Again => {
@@ -73,12 +76,15 @@ fn task_id(write: &Write<'_>, row: &Brief) -> Result<TaskId, SqliteError> {
     Ok(TaskId(Uuid::from_bytes(id)))
 }
 
-fn worker_name(write: &Write<'_>, row: &Brief) -> Result<String, SqliteError> {
-    let mut select = write.prepare_cached("SELECT name FROM member WHERE owner = ?1")?;
-    let mut names = select.query_map([row.owner], |row| row.get(0))?;
-    if let Some(name) = names.next() {
-        return Ok(name?);
+fn lost_worker(write: &Write<'_>, row: &Brief) -> Result<LostWorker, SqliteError> {
+    let mut select = write.prepare_cached("SELECT name, info FROM member WHERE owner = ?1")?;
+    let known: Option<(String, String)> =
+        select.query_row([row.owner], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+    if let Some((name, info)) = known {
+        let info: MemberInfo = serde_json::from_str(&info).unwrap_or_default();
+        return Ok(LostWorker { name, isolates: info.isolates });
     }
     let owner = row.owner.map(|bytes| OwnerId(Uuid::from_bytes(bytes)));
-    Ok(owner.map_or_else(|| "unknown".into(), |owner| owner.to_string()))
+    let name = owner.map_or_else(|| "unknown".into(), |owner| owner.to_string());
+    Ok(LostWorker { name, isolates: false })
 }

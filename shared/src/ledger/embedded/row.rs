@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use rusqlite::{Row, Rows};
 use uuid::Uuid;
 
+use super::past;
 use super::tally::Tally;
 use crate::id::{Fence, OwnerId, Seq, TaskId};
 pub(super) use crate::ledger::stored::{duration_micros, instant};
@@ -273,7 +274,7 @@ fn write_outcome(
 pub(super) const RECORD: &str =
     "t.row, t.id, t.name, t.queue, t.priority, t.state, t.seq, t.attempts, t.crashes,
     t.fence, t.owner, t.cancel, t.due_at, t.enqueued_at, t.started_at, t.finished_at, t.expires_at, t.note,
-    d.message, d.error, d.result, m.name";
+    d.message, d.error, d.result, m.name, d.runs";
 
 /// Where they come from.
 pub(super) const RECORD_FROM: &str =
@@ -308,6 +309,7 @@ pub(super) fn record(row: &Row<'_>) -> Result<(i64, TaskRecord), SqliteError> {
         enqueued_at: time(13)?,
         started_at: time(14)?,
         finished_at: time(15)?,
+        past: past::read(row.get(22)?)?,
         note: row.get(17)?,
         error: error
             .map(|text| serde_json::from_str(&text))

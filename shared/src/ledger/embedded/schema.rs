@@ -123,4 +123,10 @@ CREATE TABLE number (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWI
 
 /// The whole life of a task: what came with it after the first version.
 const V2: &str = "
+-- Past runs, as JSON, where there was anything but one success.
+ALTER TABLE detail ADD COLUMN runs TEXT;
+
+-- Running tasks that somebody asked to stop; the task has the last word.
+CREATE TABLE cancel (task INTEGER PRIMARY KEY);
+INSERT INTO cancel (task) SELECT row FROM task WHERE state = 2 AND cancel = 1;
 ";

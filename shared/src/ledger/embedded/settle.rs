@@ -1,10 +1,13 @@
 //! Settling verdicts.
 
-use super::agenda;
+use std::time::Duration;
+
 use super::row::{self, Brief, End, Move, duration_micros};
 use super::tally::Tally;
+use super::{agenda, past};
 use crate::id::OwnerId;
-use crate::ledger::{OwnedClaim, SettleAnswer, Settlement};
+use crate::ledger::past::Ended;
+use crate::ledger::{OwnedClaim, rule, SettleAnswer, Settlement};
 use crate::sqlite::{SqliteError, Write};
 use crate::task::TaskState;
 use crate::verdict::{RunError, Verdict};
@@ -43,6 +46,9 @@ fn settle_one(
 /// Writes a verdict on a running row; answers the row's state then.
 fn apply(ending: &Ending<'_>, tally: &mut Tally, verdict: &Verdict) -> Result<TaskState, SqliteError> {
     let (write, row) = (ending.write, ending.row);
+    if let Some(ended) = Ended::by(verdict, row.cancel) {
+        past::add(write, row, &ended)?;
+    }
     match verdict {
         Verdict::Succeeded { result } => {
             let end = End { result: result.as_ref(), ..ending.end(TaskState::Succeeded) };
@@ -52,6 +58,7 @@ fn apply(ending: &Ending<'_>, tally: &mut Tally, verdict: &Verdict) -> Result<Ta
         Verdict::Retry { error, .. } | Verdict::Dead { error } if row.cancel => {
             ending.cancelled(tally, Some(error), "cancelled while it ran; the run failed")
         }
+        Verdict::Crashed { error, again } => ending.crashed(tally, error, *again),
         Verdict::Retry { delay, error } => {
             let moved = Move {
                 attempts: row.attempts + 1,
@@ -97,6 +104,30 @@ impl<'a> Ending<'a> {
 
     fn move_by(&self, delay: i64) -> Move<'a> {
         Move { keep_token: self.keep_token, ..self.row.move_to(self.write.now().saturating_add(delay)) }
+    }
+
+    /// The process that ran it alone died.
+    fn crashed(
+        &self,
+        tally: &mut Tally,
+        error: &RunError,
+        again: Option<Duration>,
+    ) -> Result<TaskState, SqliteError> {
+        let crashes = self.row.crashes + 1;
+        let error = Some(error);
+        let end = match again {
+            Some(delay) if !self.row.cancel => {
+                let moved = Move { crashes, error, ..self.move_by(duration_micros(delay)) };
+                row::reschedule(self.write, tally, self.row, &moved)?;
+                return Ok(TaskState::Scheduled);
+            }
+            _ if self.row.cancel => {
+                End { note: Some(rule::CANCELLED_CRASHED), ..self.end(TaskState::Cancelled) }
+            }
+            _ => self.end(TaskState::Dead),
+        };
+        row::end(self.write, tally, self.row, &End { crashes, error, ..end })?;
+        Ok(end.state)
     }
 
     fn cancelled(

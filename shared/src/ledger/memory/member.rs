@@ -6,6 +6,7 @@ use super::settle;
 use super::state::{State, Write};
 use crate::id::{OwnerId, TaskId};
 use crate::ledger::OwnedClaim;
+use crate::ledger::rule::LostWorker;
 use crate::ledger::stored::instant;
 use crate::member::{Heartbeat, HeartbeatAnswer, MemberInfo, MemberRecord, Pulse, Role};
 use crate::name::QueueName;
@@ -39,10 +40,14 @@ pub(super) fn is_live(state: &State, owner: OwnerId) -> bool {
     state.members.get(&owner).is_some_and(|member| member.life == Life::Live)
 }
 
-/// What a worker was called.
-pub(super) fn name_of(state: &State, owner: Option<OwnerId>) -> String {
-    let Some(owner) = owner else { return "unknown".to_owned() };
-    state.members.get(&owner).map_or_else(|| owner.to_string(), |member| member.name.clone())
+/// A worker that was lost.
+pub(super) fn lost_worker(state: &State, owner: Option<OwnerId>) -> LostWorker {
+    let known = owner.and_then(|owner| state.members.get(&owner));
+    let stranger = || owner.map_or_else(|| "unknown".to_owned(), |owner| owner.to_string());
+    LostWorker {
+        name: known.map_or_else(stranger, |member| member.name.clone()),
+        isolates: known.is_some_and(|member| member.info.isolates),
+    }
 }
 
 pub(super) fn heartbeat(write: &mut Write<'_>, heartbeat: Heartbeat) -> HeartbeatAnswer {
@@ -71,7 +76,8 @@ pub(super) fn heartbeat(write: &mut Write<'_>, heartbeat: Heartbeat) -> Heartbea
     }
 }
 
-fn cancels(state: &State, owner: OwnerId) -> Vec<TaskId> {
+/// Tasks running in an owner's name that somebody asked to stop.
+pub(super) fn cancels(state: &State, owner: OwnerId) -> Vec<TaskId> {
     let asked = |id: &TaskId| state.find(*id).is_some_and(|(_, row)| row.cancel);
     state.running_of(owner).filter(asked).collect()
 }

@@ -34,7 +34,7 @@ use super::{
     SettleAnswer, Settlement,
 };
 use crate::clock::{Clock, HostTime};
-use crate::id::OwnerId;
+use crate::id::{OwnerId, TaskId};
 use crate::member::{Heartbeat, HeartbeatAnswer};
 
 use state::{State, Write};
@@ -143,6 +143,10 @@ impl Ledger for MemoryLedger {
 
     async fn heartbeat(&self, heartbeat: Heartbeat) -> Result<HeartbeatAnswer, LedgerError> {
         Ok(self.write(|write| member::heartbeat(write, heartbeat)))
+    }
+
+    async fn cancels(&self, owner: OwnerId) -> Result<Vec<TaskId>, LedgerError> {
+        Ok(self.read(|state| member::cancels(state, owner)))
     }
 
     async fn mine(&self, owner: OwnerId) -> Result<Vec<OwnedClaim>, LedgerError> {

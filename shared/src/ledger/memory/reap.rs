@@ -4,6 +4,7 @@ use super::member;
 use super::row::{End, Move};
 use super::state::Write;
 use crate::id::{OwnerId, TaskId};
+use crate::ledger::past::Ended;
 use crate::ledger::rule::{self, AfterCrash, Crash};
 use crate::ledger::{Lost, ReapReport};
 use crate::task::TaskState;
@@ -29,8 +30,10 @@ pub(super) fn reap(write: &mut Write<'_>, lost: &[Lost], max_crashes: u32) -> Re
 fn crash(write: &mut Write<'_>, id: TaskId, max_crashes: u32, report: &mut ReapReport) {
     let now = write.now();
     let (number, row) = write.state.find(id).expect("what runs has a row");
-    let worker = member::name_of(write.state, row.owner);
+    let worker = member::lost_worker(write.state, row.owner);
     let Crash { crashes, note, then } = rule::crash(&worker, row.crashes, row.cancel, max_crashes, report);
+    write.add_past(number, &Ended::lost(&note));
+    let row = write.state.row(number);
     let end = |state| End { crashes, note: Some(note.as_str()), ..row.end_as(state) };
     match then {
         AfterCrash::Again => {

@@ -4,10 +4,12 @@ use jiff::Timestamp;
 
 use super::state::{State, Write};
 use crate::id::{Fence, OwnerId, Seq, TaskId, Token};
+use crate::ledger::past::Ended;
 use crate::ledger::rule;
 use crate::ledger::stored::instant;
 use crate::message::{Message, Payload, Priority};
 use crate::name::{QueueName, ScheduleId, TaskName};
+use crate::run::PastRuns;
 use crate::task::{TaskRecord, TaskState};
 use crate::verdict::RunError;
 
@@ -52,6 +54,7 @@ pub(super) struct Details {
     pub(super) message: Message,
     pub(super) error: Option<RunError>,
     pub(super) result: Option<Payload>,
+    pub(super) past: PastRuns,
 }
 
 /// Where indexes have a row.
@@ -99,7 +102,7 @@ impl Row {
             schedule: message.occurrence.as_ref().map(|planned| planned.schedule_id.clone()),
             tags: rule::joined_tags(&message.tags),
             note: None,
-            details: Some(Box::new(Details { message, error: None, result: None })),
+            details: Some(Box::new(Details { message, error: None, result: None, past: PastRuns::default() })),
         }
     }
 
@@ -198,6 +201,19 @@ impl Write<'_> {
         self.touch_ended();
     }
 
+    /// Adds the run that a row tells of, which ends now, to the story of its task.
+    pub(super) fn add_past(&mut self, number: i64, ended: &Ended<'_>) {
+        let now = self.now();
+        let row = self.state.row(number);
+        let worker = row.owner.and_then(|owner| Some(self.state.members.get(&owner)?.name.clone()));
+        let past = ended.past(row.started_at.unwrap_or(now), now, worker);
+        self.state.change(number, |row| {
+            if let Some(details) = &mut row.details {
+                details.past.push(past);
+            }
+        });
+    }
+
     /// Puts a row back on the agenda.
     pub(super) fn reschedule(&mut self, number: i64, to: Move<'_>) {
         self.state.change(number, |row| {
@@ -243,6 +259,7 @@ impl State {
             error,
             result,
             cancel_requested: row.cancel,
+            past: row.details.as_ref().map(|details| details.past.clone()).unwrap_or_default(),
             note: row.note.clone(),
         }
     }

@@ -1,9 +1,13 @@
 //! Settling verdicts.
 
+use std::time::Duration;
+
 use super::agenda;
 use super::row::{End, Move, Row};
 use super::state::Write;
 use crate::id::OwnerId;
+use crate::ledger::past::Ended;
+use crate::ledger::rule;
 use crate::ledger::stored::duration_micros;
 use crate::ledger::{OwnedClaim, SettleAnswer, Settlement};
 use crate::task::TaskState;
@@ -46,6 +50,9 @@ impl Ending {
     /// Writes a verdict on a running row; answers the row's state then.
     fn apply(&self, write: &mut Write<'_>, verdict: Verdict) -> TaskState {
         let cancel = write.state.row(self.number).cancel;
+        if let Some(ended) = Ended::by(&verdict, cancel) {
+            write.add_past(self.number, &ended);
+        }
         match verdict {
             Verdict::Succeeded { result } => {
                 let end = self.end(write, TaskState::Succeeded);
@@ -65,6 +72,7 @@ impl Ending {
                 write.end(self.number, End { attempts: end.attempts + 1, error: Some(error), ..end });
                 TaskState::Dead
             }
+            Verdict::Crashed { error, again } => self.crashed(write, error, again.filter(|_| !cancel)),
             Verdict::Cancelled { reason } => self.cancelled(write, None, &reason),
             Verdict::Snooze { .. } | Verdict::Released { .. } if cancel => {
                 self.cancelled(write, None, "cancelled while it ran")
@@ -89,6 +97,22 @@ impl Ending {
     fn move_by(&self, write: &Write<'_>, delay: i64) -> Move<'static> {
         let due_at = write.now().saturating_add(delay);
         Move { keep_token: self.keep_token, ..write.state.row(self.number).move_to(due_at) }
+    }
+
+    /// The process that ran it alone died.
+    fn crashed(&self, write: &mut Write<'_>, error: RunError, again: Option<Duration>) -> TaskState {
+        let row = write.state.row(self.number);
+        let (crashes, cancel) = (row.crashes + 1, row.cancel);
+        if let Some(delay) = again {
+            let to = self.move_by(write, duration_micros(delay));
+            write.reschedule(self.number, Move { crashes, error: Some(error), ..to });
+            return TaskState::Scheduled;
+        }
+        let state = if cancel { TaskState::Cancelled } else { TaskState::Dead };
+        let note = cancel.then_some(rule::CANCELLED_CRASHED);
+        let end = self.end(write, state);
+        write.end(self.number, End { crashes, error: Some(error), note, ..end });
+        state
     }
 
     fn cancelled(&self, write: &mut Write<'_>, error: Option<RunError>, note: &str) -> TaskState {

@@ -66,6 +66,19 @@ fn pulses(row: &Row) -> Result<Vec<Pulse>, Fault> {
         .collect())
 }
 
+/// Those of an owner's tasks that somebody asked to stop.
+pub(super) struct Cancels(pub(super) OwnerId);
+
+impl Work for Cancels {
+    const CALL: &'static str = "cancels";
+    type Answer = Vec<TaskId>;
+
+    async fn run(&self, session: &mut Session) -> Result<Vec<TaskId>, Fault> {
+        let rows = session.query("select * from cancels_1($1)", &[&self.0.0]).await?;
+        rows.iter().map(|row| Ok(TaskId(row.try_get(0)?))).collect()
+    }
+}
+
 /// Rows running in an owner's name.
 pub(super) struct Mine(pub(super) OwnerId);
 

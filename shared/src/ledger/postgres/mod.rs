@@ -21,6 +21,7 @@ mod leases;
 mod member;
 mod occurrence;
 mod park;
+mod past;
 mod ports;
 mod reap;
 mod rounds;

@@ -12,7 +12,7 @@ use super::catalog::{GetSchedules, Put, Remove, Snapshot, Version};
 use super::claim::ClaimBatch;
 use super::due::{Backlog, LeaseDue, MarkAll, Now, PostponeAll};
 use super::inspect::{Get, List, Pause, Purge, Queues};
-use super::member::{self, Beat, Leave, Mine};
+use super::member::{self, Beat, Cancels, Leave, Mine};
 use super::occurrence::{AdvanceAll, Occurrences};
 use super::park::ParkAll;
 use super::reap::Reap;
@@ -68,6 +68,10 @@ impl Ledger for PostgresLedger {
 
     async fn heartbeat(&self, heartbeat: Heartbeat) -> Result<HeartbeatAnswer, LedgerError> {
         Ok(perform(&self.pool, &Beat(&heartbeat)).await?)
+    }
+
+    async fn cancels(&self, owner: OwnerId) -> Result<Vec<TaskId>, LedgerError> {
+        Ok(perform(&self.pool, &Cancels(owner)).await?)
     }
 
     async fn mine(&self, owner: OwnerId) -> Result<Vec<OwnedClaim>, LedgerError> {

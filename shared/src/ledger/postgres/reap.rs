@@ -6,11 +6,14 @@ use uuid::Uuid;
 
 use super::change::{Change, Changes};
 use super::error::Fault;
+use super::past::Story;
 use super::row::{self, Brief, bigint};
 use super::session::{Patience, Session, Work};
 use crate::id::OwnerId;
-use crate::ledger::rule::{self, AfterCrash, Crash};
+use crate::ledger::rule::{self, AfterCrash, Crash, LostWorker};
 use crate::ledger::{Lost, ReapReport};
+use crate::member::MemberInfo;
+use crate::run::RunEnd;
 use crate::task::TaskState;
 
 /// Owners that claimed something lately and have no live heartbeat row.
@@ -79,23 +82,40 @@ impl Reap<'_> {
         let sql = [row::SELECT, running, row::LOCK].concat();
         let rows: Vec<Brief> =
             session.query(&sql, &[&owners]).await?.iter().map(row::brief).collect::<Result<_, _>>()?;
-        let mut names: HashMap<OwnerId, String> = HashMap::new();
-        for row in session.query("select owner, name from member where owner = any ($1)", &[&owners]).await? {
-            names.insert(OwnerId(row.try_get(0)?), row.try_get(1)?);
-        }
+        let workers = lost_workers(session, owners).await?;
         let mut changes = Changes::default();
+        let mut story = Story::default();
         for row in &rows {
-            let name = row.owner.map_or_else(
-                || "unknown".to_owned(),
-                |owner| names.get(&owner).cloned().unwrap_or_else(|| owner.to_string()),
-            );
-            changes.push(row, &crash(row, &name, self.max_crashes, report))?;
+            let stranger = || LostWorker {
+                name: row.owner.map_or_else(|| "unknown".to_owned(), |owner| owner.to_string()),
+                isolates: false,
+            };
+            let worker = row.owner.and_then(|owner| workers.get(&owner).cloned()).unwrap_or_else(stranger);
+            let change = crash(row, &worker, self.max_crashes, report);
+            story.push(row, RunEnd::Lost, change.note.as_deref());
+            changes.push(row, &change)?;
         }
+        story.write(session).await?;
         changes.write(session).await
     }
 }
 
-fn crash(row: &Brief, worker: &str, max_crashes: u32, report: &mut ReapReport) -> Change {
+/// The members among these owners, as they said of themselves.
+async fn lost_workers(
+    session: &Session,
+    owners: &[Uuid],
+) -> Result<HashMap<OwnerId, LostWorker>, Fault> {
+    let mut workers = HashMap::new();
+    let sql = "select owner, name, info from member where owner = any ($1)";
+    for row in session.query(sql, &[&owners]).await? {
+        let info: MemberInfo = serde_json::from_str(row.try_get(2)?).unwrap_or_default();
+        let worker = LostWorker { name: row.try_get(1)?, isolates: info.isolates };
+        workers.insert(OwnerId(row.try_get(0)?), worker);
+    }
+    Ok(workers)
+}
+
+fn crash(row: &Brief, worker: &LostWorker, max_crashes: u32, report: &mut ReapReport) -> Change {
     let Crash { crashes, note, then } = rule::crash(worker, row.crashes, row.cancel, max_crashes, report);
     let change = match then {
         AfterCrash::Again => row.move_to(row.now, &note),

@@ -4,6 +4,7 @@ use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::error::Fault;
+use super::past;
 use crate::id::{Fence, OwnerId, Seq, TaskId};
 pub(super) use crate::ledger::stored::{duration_micros, instant, state_number};
 use crate::ledger::{rule, stored};
@@ -104,9 +105,9 @@ pub(super) fn brief(row: &Row) -> Result<Brief, Fault> {
 /// Selects what [`record`] reads; conditions on `t` follow.
 pub(super) const RECORD: &str = "select t.row, t.id, t.name, t.queue, t.priority, t.state, t.seq, t.attempts, t.crashes,
     t.fence, t.owner, t.cancel, t.due_at, t.enqueued_at, t.started_at, t.finished_at, t.expires_at, t.note, d.message,
-    o.error, o.result, m.name as worker
+    o.error, o.result, m.name as worker, r.ended, r.kept
     from task t left join detail d on d.task = t.row left join outcome o on o.task = t.row
-    left join member m on m.owner = t.owner where ";
+    left join run r on r.task = t.row left join member m on m.owner = t.owner where ";
 
 /// Reads a full record.
 pub(super) fn record(row: &Row) -> Result<TaskRecord, Fault> {
@@ -135,6 +136,7 @@ pub(super) fn record(row: &Row) -> Result<TaskRecord, Fault> {
         enqueued_at: time("enqueued_at")?,
         started_at: time("started_at")?,
         finished_at: time("finished_at")?,
+        past: past::read(row)?,
         note: row.try_get("note")?,
         error: error.map(serde_json::from_str).transpose().map_err(|e| invalid("error", &e))?,
         result: result.map(rmp_serde::from_slice).transpose().map_err(|e| invalid("result", &e))?,

@@ -32,6 +32,7 @@ const MIGRATIONS: &[Migration] = &[
 const FUNCTIONS: &[&str] = &[
     include_str!("sql/functions.sql"),
     include_str!("sql/claim.sql"),
+    include_str!("sql/run.sql"),
     include_str!("sql/settle.sql"),
     include_str!("sql/agenda.sql"),
     include_str!("sql/change.sql"),

@@ -36,6 +36,8 @@ impl Verdicts {
             Verdict::Cancelled { reason } => (3, 0, Some(text(reason)), None),
             Verdict::Snooze { delay } => (4, duration_micros(*delay), Some("snoozed".into()), None),
             Verdict::Released { reason } => (5, 0, Some(text(reason)), None),
+            Verdict::Crashed { error, again: Some(delay) } => (6, duration_micros(*delay), None, Some(error)),
+            Verdict::Crashed { error, again: None } => (7, 0, None, Some(error)),
         };
         let result = match verdict {
             Verdict::Succeeded { result: Some(result) } => {

@@ -10,7 +10,7 @@ use super::reply;
 use super::row::{duration_micros, instant};
 use super::script::Call;
 use super::session::Session;
-use crate::id::{Fence, OwnerId, Token};
+use crate::id::{Fence, OwnerId, TaskId, Token};
 use crate::ledger::OwnedClaim;
 use crate::member::{Heartbeat, HeartbeatAnswer, MemberRecord, Pulse, Role};
 use crate::name::QueueName;
@@ -56,6 +56,16 @@ fn pulse(bytes: &[u8]) -> Result<Pulse, Fault> {
         counter: u64::try_from(from.long()?).unwrap_or(0),
         lease: micros(from.long()?),
     })
+}
+
+/// Those of an owner's tasks that somebody asked to stop.
+pub(super) async fn cancels(session: &Session, owner: OwnerId) -> Result<Vec<TaskId>, Fault> {
+    let mut args = session.begin(Call::Cancels);
+    args.push(owner.0.as_bytes());
+    let ids = reply::array(session.run(&args).await?)?.into_iter().map(|id| Unpacked(&reply::bytes(id)?).id());
+    let mut ids = ids.collect::<Result<Vec<_>, Fault>>()?;
+    ids.sort();
+    Ok(ids)
 }
 
 /// Rows running in an owner's name.

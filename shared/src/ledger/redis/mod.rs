@@ -21,6 +21,7 @@ mod leases;
 mod member;
 mod occurrence;
 mod packed;
+mod past;
 mod ports;
 mod reply;
 mod row;

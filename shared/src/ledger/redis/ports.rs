@@ -60,6 +60,10 @@ impl Ledger for RedisLedger {
         Ok(member::beat(&self.session, &heartbeat).await?)
     }
 
+    async fn cancels(&self, owner: OwnerId) -> Result<Vec<TaskId>, LedgerError> {
+        Ok(member::cancels(&self.session, owner).await?)
+    }
+
     async fn mine(&self, owner: OwnerId) -> Result<Vec<OwnedClaim>, LedgerError> {
         Ok(member::mine(&self.session, owner).await?)
     }

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 use super::error::Fault;
+use super::past;
 use super::packed::{Packed, Unpacked, exact};
 use super::reply;
 use super::script::Args;
@@ -162,9 +163,9 @@ impl<'a> Row<'a> {
     }
 }
 
-/// Reads a whole record: row, message, error, result, and its worker's name.
+/// Reads a whole record: row, message, error, result, its worker's name, and its past runs.
 pub(super) fn record(value: redis::Value) -> Result<TaskRecord, Fault> {
-    let [row, body, error, result, member] = reply::parts(value)?;
+    let [row, body, error, result, member, story] = reply::parts(value)?;
     let row = reply::bytes(row)?;
     let row = Row::read(&row)?;
     let message = match reply::optional(body)? {
@@ -189,6 +190,7 @@ pub(super) fn record(value: redis::Value) -> Result<TaskRecord, Fault> {
         error: error.map_err(|error| invalid(&error))?,
         result: result.map_err(|error| invalid(&error))?,
         cancel_requested: row.flags & CANCEL != 0,
+        past: past::read(reply::optional(story)?)?,
         note: Some(row.note.to_owned()).filter(|note| !note.is_empty()),
     })
 }

@@ -7,6 +7,7 @@ pub(super) const SERVER_TIME: &str =
     "(function() local t = redis.call('TIME') return t[1] * 1000000 + t[2] end)()";
 
 const ROWS: &str = include_str!("lua/rows.lua");
+const RUNS: &str = include_str!("lua/runs.lua");
 const ENTRIES: &str = include_str!("lua/entries.lua");
 const VERDICTS: &str = include_str!("lua/verdicts.lua");
 const RECORDS: &str = include_str!("lua/records.lua");
@@ -51,19 +52,20 @@ macro_rules! calls {
 calls! {
     Now: "now", Short, ["return NOW\n"];
     Claim: "claim", Short, [ROWS, include_str!("lua/claim.lua")];
-    Settle: "settle", Short, [ROWS, VERDICTS, ENTRIES, include_str!("lua/settle.lua")];
-    Release: "release", Short, [ROWS, VERDICTS, ENTRIES, include_str!("lua/release.lua")];
+    Settle: "settle", Short, [ROWS, RUNS, VERDICTS, ENTRIES, include_str!("lua/settle.lua")];
+    Release: "release", Short, [ROWS, RUNS, VERDICTS, ENTRIES, include_str!("lua/release.lua")];
     Heartbeat: "heartbeat", Short, [ROWS, include_str!("lua/heartbeat.lua")];
+    Cancels: "cancels", Short, [ROWS, include_str!("lua/cancels.lua")];
     Mine: "mine", Short, [ROWS, include_str!("lua/mine.lua")];
     Add: "add", Short, [ROWS, ENTRIES, include_str!("lua/add.lua")];
     Due: "due", Short, [ROWS, include_str!("lua/due.lua")];
     Mark: "mark", Short, [ROWS, include_str!("lua/mark.lua")];
     Postpone: "postpone", Short, [ROWS, include_str!("lua/postpone.lua")];
     Park: "park", Short, [ROWS, include_str!("lua/park.lua")];
-    Reap: "reap", Long, [ROWS, include_str!("lua/reap.lua")];
+    Reap: "reap", Long, [ROWS, RUNS, include_str!("lua/reap.lua")];
     Act: "act", Long, [ROWS, include_str!("lua/act.lua")];
-    Get: "get", Long, [ROWS, RECORDS, include_str!("lua/get.lua")];
-    List: "list", Long, [ROWS, RECORDS, include_str!("lua/list.lua")];
+    Get: "get", Long, [ROWS, RUNS, RECORDS, include_str!("lua/get.lua")];
+    List: "list", Long, [ROWS, RUNS, RECORDS, include_str!("lua/list.lua")];
     Queues: "queues", Long, [ROWS, include_str!("lua/queues.lua")];
     Members: "members", Long, [ROWS, include_str!("lua/members.lua")];
     Purge: "purge", Long, [ROWS, include_str!("lua/purge.lua")];

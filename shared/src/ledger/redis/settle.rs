@@ -80,6 +80,10 @@ fn taken_apart(verdict: &Verdict) -> Result<(u8, i64, Left), Fault> {
         Verdict::Dead { error } => (2, 0, Left::Error(error_text(error)?)),
         Verdict::Cancelled { reason } => (3, 0, Left::Note(note(reason).to_owned())),
         Verdict::Snooze { delay } => (4, duration_micros(*delay), Left::Nothing),
+        Verdict::Crashed { error, again } => {
+            let kind = if again.is_some() { 6 } else { 7 };
+            (kind, duration_micros(again.unwrap_or_default()), Left::Error(error_text(error)?))
+        }
         Verdict::Released { reason } => (5, 0, Left::Note(note(reason).to_owned())),
     })
 }

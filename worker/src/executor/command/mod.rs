@@ -20,8 +20,6 @@
 //! asked (`SIGTERM`), then killed. A program that leaves its group (`setsid`) leaves this care too. Where there are no
 //! process groups (Windows), the program alone is killed, unasked.
 
-mod group;
-mod output;
 mod process;
 
 use std::collections::BTreeMap;
@@ -38,8 +36,9 @@ use upbeat_shared::message::{Message, Payload};
 use upbeat_shared::task::rfc3339_micros;
 
 use super::{Executor, RunContext, TaskError};
-use group::Group;
-use output::Captured;
+use crate::process::group::Group;
+use crate::process::output::Captured;
+
 
 /// `EX_DATAERR`: the input was wrong in some way.
 const EX_DATAERR: i32 = 65;
@@ -130,6 +129,10 @@ impl Executor for CommandTask {
         conclude(status, stdout, &stderr)
     }
 
+    fn runs_apart(&self) -> bool {
+        true
+    }
+
     fn describe(&self) -> String {
         // Not the variables: they may be secrets.
         format!("command {} {}", self.program.display(), self.args.join(" ")).trim_end().to_owned()
@@ -211,21 +214,7 @@ fn conclude(status: ExitStatus, stdout: Captured, stderr: &Captured) -> Result<O
 }
 
 fn ended(status: ExitStatus) -> String {
-    match (status.code(), signal_of(status)) {
-        (Some(code), _) => format!("the program ended with exit code {code}"),
-        (None, Some(signal)) => format!("the program was killed by signal {signal}"),
-        (None, None) => "the program ended without a status".to_owned(),
-    }
-}
-
-#[cfg(unix)]
-fn signal_of(status: ExitStatus) -> Option<i32> {
-    std::os::unix::process::ExitStatusExt::signal(&status)
-}
-
-#[cfg(not(unix))]
-fn signal_of(_status: ExitStatus) -> Option<i32> {
-    None
+    crate::process::ended("the program", status)
 }
 
 #[cfg(test)]

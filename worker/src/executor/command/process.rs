@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use tokio::process::Child;
 
-use super::group::Group;
 use crate::executor::RunContext;
+use crate::process::group::Group;
 
 /// Waits for the program's end; asks for it, then forces it, when the run is told to stop.
 pub(super) async fn wait(

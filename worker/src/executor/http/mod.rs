@@ -161,6 +161,10 @@ impl Executor for HttpTask {
         }
     }
 
+    fn runs_apart(&self) -> bool {
+        true
+    }
+
     fn describe(&self) -> String {
         format!("http {}", without_secrets(&self.url))
     }

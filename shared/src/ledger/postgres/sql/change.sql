@@ -54,6 +54,7 @@ begin
     if v_dropped is not null then
         delete from {schema}.detail d where d.task = any (v_dropped);
         delete from {schema}.outcome o where o.task = any (v_dropped);
+        delete from {schema}.run r where r.task = any (v_dropped);
     end if;
 end $body$;
 
@@ -133,6 +134,7 @@ begin
             if v_rows is not null then
                 delete from {schema}.detail d where d.task = any (v_rows);
                 delete from {schema}.outcome o where o.task = any (v_rows);
+                delete from {schema}.run r where r.task = any (v_rows);
                 v_gone := v_gone || v_rows;
             end if;
             if cardinality(v_gone) >= p_limit then
@@ -186,6 +188,7 @@ begin
             delete from {schema}.detail d where d.task = any (v_rows);
             get diagnostics v_count = row_count;
             delete from {schema}.outcome o where o.task = any (v_rows);
+            delete from {schema}.run r where r.task = any (v_rows);
             v_gone := v_gone + v_count;
             if v_gone >= p_limit then
                 v_from := (select max(r) from unnest(v_rows) r);

@@ -1,5 +1,5 @@
 -- Settles a batch of distinct ids, sorted, in one pass: only a running row with this fence and token is changed.
--- Kinds: 0 succeeded, 1 retry, 2 dead, 3 cancelled, 4 snooze, 5 released.
+-- Kinds: 0 succeeded, 1 retry, 2 dead, 3 cancelled, 4 snooze, 5 released, 6 crashed, 7 crashed too often.
 -- Answers: 0 applied (with the state then), 1 settled before. What is left out is stale.
 -- With `p_owner`, claims are given back in the owner's name, and their tokens go: a settle that still comes is no
 -- repetition and must be told that it is stale.
@@ -21,21 +21,23 @@ begin
     with settled as (
         -- Both sides of the join come in the order of ids, and so the rows are locked in it.
         update {schema}.task t set
-            state = case when i.kind = 0 then 4 when i.kind = 3 or t.cancel then 6 when i.kind = 2 then 5 else 0 end,
-            bad = i.kind <> 0 and (i.kind in (2, 3) or t.cancel),
-            seq = case when i.kind in (1, 4, 5) and not t.cancel then t.seq + 1 else t.seq end,
+            state = case when i.kind = 0 then 4 when i.kind = 3 or t.cancel then 6 when i.kind in (2, 7) then 5 else 0 end,
+            bad = i.kind <> 0 and (i.kind in (2, 3, 7) or t.cancel),
+            seq = case when i.kind in (1, 4, 5, 6) and not t.cancel then t.seq + 1 else t.seq end,
             attempts = case when i.kind in (1, 2) then t.attempts + 1 else t.attempts end,
-            due_at = case when i.kind in (1, 4, 5) and not t.cancel then v_now + i.delay else t.due_at end,
-            wake_at = case when i.kind in (1, 4, 5) and not t.cancel then v_now + i.delay end,
-            finished_at = case when i.kind in (1, 4, 5) and not t.cancel then null else v_now end,
-            cancel = t.cancel and i.kind not in (1, 4, 5),
+            crashes = case when i.kind in (6, 7) then t.crashes + 1 else t.crashes end,
+            due_at = case when i.kind in (1, 4, 5, 6) and not t.cancel then v_now + i.delay else t.due_at end,
+            wake_at = case when i.kind in (1, 4, 5, 6) and not t.cancel then v_now + i.delay end,
+            finished_at = case when i.kind in (1, 4, 5, 6) and not t.cancel then null else v_now end,
+            cancel = t.cancel and i.kind not in (1, 4, 5, 6),
             token = case when p_owner is null then t.token end,
             note = case
                 when i.kind = 0 then t.note
                 when i.kind = 3 then i.note
                 when t.cancel and i.kind in (1, 2) then 'cancelled while it ran; the run failed'
+                when t.cancel and i.kind in (6, 7) then 'cancelled while it ran; its process died'
                 when t.cancel then 'cancelled while it ran'
-                when i.kind = 2 then t.note
+                when i.kind in (2, 7) then t.note
                 else i.note
             end
         from unnest(p_ids, p_fences, p_tokens, p_kinds, p_delays, p_notes) with ordinality
@@ -61,6 +63,9 @@ begin
         on conflict (queue, state, slot) do update set tasks = tally.tasks + excluded.tasks
     )
     select array_agg(s.ord), array_agg(s.state) into v_ords, v_states from settled s;
+    if p_kinds <> array_fill(0::smallint, array[cardinality(p_kinds)]) then
+        perform {schema}.keep_settled_1(p_ids, p_kinds, p_notes, p_errors, v_ords, v_states);
+    end if;
     return query select u.ord, 0::smallint, u.state from unnest(v_ords, v_states) as u (ord, state);
     if coalesce(cardinality(v_ords), 0) < cardinality(p_ids) then
         -- Whatever ends a claim other than its own settle clears the token: a token that is left was settled.
@@ -82,6 +87,16 @@ as $body$
     where t.id = any (array(select unnest(c.ids) from {schema}.claimed c where c.owner = p_owner))
         and t.owner = p_owner and t.state = 2
     order by t.id
+$body$;
+
+-- Those of an owner's tasks that somebody asked to stop.
+create function {schema}.cancels_1(p_owner uuid) returns setof uuid
+language sql stable
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+as $body$
+    select c.id from {schema}.cancel c
+    join {schema}.task t on t.id = c.id and t.owner = c.owner and t.state = 2 and t.cancel
+    where c.owner = p_owner order by c.id
 $body$;
 
 -- A member leaves in good order: what still runs in its name is given back.

@@ -56,5 +56,5 @@ load(ids)
 local answers = {}
 for at = 4, #ARGV do answers[#answers + 1] = pack('BB', act[action](ARGV[at], rows[ARGV[at]])) end
 flush()
-for _, part in ipairs({'body', 'error', 'result'}) do many('HDEL', P .. part, forgotten) end
+for _, part in ipairs({'body', 'error', 'result', 'runs'}) do many('HDEL', P .. part, forgotten) end
 return table.concat(answers)

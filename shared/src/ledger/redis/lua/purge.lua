@@ -90,7 +90,7 @@ end
 shorten()
 flush()
 many('RPUSH', P .. 'kept', kept)
-for _, part in ipairs({'body', 'error', 'result'}) do many('HDEL', P .. part, details) end
+for _, part in ipairs({'body', 'error', 'result', 'runs'}) do many('HDEL', P .. part, details) end
 many('HDEL', P .. 'task', ids)
 leave_log()
 

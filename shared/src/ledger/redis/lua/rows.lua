@@ -101,7 +101,7 @@ end})
 
 -- What was changed.
 local dirty, dirty_ids, wakes = {}, {}, {}
-local made, bodies, errors, results, ended = {}, {}, {}, {}, {}
+local made, bodies, errors, results, stories, ended = {}, {}, {}, {}, {}, {}
 local counts, joined, left, bad, planned = {}, {}, {}, {}, {}
 
 -- Reads rows that are not known yet.
@@ -306,6 +306,7 @@ local function flush()
   many('HSET', P .. 'body', bodies)
   many('HSET', P .. 'error', errors)
   many('HSET', P .. 'result', results)
+  many('HSET', P .. 'runs', stories)
   many('RPUSH', P .. 'ended', ended)
   write_counts()
   write_scores(P .. 'wake', wakes)

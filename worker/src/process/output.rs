@@ -6,10 +6,10 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 const CHUNK: usize = 8192;
 
 /// The beginning or the end of a stream.
-pub(super) struct Captured {
-    pub(super) bytes: Vec<u8>,
+pub(crate) struct Captured {
+    pub(crate) bytes: Vec<u8>,
     /// There was more.
-    pub(super) cut: bool,
+    pub(crate) cut: bool,
     limit: usize,
     keep: Keep,
 }
@@ -22,17 +22,17 @@ enum Keep {
 
 impl Captured {
     /// Keeps the first `limit` bytes.
-    pub(super) fn start(limit: usize) -> Self {
+    pub(crate) fn start(limit: usize) -> Self {
         Self { bytes: Vec::new(), cut: false, limit, keep: Keep::Start }
     }
 
     /// Keeps the last `limit` bytes.
-    pub(super) fn end(limit: usize) -> Self {
+    pub(crate) fn end(limit: usize) -> Self {
         Self { bytes: Vec::new(), cut: false, limit, keep: Keep::End }
     }
 
     /// Reads to the end, whatever is kept: a program that writes must not block.
-    pub(super) async fn read(&mut self, stream: &mut (impl AsyncRead + Unpin)) {
+    pub(crate) async fn read(&mut self, stream: &mut (impl AsyncRead + Unpin)) {
         let mut chunk = vec![0; CHUNK];
         loop {
             match stream.read(&mut chunk).await {
@@ -46,7 +46,7 @@ impl Captured {
         }
     }
 
-    fn keep(&mut self, chunk: &[u8]) {
+    pub(crate) fn keep(&mut self, chunk: &[u8]) {
         match self.keep {
             Keep::Start => {
                 let room = self.limit - self.bytes.len();
@@ -63,7 +63,7 @@ impl Captured {
     }
 
     /// For a person.
-    pub(super) fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         let text = String::from_utf8_lossy(&self.bytes);
         if self.cut { format!("… {}", text.trim()) } else { text.trim().to_owned() }
     }

@@ -1,6 +1,6 @@
 //! A program with what it has started, as far as the system can hold them together.
 
-pub(super) use system::Group;
+pub(crate) use system::Group;
 
 #[cfg(unix)]
 mod system {
@@ -8,27 +8,27 @@ mod system {
     use tokio::process::{Child, Command};
 
     /// A process group; killed when dropped, whoever is left in it.
-    pub(in super::super) struct Group(Option<Pid>);
+    pub(crate) struct Group(Option<Pid>);
 
     impl Group {
         /// Makes the program the leader of a group of its own.
-        pub(in super::super) fn lead(command: &mut Command) {
+        pub(crate) fn lead(command: &mut Command) {
             command.process_group(0);
         }
 
         /// The group that a child leads: its number is the child's.
-        pub(in super::super) fn led_by(child: &Child) -> Self {
+        pub(crate) fn led_by(child: &Child) -> Self {
             let id = child.id().and_then(|id| i32::try_from(id).ok());
             Self(id.and_then(Pid::from_raw))
         }
 
         /// Asks all of it to end.
-        pub(in super::super) fn ask(&self, _leader: &mut Child) {
+        pub(crate) fn ask(&self, _leader: &mut Child) {
             self.signal(Signal::TERM);
         }
 
         /// Ends all of it.
-        pub(in super::super) fn kill(&self, _leader: &mut Child) {
+        pub(crate) fn kill(&self, _leader: &mut Child) {
             self.signal(Signal::KILL);
         }
 
@@ -52,21 +52,21 @@ mod system {
     use tokio::process::{Child, Command};
 
     /// The program alone: what it has started goes on without it. It is killed when it is dropped.
-    pub(in super::super) struct Group;
+    pub(crate) struct Group;
 
     impl Group {
-        pub(in super::super) fn lead(_command: &mut Command) {}
+        pub(crate) fn lead(_command: &mut Command) {}
 
-        pub(in super::super) fn led_by(_child: &Child) -> Self {
+        pub(crate) fn led_by(_child: &Child) -> Self {
             Self
         }
 
         /// Ends it: there is no way to ask.
-        pub(in super::super) fn ask(&self, leader: &mut Child) {
+        pub(crate) fn ask(&self, leader: &mut Child) {
             self.kill(leader);
         }
 
-        pub(in super::super) fn kill(&self, leader: &mut Child) {
+        pub(crate) fn kill(&self, leader: &mut Child) {
             // An error means that it has ended.
             let _ = leader.start_kill();
         }
