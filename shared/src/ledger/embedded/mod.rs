@@ -15,6 +15,7 @@ mod row;
 mod schema;
 mod settle;
 mod tally;
+mod transaction;
 
 use std::fmt;
 use std::sync::Arc;
@@ -26,11 +27,14 @@ use jiff::Timestamp;
 
 use super::{
     ClaimAnswer, ClaimRequest, Ledger, LedgerError, OwnedClaim, Retention, Schema, SchemaStatus,
-    SettleAnswer, Settlement,
+    SettleAnswer, Settlement, TransactionHome,
 };
 use crate::id::OwnerId;
 use crate::member::{Heartbeat, HeartbeatAnswer};
 use crate::sqlite::{SqliteFile, Topic, component_version, migrate};
+
+pub use rusqlite;
+pub use transaction::{SqliteClientExt, commit};
 
 /// How the embedded ledger judges.
 #[derive(Clone, Copy, Debug)]
@@ -135,5 +139,9 @@ impl Schema for EmbeddedLedger {
 
     fn describe(&self) -> String {
         format!("embedded SQLite {} at {}", SqliteFile::sqlite_version(), self.file.path().display())
+    }
+
+    fn transactions(&self) -> TransactionHome {
+        TransactionHome::Sqlite(self.file.clone())
     }
 }
