@@ -11,7 +11,7 @@ use crate::executor::native::Context;
 /// Ending a run in a transaction on the ledger's SQLite file: what the handler wrote in it happens exactly once.
 ///
 /// An error means that the transaction is rolled back. Nothing here is awaited, for it is only the file that is waited for: a
-/// handler that blocks its thread (`App::blocking`) is the right place.
+/// handler that blocks its thread (`App::task_blocking`) is the right place.
 ///
 /// ```no_run
 /// # use upbeat_worker::{Context, TaskError};
