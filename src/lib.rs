@@ -184,4 +184,6 @@ mod pages {
     struct Cookbook;
     #[doc = include_str!("../docs/coming-from.md")]
     struct ComingFrom;
+    #[doc = include_str!("../docs/transactions.md")]
+    struct Transactions;
 }

@@ -1,10 +1,10 @@
-//! Clients that know nothing of Upbeat but two SQL functions: psql, and Python's psycopg.
+//! Clients that know nothing of Upbeat but two SQL functions: psql, Python's psycopg, and sqlx.
 
 use upbeat_shared::id::TaskId;
 use upbeat_shared::ledger::Store;
 use upbeat_shared::ledger::postgres::{PostgresLedger, PostgresOptions};
 use upbeat_shared::name::Namespace;
-use upbeat_shared::task::TaskState;
+use upbeat_shared::task::{TaskRecord, TaskState};
 use upbeat_tests::harness::{World, eventually};
 use upbeat_tests::message::task_name;
 use upbeat_tests::services::{Kind, Server, python};
@@ -23,8 +23,8 @@ struct Shop {
 }
 
 impl Shop {
-    /// `shop.charge` is the example, and then ends with this exit code.
-    async fn new(exit: u8) -> Self {
+    /// `shop.charge` is this program.
+    async fn new(command: &[&str]) -> Self {
         let server = Server::start(Kind::Postgres).await;
         let url = server.url().parse().expect("a server has an address");
         let ledger = PostgresLedger::open(PostgresOptions::new(url, Namespace::default())).await;
@@ -34,11 +34,6 @@ impl Shop {
             insert into accounts values (1, 1000)";
         server.ctl(&["-c", tables]).await;
         let world = World::new(env!("CARGO_BIN_EXE_upbeat"), "");
-        let script = format!("{CHARGE}\nsys.exit({exit})\n");
-        world.write("charge.py", &script);
-        let program = ["sh", "-c", &format!("exec {SERVERS} python -c \"$(cat charge.py)\"")];
-        let roots = std::env::var("UPBEAT_TEST_ROOTS").map(|roots| format!("UPBEAT_TEST_ROOTS={roots}"));
-        let command: Vec<&str> = ["env"].into_iter().chain(roots.as_deref().ok()).chain(program).collect();
         let configuration = format!(
             "data = '{data}'\n[ledger]\nurl = '{url}'\n[worker]\ntimeout = '60s'\n\
              [tasks.\"shop.charge\"]\ncommand = {command:?}\nenv = {{ DATABASE_URL = '{url}' }}\n\
@@ -51,6 +46,26 @@ impl Shop {
         Self { server, world, store }
     }
 
+    /// `shop.charge` is the example in Python, and then ends with this exit code.
+    async fn in_python(exit: u8) -> Self {
+        let program = format!("exec {SERVERS} python -c \"$(cat charge.py)\"");
+        let roots = std::env::var("UPBEAT_TEST_ROOTS").map(|roots| format!("UPBEAT_TEST_ROOTS={roots}"));
+        let command = ["env"].into_iter().chain(roots.as_deref().ok()).chain(["sh", "-c", &program]);
+        let shop = Self::new(&command.collect::<Vec<_>>()).await;
+        shop.world.write("charge.py", &format!("{CHARGE}\nsys.exit({exit})\n"));
+        shop
+    }
+
+    /// The first order is charged, once.
+    async fn charges(&self) -> TaskRecord {
+        let id = TaskId::from_dedup(&Namespace::default(), &task_name("shop.charge"), "order-1");
+        let record = self.world.ended(&self.store, id, PATIENCE).await;
+        assert_eq!(record.state, TaskState::Succeeded, "{record:#?}");
+        assert_eq!(record.message.args.to_json(), serde_json::json!({ "order": 1 }));
+        assert_eq!(self.ask("select cents from accounts").await, "750");
+        record
+    }
+
     /// What a query answers, bare.
     async fn ask(&self, sql: &str) -> String {
         self.server.ctl(&["-At", "-c", sql]).await.trim().to_owned()
@@ -61,24 +76,38 @@ impl Shop {
 async fn a_program_in_python_publishes_and_settles_in_its_own_transactions() {
     // Whatever its exit code says: what it committed stands.
     for exit in [0, 1] {
-        let shop = Shop::new(exit).await;
+        let shop = Shop::in_python(exit).await;
         let up = shop.world.start(&["up"]);
 
         python(&[PUBLISH, shop.server.url()]).await;
 
-        let id = TaskId::from_dedup(&Namespace::default(), &task_name("shop.charge"), "order-1");
-        let record = shop.world.ended(&shop.store, id, PATIENCE).await;
+        let record = shop.charges().await;
         up.stop().await;
-        assert_eq!(record.state, TaskState::Succeeded, "{record:#?}");
-        assert_eq!(record.message.args.to_json(), serde_json::json!({ "order": 1 }));
         assert_eq!(record.result.expect("it was settled with one").to_json(), "charged");
-        assert_eq!(shop.ask("select cents from accounts").await, "750");
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_program_with_sqlx_publishes_and_settles_in_its_own_transactions() {
+    let me = std::env::current_exe().expect("a process knows its program");
+    let target = me.ancestors().nth(3).expect("cargo puts tests into target/debug/deps");
+    let example = target.join("sqlx-example/debug/sqlx-example");
+    assert!(example.exists(), "{} is not built: tests/run builds it", example.display());
+    let shop = Shop::new(&[example.to_str().expect("a path is UTF-8"), "charge"]).await;
+    let up = shop.world.start(&["up"]);
+
+    let mut order = shop.world.command_of(&example, &["order"]);
+    order.env("DATABASE_URL", shop.server.url());
+    let said = shop.world.run_command(order, "").await.ok();
+    assert!(said.out.starts_with("order 1 will be charged by the task "), "{said:?}");
+
+    shop.charges().await;
+    up.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn psql_publishes_what_it_commits_and_nothing_else() {
-    let shop = Shop::new(0).await;
+    let shop = Shop::new(&["true"]).await;
     let up = shop.world.start(&["up"]);
     let journal = shop.world.journal("journal");
 

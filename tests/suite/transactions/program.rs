@@ -52,6 +52,8 @@ enum Then {
     Publishes,
     /// Waits for its gate before it commits.
     Waits,
+    /// Settles by SQL, behind its worker's back, and fails.
+    SettlesBySql,
 }
 
 #[derive(Serialize, Deserialize, Task)]
@@ -78,6 +80,12 @@ async fn in_postgres(InPostgres(then): InPostgres, ctx: Context) -> Result<i64, 
     let sql = format!("insert into {}.test_effect values ($1)", std::env::var(SCHEMA)?);
     let transaction = database.transaction().await?;
     transaction.execute(&sql, &[&ctx.id().to_string()]).await?;
+    if then == Then::SettlesBySql {
+        let sql = format!("select {}.settle($1, $2, $3, '7')", std::env::var(SCHEMA)?);
+        transaction.execute(&sql, &[&ctx.id().0, &ctx.fence().0, &ctx.run().token.0]).await?;
+        transaction.commit().await?;
+        return Err("it fails after its commit".into());
+    }
     if then == Then::Waits {
         while gate(&ctx).exists() {
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -140,7 +148,9 @@ fn end(then: Then, ctx: &Context) -> Result<i64, Error> {
     match then {
         Then::Fails | Then::Sleeps => Err("it fails after its commit".into()),
         Then::Panics => panic!("it panics after its commit"),
-        Then::Returns | Then::Repeats | Then::Publishes | Then::Waits => Ok(ctx.fence().0),
+        Then::Returns | Then::Repeats | Then::Publishes | Then::Waits | Then::SettlesBySql => {
+            Ok(ctx.fence().0)
+        }
     }
 }
 

@@ -53,6 +53,19 @@ async fn a_transaction_that_is_committed_again_is_refused() {
 }
 
 #[tokio::test]
+async fn nobody_is_told_of_the_failure_of_a_run_that_settled_itself_behind_its_workers_back() {
+    let scene = Scene::on_postgres().await;
+    let up = scene.start(&["up"]);
+    let id = scene.publish("settles_by_sql").await;
+    let record = scene.succeeded(id).await;
+    up.stop().await;
+
+    scene.happened_once(id).await;
+    assert_eq!(record.result.map(|result| result.to_json()), Some(7.into()));
+    assert_eq!((scene.journal.count(&["begin"]), scene.journal.count(&["retried"])), (1, 0));
+}
+
+#[tokio::test]
 async fn what_a_run_publishes_in_its_transaction_runs_after_it() {
     for scene in [Scene::on_postgres().await, Scene::on_a_file().await] {
         let up = scene.start(&["up"]);
