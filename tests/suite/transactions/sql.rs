@@ -199,7 +199,8 @@ async fn transactions_that_stay_open_hinder_no_worker() {
     // More than a worker's own transactions have slots to count in.
     for _ in 0..140 {
         let user = connect(&desk.space.url).await;
-        let sql = format!("begin; select {}.publish('demo.task')", desk.space.schema());
+        let sql =
+            format!("set lock_timeout = '5s'; begin; select {}.publish('demo.task')", desk.space.schema());
         user.batch_execute(&sql).await.expect("it publishes");
         open.push(user);
     }
