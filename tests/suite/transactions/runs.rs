@@ -9,7 +9,10 @@ async fn stands(scene: Scene, then: &str) {
     let up = scene.start(&["up"]);
     let id = scene.publish(then).await;
     let record = scene.succeeded(id).await;
-    // Whatever the worker settles afterwards, it says when it is done.
+    if then != "returns" {
+        up.says("the success stands", PATIENCE).await;
+    }
+    // What it settles afterwards is settled when it has stopped.
     up.stop().await;
 
     scene.happened_once(id).await;

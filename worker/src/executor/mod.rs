@@ -78,8 +78,16 @@ pub struct RunContext {
     /// The thread that a blocking handler runs on.
     pub(crate) seat: Option<Arc<Seat>>,
     pub(crate) reporter: Reporter,
+    #[cfg_attr(
+        not(any(feature = "embedded", feature = "postgres")),
+        allow(dead_code, reason = "runs settle themselves in transactions of such ledgers")
+    )]
     pub(crate) owner: OwnerId,
     /// Whether the run has settled itself.
+    #[cfg_attr(
+        not(any(feature = "embedded", feature = "postgres")),
+        allow(dead_code, reason = "runs settle themselves in transactions of such ledgers")
+    )]
     pub(crate) committed: Arc<Committed>,
 }
 

@@ -16,6 +16,10 @@ pub(crate) struct Committed(OnceLock<Option<Payload>>);
 
 impl Committed {
     /// The run has settled itself as succeeded, with this result.
+    #[cfg_attr(
+        not(any(feature = "embedded", feature = "postgres")),
+        allow(dead_code, reason = "runs settle themselves in transactions of such ledgers")
+    )]
     pub(crate) fn with(&self, result: Option<Payload>) {
         // A run is settled once: there is nothing to be set twice.
         let _ = self.0.set(result);
