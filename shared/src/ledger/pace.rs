@@ -43,12 +43,6 @@ impl Pace {
         self.interval.store(micros(SHORTEST), Ordering::Relaxed);
     }
 
-    /// Whether nothing has happened for several looks.
-    #[cfg(feature = "postgres")]
-    pub(super) fn is_calm(&self) -> bool {
-        self.interval.load(Ordering::Relaxed) >= micros(self.longest)
-    }
-
     /// Somebody is about to look: what happened until now need not wake them.
     pub(super) fn looking(&self) {
         self.seen.store(*self.happened.borrow(), Ordering::Relaxed);

@@ -19,21 +19,6 @@ use crate::task::TaskState;
 /// How long an entry is left alone that this program cannot read: a newer one may have written it.
 const UNREADABLE: Duration = Duration::from_secs(3600);
 
-/// A glance at an idle agenda: the time, and when the next entry is due. It costs a fraction of asking for what is due.
-pub(super) struct Glance;
-
-impl Work for Glance {
-    const CALL: &'static str = "due";
-    type Answer = (Timestamp, Option<Timestamp>);
-
-    async fn run(&self, session: &mut Session) -> Result<Self::Answer, Fault> {
-        let sql = "select now_us(), (
-            select t.wake_at from task t where t.wake_at is not null order by t.wake_at limit 1)";
-        let row = session.query_one(sql, &[]).await?;
-        Ok((instant(row.try_get(0)?), row.try_get::<_, Option<i64>>(1)?.map(instant)))
-    }
-}
-
 /// Leases what is due.
 pub(super) struct LeaseDue {
     pub(super) limit: usize,

@@ -10,7 +10,7 @@ use super::act::Act;
 use super::add::Add;
 use super::catalog::{GetSchedules, Put, Remove, Snapshot, Version};
 use super::claim::ClaimBatch;
-use super::due::{Backlog, Glance, LeaseDue, MarkAll, Now, PostponeAll};
+use super::due::{Backlog, LeaseDue, MarkAll, Now, PostponeAll};
 use super::inspect::{Get, List, Pause, Purge, Queues};
 use super::member::{self, Beat, Leave, Mine};
 use super::occurrence::{AdvanceAll, Occurrences};
@@ -102,12 +102,6 @@ impl Agenda for PostgresLedger {
 
     async fn due(&self, limit: usize, lease: Duration) -> Result<DueBatch, LedgerError> {
         self.agenda.looking();
-        if self.agenda.is_calm() {
-            let (now, next) = perform(&self.pool, &Glance).await?;
-            if next.is_none_or(|next| next > now) {
-                return Ok(DueBatch { now, entries: Vec::new(), next });
-            }
-        }
         let batch = perform(&self.pool, &LeaseDue { limit, lease }).await?;
         if !batch.entries.is_empty() {
             self.agenda.stir();
