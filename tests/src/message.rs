@@ -56,6 +56,7 @@ pub fn full_message() -> Message {
             traceparent: "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".to_owned(),
             tracestate: Some("vendor=1".to_owned()),
         }),
+        unique: Some(upbeat_shared::unique::Unique::by("customer-7").within(Duration::from_secs(60))),
         ..message()
     }
 }

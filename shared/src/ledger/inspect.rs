@@ -61,8 +61,8 @@ pub enum Action {
         /// By whom or why.
         reason: String,
     },
-    /// Makes a dead, cancelled or expired task due again, its attempts and crashes counted from zero; makes a
-    /// scheduled one due now.
+    /// Makes a dead, cancelled or expired task due again, its attempts and crashes counted from zero, if nobody else holds its
+    /// unique key; makes a scheduled one due now.
     Retry,
     /// Forgets the details of a dead task; its id stays known.
     Drop,
@@ -77,6 +77,11 @@ pub enum ActAnswer {
     Requested,
     /// It does not apply to a task in this state.
     Refused(TaskState),
+    /// It has ended, and meanwhile another task holds the unique key that it would need again.
+    KeyTaken {
+        /// Which.
+        by: TaskId,
+    },
     /// There is no such task.
     Unknown,
 }
@@ -118,6 +123,8 @@ pub struct PurgeReport {
     pub ids: u64,
     /// Records of occurrences.
     pub occurrences: u64,
+    /// Windows of unique keys that were over.
+    pub windows: u64,
 }
 
 /// Looking at tasks, queues and members.

@@ -28,6 +28,8 @@ mod rule;
 mod settle;
 #[cfg(any(feature = "embedded", feature = "memory", feature = "postgres", feature = "redis"))]
 mod stored;
+#[cfg(any(feature = "embedded", feature = "memory", feature = "postgres", feature = "redis"))]
+mod unique;
 
 use std::fmt;
 use std::sync::Arc;

@@ -15,6 +15,7 @@ mod row;
 mod schema;
 mod settle;
 mod tally;
+mod unique;
 
 use std::fmt;
 use std::sync::Arc;

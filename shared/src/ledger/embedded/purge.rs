@@ -6,6 +6,7 @@ use rusqlite::OptionalExtension;
 
 use super::row::duration_micros;
 use super::tally::Tally;
+use super::unique;
 use crate::ledger::rule::MEMBERS;
 use crate::ledger::{PurgeReport, Retention};
 use crate::sqlite::{SqliteError, Write};
@@ -28,7 +29,8 @@ pub(super) fn purge(
     write
         .prepare_cached("DELETE FROM member WHERE retired != 0 AND seen_at < ?1")?
         .execute([before(MEMBERS)])?;
-    Ok(PurgeReport { details, ids, occurrences: occurrences as u64 })
+    let windows = unique::purge(write, limit)?;
+    Ok(PurgeReport { details, ids, occurrences: occurrences as u64, windows })
 }
 
 fn purge_ids(write: &Write<'_>, before: i64, limit: i64) -> Result<u64, SqliteError> {

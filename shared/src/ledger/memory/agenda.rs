@@ -8,7 +8,7 @@ use async_trait::async_trait;
 
 use super::row::Row;
 use super::state::{State, Write};
-use super::{MemoryLedger, claim, park, reap};
+use super::{MemoryLedger, claim, park, reap, unique};
 use crate::ledger::rule::{OVERTAKEN, UNCLAIMED, UNCLAIMED_MAX};
 use crate::ledger::stored::{duration_micros, instant};
 use crate::ledger::{
@@ -66,6 +66,9 @@ fn add_one(write: &mut Write<'_>, entry: NewEntry) -> AddAnswer {
     let NewEntry { message, due, cover } = entry;
     if let Some((_, row)) = write.state.find(message.id) {
         return AddAnswer::Exists(row.state);
+    }
+    if let Some(taken) = unique::take(write, &message) {
+        return taken;
     }
     let (seq, now) = (message.seq, write.now());
     let due_at = match due {

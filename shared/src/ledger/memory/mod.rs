@@ -18,6 +18,7 @@ mod reap;
 mod row;
 mod settle;
 mod state;
+mod unique;
 mod wake;
 
 use std::fmt;

@@ -22,9 +22,10 @@ pub(super) fn purge(write: &mut Write<'_>, retention: Retention, limit: usize) -
         state.change(*number, |row| row.details = None);
     }
     let occurrences = state.occurrences.purge(before(retention.occurrences), limit);
+    let windows = state.holds.purge(now, limit);
     let known = before(MEMBERS);
     state.members.retain(|_, member| member.life == Life::Live || member.seen_at >= known);
-    PurgeReport { details: details.len() as u64, ids: ids.len() as u64, occurrences }
+    PurgeReport { details: details.len() as u64, ids: ids.len() as u64, occurrences, windows }
 }
 
 /// The numbers of rows that ended before an instant, the oldest first.

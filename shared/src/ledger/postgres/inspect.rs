@@ -200,6 +200,7 @@ impl Work for Purge {
             details: number("details")?,
             ids: number("ids")?,
             occurrences: number("occurrences")?,
+            windows: number("windows")?,
         })
     }
 }

@@ -28,6 +28,7 @@ mod row;
 mod schema;
 mod session;
 mod settle;
+mod unique;
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};

@@ -35,6 +35,7 @@ const FUNCTIONS: &[&str] = &[
     include_str!("sql/settle.sql"),
     include_str!("sql/agenda.sql"),
     include_str!("sql/change.sql"),
+    include_str!("sql/unique.sql"),
 ];
 
 /// The newest.

@@ -151,7 +151,8 @@ pub(super) async fn purge(
         report.details += purged.details;
         report.ids += purged.ids;
         report.occurrences += purged.occurrences;
-        let most = purged.details.max(purged.ids).max(purged.occurrences);
+        report.windows += purged.windows;
+        let most = purged.details.max(purged.ids).max(purged.occurrences).max(purged.windows);
         if most < some as u64 {
             break;
         }
@@ -166,10 +167,11 @@ async fn purge_some(session: &Session, retention: &Retention, limit: usize) -> R
         args.number(packed::exact(duration_micros(age)));
     }
     args.number(i64::try_from(limit).unwrap_or(i64::MAX));
-    let [details, ids, occurrences] = reply::parts(session.run(&args).await?)?;
+    let [details, ids, occurrences, windows] = reply::parts(session.run(&args).await?)?;
     Ok(PurgeReport {
         details: reply::count(&details)?,
         ids: reply::count(&ids)?,
         occurrences: reply::count(&occurrences)?,
+        windows: reply::count(&windows)?,
     })
 }

@@ -22,6 +22,7 @@ begin
             looks = case when i.kind in (1, 2, 3) then 0 else t.looks end,
             cancel = i.kind = 5 or (t.cancel and i.kind in (0, 4)),
             token = case when i.kind in (4, 5) then t.token end,
+            holds = case when i.kind in (1, 2, 5) then t.holds when i.kind = 3 then t.unique_key end,
             expires_at = case when i.kind = 3 then null else t.expires_at end,
             parks = case when i.kind = 2 then t.parks + 1 else t.parks end,
             parked_at = case when i.kind = 2 then coalesce(t.parked_at, v_now) else t.parked_at end,
@@ -64,7 +65,7 @@ end $body$;
 -- could not go yet is met again in the next round.
 create function {schema}.purge_1(
     p_details bigint, p_ids bigint, p_occurrences bigint, p_members bigint, p_limit integer)
-returns table (details bigint, ids bigint, occurrences bigint)
+returns table (details bigint, ids bigint, occurrences bigint, windows bigint)
 language plpgsql volatile
 set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 as $body$
@@ -75,7 +76,7 @@ declare
     v_occurrences bigint;
 begin
     if not pg_try_advisory_xact_lock(hashtextextended('{schema}', 2)) then
-        return query select 0::bigint, 0::bigint, 0::bigint;
+        return query select 0::bigint, 0::bigint, 0::bigint, 0::bigint;
         return;
     end if;
     v_ids := {schema}.purge_ids_1({schema}.now_us() - p_ids, p_limit);
@@ -87,7 +88,7 @@ begin
     delete from {schema}.member m where m.retired <> 0 and m.seen_at < {schema}.now_us() - p_members;
     delete from {schema}.cancel c where not exists (
         select from {schema}.task t where t.id = c.id and t.owner = c.owner and t.state = 2);
-    return query select v_details, v_ids, v_occurrences;
+    return query select v_details, v_ids, v_occurrences, {schema}.purge_windows_1(p_limit);
 end $body$;
 
 create function {schema}.purge_ids_1(p_before bigint, p_limit integer) returns bigint language plpgsql volatile

@@ -1,5 +1,5 @@
 -- Removes what retention no longer keeps: the ages of details, ids, records of occurrences and members, and how many of a
--- kind at most. Answers how many details, ids and records went.
+-- kind at most. Answers how many details, ids, records and windows went.
 
 local details_before, ids_before = NOW - tonumber(ARGV[1]), NOW - tonumber(ARGV[2])
 local records_before, members_before = NOW - tonumber(ARGV[3]), NOW - tonumber(ARGV[4])
@@ -90,7 +90,7 @@ end
 shorten()
 flush()
 many('RPUSH', P .. 'kept', kept)
-for _, part in ipairs({'body', 'error', 'result'}) do many('HDEL', P .. part, details) end
+for _, part in ipairs({'body', 'error', 'result', 'keys'}) do many('HDEL', P .. part, details) end
 many('HDEL', P .. 'task', ids)
 leave_log()
 
@@ -122,4 +122,9 @@ for _, former in ipairs({'lost', 'left'}) do
     if unpack_bytes('<i8', members[at + 1], 26) < members_before then call('HDEL', P .. former, members[at]) end
   end
 end
-return {gone_details, gone_ids, gone_records}
+
+-- A key that somebody took again since has a later place in `windows`.
+local over = call('ZRANGEBYSCORE', P .. 'windows', '-inf', NOW, 'LIMIT', 0, limit)
+many('HDEL', P .. 'holds', over)
+many('ZREM', P .. 'windows', over)
+return {gone_details, gone_ids, gone_records, #over}
