@@ -3,6 +3,7 @@
 //! A key belongs to a task's name: `billing.invoice` and `billing.reminder` may use the same text and never meet. Whoever
 //! publishes with a key that another task holds gets that task as the answer, and nothing new is made.
 
+use std::fmt;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -107,6 +108,16 @@ impl Unique {
                 Err(UniqueError::Window(window))
             }
             Until::Window(_) | Until::Finished => Ok(()),
+        }
+    }
+}
+
+/// For people: `customer-7 until it has ended`.
+impl fmt::Display for Unique {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.until {
+            Until::Finished => write!(f, "{} until it has ended", self.key),
+            Until::Window(window) => write!(f, "{} for {window:?}", self.key),
         }
     }
 }

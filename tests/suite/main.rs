@@ -27,4 +27,5 @@ mod stack;
 mod structure;
 mod testing_kit;
 mod traces;
+mod unique;
 mod versions;
