@@ -76,7 +76,8 @@ fn add_one(write: &mut Write<'_>, entry: NewEntry) -> AddAnswer {
         Due::In(delay) => now.saturating_add(duration_micros(delay)),
     };
     let wake_at = Some(due_at.saturating_add(duration_micros(cover)));
-    write.insert(Row { wake_at, ..Row::new(message, TaskState::Scheduled, seq, due_at, now) });
+    let unique = unique::held_by(&message);
+    write.insert(Row { wake_at, unique, ..Row::new(message, TaskState::Scheduled, seq, due_at, now) });
     if cover.is_zero() {
         write.touch_agenda();
     }

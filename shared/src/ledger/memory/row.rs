@@ -3,7 +3,6 @@
 use jiff::Timestamp;
 
 use super::state::{State, Write};
-use super::unique;
 use crate::id::{Fence, KeyId, OwnerId, Seq, TaskId, Token};
 use crate::ledger::rule;
 use crate::ledger::stored::instant;
@@ -102,7 +101,7 @@ impl Row {
             schedule: message.occurrence.as_ref().map(|planned| planned.schedule_id.clone()),
             tags: rule::joined_tags(&message.tags),
             note: None,
-            unique: unique::held_by(&message),
+            unique: None,
             details: Some(Box::new(Details { message, error: None, result: None })),
         }
     }

@@ -26,6 +26,7 @@ suite! { $ unique_conformance, LedgerWorld, ledger::unique:
     a_cancelled_run_that_is_lost_frees_the_key,
     a_task_parked_for_too_long_frees_the_key,
     whoever_had_the_key_before_frees_it_for_nobody_else,
+    a_task_that_came_without_a_row_holds_no_key,
     an_id_that_exists_is_looked_at_before_its_key,
     of_two_in_a_batch_the_first_gets_the_key,
     a_batch_mixes_tasks_with_and_without_keys,
@@ -40,6 +41,7 @@ suite! { $ unique_conformance, LedgerWorld, ledger::unique:
     a_window_is_replaced_while_its_task_waits,
     windows_and_unfinished_tasks_share_their_keys,
     windows_that_are_over_are_purged,
+    a_purge_leaves_the_key_to_whoever_took_it_after_a_window,
     a_window_outlives_the_record_of_its_task,
     a_task_retried_by_hand_takes_its_key_again,
     a_task_whose_key_is_taken_is_not_retried,
@@ -272,6 +274,22 @@ async fn whoever_had_the_key_before_frees_it_for_nobody_else(world: &impl Ledger
     assert_taken(&ledger, &holder, TaskState::Scheduled).await;
 }
 
+async fn a_task_that_came_without_a_row_holds_no_key(world: &impl LedgerWorld) {
+    let ledger = Probe::of(world);
+    let foreign = keyed();
+    let run = ledger.acquire_any(&foreign).await;
+    let holder = keyed();
+    assert_eq!(ledger.add(&holder, LATER).await, AddAnswer::Added(Seq(0)));
+
+    ledger.settle(&run, Verdict::Dead { error: failure("it failed") }).await;
+    assert_taken(&ledger, &holder, TaskState::Scheduled).await;
+
+    let retried = ledger.act(foreign.id, Action::Retry).await;
+    assert_eq!(retried, ActAnswer::Applied(TaskState::Scheduled), "it needs none");
+    ledger.cancel(foreign.id).await;
+    assert_taken(&ledger, &holder, TaskState::Scheduled).await;
+}
+
 async fn an_id_that_exists_is_looked_at_before_its_key(world: &impl LedgerWorld) {
     let ledger = Probe::of(world);
     let (first, run) = running(&ledger).await;
@@ -476,6 +494,18 @@ async fn windows_that_are_over_are_purged(world: &impl LedgerWorld) {
     assert_eq!(purged, [2, 2, 1, 0]);
     let answer = ledger.add(&unique(Unique::by("lasts")), LATER).await;
     assert_eq!(answer, AddAnswer::Taken { by: lasts.id, state: TaskState::Scheduled });
+}
+
+async fn a_purge_leaves_the_key_to_whoever_took_it_after_a_window(world: &impl LedgerWorld) {
+    let ledger = Probe::of(world);
+    ledger.add(&windowed(HOUR), LATER).await;
+    world.forward(HOUR);
+    let holder = keyed();
+    assert_eq!(ledger.add(&holder, LATER).await, AddAnswer::Added(Seq(0)));
+
+    ledger.store.inspect.purge(Retention::default(), 1000).await.expect("the store purges");
+
+    assert_taken(&ledger, &holder, TaskState::Scheduled).await;
 }
 
 async fn a_window_outlives_the_record_of_its_task(world: &impl LedgerWorld) {
