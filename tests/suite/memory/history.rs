@@ -369,7 +369,12 @@ impl History {
             return;
         }
         let details = self.seconds(600);
-        let retention = Retention { details, ids: details * 3, occurrences: self.seconds(3600) };
+        let retention = Retention {
+            details,
+            dead: self.chance(2).then_some(details * 2),
+            ids: details * 3,
+            occurrences: self.seconds(3600),
+        };
         // Without a limit: which of several that may go goes first is a store's own business.
         twins.ask("purge", async |store| store.inspect.purge(retention, 100_000).await).await;
     }

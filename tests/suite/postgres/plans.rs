@@ -62,7 +62,11 @@ async fn a_bit_of_everything(store: &Store) {
     ledger.beat(owner, 2).await;
     store.agenda.reap(vec![Lost { owner, counter: 2 }], 3).await.expect("it reaps");
     store.ledger.leave(owner).await.expect("it may leave");
-    store.inspect.purge(Retention { details: by, ids: by, occurrences: by }, 100).await.expect("it purges");
+    store
+        .inspect
+        .purge(Retention { details: by, dead: Some(by), ids: by, occurrences: by }, 100)
+        .await
+        .expect("it purges");
 }
 
 async fn look_around(store: &Store) {

@@ -132,5 +132,8 @@ CREATE TABLE unique_hold (
     task_id BLOB NOT NULL,
     until_at INTEGER
 ) WITHOUT ROWID;
+-- A purge must not read all that was recorded in a year.
+CREATE INDEX occurrence_until ON occurrence (until_at);
+
 CREATE INDEX unique_hold_until ON unique_hold (until_at) WHERE until_at IS NOT NULL;
 ";

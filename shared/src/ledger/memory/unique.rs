@@ -43,6 +43,11 @@ impl Holds {
         }
     }
 
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.by_key.len()
+    }
+
     /// The task has ended: the key is free, if it still holds it.
     pub(super) fn free(&mut self, key: KeyId, task: TaskId) {
         if self.by_key.get(&key).is_some_and(|hold| hold.task == task && hold.until.is_none()) {

@@ -16,6 +16,7 @@ mod columns;
 mod connect;
 mod due;
 mod error;
+mod holding;
 mod inspect;
 mod leases;
 mod member;

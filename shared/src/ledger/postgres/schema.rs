@@ -11,7 +11,9 @@ use deadpool_postgres::Pool;
 
 use super::PostgresLedger;
 use super::error::Fault;
+use super::holding::Holdings;
 use super::session::{Patience, Session, Work, perform};
+use crate::ledger::holding::Holding;
 use crate::ledger::{LedgerError, Schema, SchemaStatus};
 use crate::name::Namespace;
 
@@ -249,6 +251,10 @@ impl Schema for PostgresLedger {
 
     async fn up(&self) -> Result<Vec<u32>, LedgerError> {
         Ok(perform(&self.pool, &Up(&self.schema)).await?)
+    }
+
+    async fn holdings(&self) -> Result<Vec<Holding>, LedgerError> {
+        Ok(perform(&self.pool, &Holdings).await?)
     }
 
     fn describe(&self) -> String {
