@@ -19,6 +19,15 @@ fn keyed(key: &str) -> Message {
     Message { unique: Some(Unique::by(key)), ..message() }
 }
 
+/// A success, by fence and token.
+fn settle(world: &Ledger) -> String {
+    format!(
+        "select answer from {}.settle_1(
+            null, $1, $2, $3, array[0::smallint], array[0::bigint], array[null::text], null, null)",
+        world.space().schema()
+    )
+}
+
 #[tokio::test]
 async fn a_finishing_transaction_that_is_rolled_back_keeps_the_key() {
     let world = Ledger::create().await;
@@ -26,14 +35,9 @@ async fn a_finishing_transaction_that_is_rolled_back_keeps_the_key() {
     let message = ledger.queued(&keyed("a")).await;
     let run = ledger.acquire_any(&message).await;
     let mut client = connect(&world.space().url).await;
-    let settle = format!(
-        "select answer from {}.settle_1(null, $1, $2, $3, array[0::smallint], array[0::bigint], array[null::text], null, null)",
-        world.space().schema()
-    );
-
     let transaction = client.transaction().await.expect("it begins");
     let (id, fence, token) = (vec![run.claim.id.0], vec![run.claim.fence.0], vec![run.claim.token.0]);
-    let settled = transaction.query(&settle, &[&id, &fence, &token]).await.expect("it settles");
+    let settled = transaction.query(&settle(&world), &[&id, &fence, &token]).await.expect("it settles");
     assert_eq!(settled.len(), 1);
     // Until it commits, nobody else may have the key.
     let meanwhile = ledger.add(&keyed("a"), NOW).await;
@@ -44,6 +48,30 @@ async fn a_finishing_transaction_that_is_rolled_back_keeps_the_key() {
     assert_eq!(answer, AddAnswer::Taken { by: message.id, state: TaskState::Running });
     ledger.succeed(&run).await;
     assert!(matches!(ledger.add(&keyed("a"), NOW).await, AddAnswer::Added(_)));
+}
+
+/// What its settle does to the row: whether the new version stays on its page, and every index as it is.
+async fn ends_in_place(world: &Ledger, message: &Message) -> bool {
+    let ledger = Probe::of(world);
+    let run = ledger.acquire_any(&ledger.queued(message).await).await;
+    let mut client = connect(&world.space().url).await;
+    let transaction = client.transaction().await.expect("it begins");
+    let (id, fence, token) = (vec![run.claim.id.0], vec![run.claim.fence.0], vec![run.claim.token.0]);
+    transaction.query(&settle(world), &[&id, &fence, &token]).await.expect("it settles");
+    let counted = format!(
+        "select pg_stat_get_xact_tuples_updated('{0}.task'::regclass), pg_stat_get_xact_tuples_hot_updated('{0}.task'::regclass)",
+        world.space().schema()
+    );
+    let row = transaction.query_one(&counted, &[]).await.expect("it counts");
+    assert_eq!(row.get::<_, i64>(0), 1);
+    row.get::<_, i64>(1) == 1
+}
+
+#[tokio::test]
+async fn the_end_of_a_task_without_a_key_leaves_every_index_alone() {
+    let world = Ledger::create().await;
+    assert!(ends_in_place(&world, &message()).await);
+    assert!(!ends_in_place(&world, &keyed("a")).await, "the count would tell");
 }
 
 #[tokio::test]
