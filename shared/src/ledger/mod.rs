@@ -29,7 +29,7 @@ mod rule;
 mod settle;
 #[cfg(any(feature = "embedded", feature = "memory", feature = "postgres", feature = "redis"))]
 mod stored;
-#[cfg(any(feature = "embedded", feature = "memory", feature = "postgres", feature = "redis"))]
+#[cfg(any(feature = "embedded", feature = "memory", feature = "postgres"))]
 mod unique;
 
 use std::fmt;
