@@ -28,4 +28,5 @@ mod structure;
 mod testing_kit;
 mod traces;
 mod transactions;
+mod unique;
 mod versions;

@@ -21,6 +21,7 @@ mod probe;
 pub mod reap;
 pub mod retention;
 pub mod settle;
+pub mod unique;
 pub mod verdicts;
 
 pub use probe::{Probe, Running};
@@ -92,6 +93,9 @@ macro_rules! ledger_conformance {
         }
         mod settle {
             $crate::settle_conformance!($world);
+        }
+        mod unique {
+            $crate::unique_conformance!($world);
         }
         mod verdicts {
             $crate::verdicts_conformance!($world);
