@@ -23,6 +23,7 @@ mod occurrence;
 mod park;
 mod ports;
 mod reap;
+mod records;
 mod rounds;
 mod row;
 mod schema;

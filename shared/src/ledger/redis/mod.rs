@@ -22,6 +22,7 @@ mod member;
 mod occurrence;
 mod packed;
 mod ports;
+mod records;
 mod reply;
 mod row;
 mod schema;
