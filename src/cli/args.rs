@@ -149,10 +149,16 @@ mod tests {
             "tasks cancel ID ID --reason late",
             "tasks retry ID",
             "tasks rerun ID ID",
-            "dead list --name n",
-            "dead replay ID",
+            "dead list --name n --queue q --schedule s --tag t --error x --since 1h --until 5m --limit 7",
+            "dead list --reason timed_out,undeliverable",
+            "dead show ID --raw",
+            "dead edit ID --args {} --name n --queue q --args-version 2 --replay",
+            "dead edit ID --content-type application/json --without-header a --without-header b",
+            "dead replay ID --args @file",
             "dead replay --all --name n",
+            "dead replay --name n --reason failed --rate 50/s --limit 9 --dry-run",
             "dead drop --all",
+            "dead drop ID --dry-run",
             "schedules list",
             "schedules show nightly",
             "schedules check upbeat.toml",
@@ -197,8 +203,9 @@ mod tests {
             ("tasks list --state done", ErrorKind::InvalidValue),
             ("tasks cancel", ErrorKind::MissingRequiredArgument),
             ("tasks show 17", ErrorKind::ValueValidation),
-            ("dead replay", ErrorKind::MissingRequiredArgument),
-            ("dead replay 0198a2f0-0000-7000-8000-000000000001 --all", ErrorKind::ArgumentConflict),
+            ("dead list --reason late", ErrorKind::ValueValidation),
+            ("dead replay --all --rate 50", ErrorKind::ValueValidation),
+            ("dead show 0198a2f0-0000-7000-8000-000000000001 --raw --json", ErrorKind::ArgumentConflict),
             ("queues pause my@queue", ErrorKind::ValueValidation),
             ("queues list --watch --sample 1s", ErrorKind::ArgumentConflict),
             ("tasks list -v -q", ErrorKind::ArgumentConflict),
@@ -261,7 +268,7 @@ mod tests {
           worker       Run a worker: takes tasks from queues and runs them
           publish      Publish a task, now or later
           tasks        Look at tasks; cancel, retry and rerun them
-          dead         Look at tasks that failed for good; replay or drop them
+          dead         Look at tasks that failed for good; edit, replay or drop them
           schedules    Look at schedules, check and trigger them
           queues       Look at queues, pause and resume them
           workers      Look at the workers

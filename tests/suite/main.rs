@@ -5,6 +5,7 @@ mod bad_input;
 mod cli;
 mod clocks;
 mod crash;
+mod dead;
 mod disk;
 mod embedded;
 mod examples;

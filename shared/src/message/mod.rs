@@ -3,6 +3,7 @@
 mod limits;
 mod nesting;
 mod trace;
+mod undeliverable;
 mod wire;
 
 use std::time::Duration;
@@ -18,6 +19,7 @@ use crate::retry::RetryPolicy;
 
 pub use limits::{LimitExceeded, Limits};
 pub use trace::{TraceContext, TraceError};
+pub use undeliverable::Undeliverable;
 pub use wire::{DecodeError, HeaderValue, WireMessage};
 
 /// A task on its way to one run: metadata, and arguments as the publisher encoded them.
