@@ -7,10 +7,10 @@ use upbeat_shared::config::Overrides;
 
 use super::{
     beat::BeatCommand, bench::BenchCommand, completions::CompletionsCommand, config::ConfigCommand,
-    dead::DeadCommand, doctor::DoctorCommand, explain::ExplainCommand, healthcheck::HealthcheckCommand,
-    init::InitCommand, migrate::MigrateCommand, publish::PublishCommand, queues::QueuesCommand,
-    schedules::SchedulesCommand, tasks::TasksCommand, up::UpCommand, worker::WorkerCommand,
-    workers::WorkersCommand,
+    dead::DeadCommand, doctor::DoctorCommand, explain::ExplainCommand, export::ExportCommand,
+    healthcheck::HealthcheckCommand, import::ImportCommand, init::InitCommand, migrate::MigrateCommand,
+    publish::PublishCommand, queues::QueuesCommand, schedules::SchedulesCommand, tasks::TasksCommand,
+    up::UpCommand, worker::WorkerCommand, workers::WorkersCommand,
 };
 use crate::logging::Verbosity;
 
@@ -107,6 +107,8 @@ pub(crate) enum Command {
     Schedules(SchedulesCommand),
     Queues(QueuesCommand),
     Workers(WorkersCommand),
+    Export(ExportCommand),
+    Import(ImportCommand),
     Config(ConfigCommand),
     Migrate(MigrateCommand),
     Bench(BenchCommand),
@@ -170,6 +172,11 @@ mod tests {
             "queues resume q",
             "workers list --all",
             "workers show host:7",
+            "export all.jsonl --finished --force",
+            "export - --tasks",
+            "export schedules.jsonl --schedules",
+            "import all.jsonl --dry-run --force",
+            "import -",
             "config check",
             "config print",
             "config reference",
@@ -206,6 +213,8 @@ mod tests {
             ("dead list --reason late", ErrorKind::ValueValidation),
             ("dead replay --all --rate 50", ErrorKind::ValueValidation),
             ("dead show 0198a2f0-0000-7000-8000-000000000001 --raw --json", ErrorKind::ArgumentConflict),
+            ("export", ErrorKind::MissingRequiredArgument),
+            ("export a --tasks --schedules", ErrorKind::ArgumentConflict),
             ("queues pause my@queue", ErrorKind::ValueValidation),
             ("queues list --watch --sample 1s", ErrorKind::ArgumentConflict),
             ("tasks list -v -q", ErrorKind::ArgumentConflict),
@@ -272,6 +281,8 @@ mod tests {
           schedules    Look at schedules, check and trigger them
           queues       Look at queues, pause and resume them
           workers      Look at the workers
+          export       Write tasks and schedules into a file, to be imported elsewhere
+          import       Take over the tasks and schedules of an export
           config       Check the configuration, print it, or look up its keys
           migrate      Look at the ledger's schema, or bring it up to date
           bench        Measure publishing, running and settling of no-op tasks

@@ -1,6 +1,7 @@
 //! The command line: one file a subcommand. Branches here, works there.
 
 mod acts;
+mod archive;
 mod args;
 mod beat;
 mod bench;
@@ -13,10 +14,13 @@ mod dead;
 mod doctor;
 mod examination;
 mod explain;
+mod export;
 mod failure;
 mod healthcheck;
+mod import;
 mod init;
 mod launch;
+mod live;
 mod member_view;
 mod migrate;
 mod moment;
@@ -97,6 +101,8 @@ async fn dispatch(context: &Context, command: Command) -> Result<(), Failure> {
         Command::Schedules(command) => command.run(context).await,
         Command::Queues(command) => command.run(context).await,
         Command::Workers(command) => command.run(context).await,
+        Command::Export(command) => command.run(context).await,
+        Command::Import(command) => command.run(context).await,
         Command::Config(command) => command.run(context),
         Command::Migrate(command) => command.run(context).await,
         Command::Bench(command) => command.run(context).await,

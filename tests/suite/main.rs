@@ -15,6 +15,7 @@ mod library;
 mod members;
 mod memory;
 mod metrics;
+mod moving;
 mod once;
 mod operators;
 mod postgres;
