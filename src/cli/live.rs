@@ -24,8 +24,8 @@ pub(super) async fn refuse(session: &Session, why: &str) -> Result<(), Failure> 
         0 => String::new(),
         n => format!(" and {n} more"),
     };
-    let names = live[..live.len().min(NAMED)].join(", ");
-    Err(Failure::failed(format!("members live here: {names}{more}; {why}")).page("members-live").advice(
+    let names = format!("{}{more}", live[..live.len().min(NAMED)].join(", "));
+    Err(Failure::failed(format!("members live here: {names}; {why}")).page("members-live").advice(
         "stop every beat and worker first (one that was killed counts as alive until its lease is over); --force goes on all the same",
     ))
 }
