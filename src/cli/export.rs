@@ -29,6 +29,7 @@ const PAST: usize = 1000;
 /// Tasks that have not ended and dead ones, schedules with their cursors, and which queues are paused. Nothing may work here
 /// meanwhile, nor afterwards, or tasks run in both places: stop every beat and worker first. See docs/moving.md.
 #[derive(Debug, Args)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 #[command(
     after_help = "Examples:\n  upbeat export all.jsonl --finished\n  upbeat export - | gzip > all.jsonl.gz"
 )]

@@ -48,6 +48,7 @@ mod task_view;
 mod tasks;
 mod up;
 mod wait;
+mod which;
 mod words;
 mod worker;
 mod workers;

@@ -227,3 +227,22 @@ async fn what_makes_no_sense_of_dead_tasks_is_refused() {
     world.run(&["dead", "edit", stranger, "--args", "1"]).await.failed(1).mentions("not known");
     ward.close().await;
 }
+
+#[tokio::test]
+async fn many_tasks_are_cancelled_and_retried_by_what_they_have_in_common() {
+    let ward = Ward::open().await;
+    let world = &ward.scene.world;
+    world.run(&["publish", "note", "--count", "4", "--delay", "1h", "--tag", "night"]).await.ok();
+    world.run(&["publish", "note", "--delay", "1h"]).await.ok();
+    world.run(&["tasks", "cancel"]).await.failed(2).mentions("no condition is given");
+
+    let dry = ward.objects(&["tasks", "cancel", "--tag", "night", "--dry-run"]).await;
+    assert_eq!(dry[0]["would_be_cancelled"], 4);
+    assert_eq!(count(&ward.store, TaskState::Cancelled).await, 0, "nothing was changed");
+    assert_eq!(ward.objects(&["tasks", "cancel", "--tag", "night"]).await[0]["cancelled"], 4);
+    assert_eq!(count(&ward.store, TaskState::Scheduled).await, 1, "the other one waits");
+    let retry = ["tasks", "retry", "--tag", "night", "--state", "cancelled"];
+    assert_eq!(ward.objects(&retry).await[0]["retried"], 4);
+    eventually("they ran", PATIENCE, async || ward.scene.journal.count(&["note"]) == 4).await;
+    ward.close().await;
+}
