@@ -114,6 +114,8 @@ pub struct TaskRecord {
     pub cancel_requested: bool,
     /// Why it waits or ended, in a few words, where the state alone does not say (`no worker knows it`, `worker lost`).
     pub note: Option<String>,
+    /// Its details are gone (purged, dropped, or never known): the arguments shown here are not its own.
+    pub forgotten: bool,
 }
 
 impl TaskRecord {

@@ -1,6 +1,6 @@
 //! The ports to the record of tasks: the dedup store and the truth about their state.
 //!
-//! Six small traits, one adapter a folder; every adapter passes the conformance suites of `upbeat-tests`. Batches
+//! Seven small traits, one adapter a folder; every adapter passes the conformance suites of `upbeat-tests`. Batches
 //! everywhere: answers come in the order of the questions. Whatever is compared with now is compared with the store's
 //! time, inside the store's transaction.
 
@@ -18,8 +18,15 @@ pub mod memory;
 mod pace;
 #[cfg(feature = "postgres")]
 pub mod postgres;
+mod records;
 #[cfg(feature = "redis")]
 pub mod redis;
+#[cfg(any(feature = "embedded", feature = "memory", feature = "postgres", feature = "redis"))]
+#[cfg_attr(
+    not(any(feature = "embedded", feature = "memory", feature = "postgres")),
+    allow(dead_code, reason = "on Redis, most is decided in scripts")
+)]
+mod restored;
 #[cfg(any(feature = "embedded", feature = "memory", feature = "postgres", feature = "redis"))]
 #[cfg_attr(
     not(any(feature = "embedded", feature = "memory", feature = "postgres")),
@@ -52,6 +59,7 @@ pub use inspect::{
     ActAnswer, Action, Inspect, PageCursor, PurgeReport, QueueRecord, Retention, TaskFilter, TaskPage,
 };
 pub use leases::{LeaseRequest, Leases};
+pub use records::{AfterEdit, Edit, EditAnswer, Records, RestoreAnswer, RestoredSchedule};
 pub use settle::{SettleAnswer, Settlement};
 pub use transaction::{CommitError, TransactionHome};
 
@@ -163,6 +171,8 @@ pub struct Store {
     pub inspect: Arc<dyn Inspect>,
     /// Named leases.
     pub leases: Arc<dyn Leases>,
+    /// Records in a person's hands.
+    pub records: Arc<dyn Records>,
     /// The schema.
     pub schema: Arc<dyn Schema>,
 }
@@ -171,7 +181,7 @@ impl Store {
     /// One adapter behind every port.
     pub fn from_adapter<A>(adapter: Arc<A>) -> Self
     where
-        A: Ledger + Agenda + Catalog + Inspect + Leases + Schema + 'static,
+        A: Ledger + Agenda + Catalog + Inspect + Leases + Records + Schema + 'static,
     {
         Self {
             ledger: adapter.clone(),
@@ -179,6 +189,7 @@ impl Store {
             catalog: adapter.clone(),
             inspect: adapter.clone(),
             leases: adapter.clone(),
+            records: adapter.clone(),
             schema: adapter,
         }
     }

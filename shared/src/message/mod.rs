@@ -3,6 +3,7 @@
 mod limits;
 mod nesting;
 mod trace;
+mod undeliverable;
 mod wire;
 
 use std::time::Duration;
@@ -19,6 +20,7 @@ use crate::unique::Unique;
 
 pub use limits::{LimitExceeded, Limits};
 pub use trace::{TraceContext, TraceError};
+pub use undeliverable::Undeliverable;
 pub use wire::{DecodeError, HeaderValue, WireMessage};
 
 /// A task on its way to one run: metadata, and arguments as the publisher encoded them.

@@ -12,6 +12,7 @@ mod occurrence;
 mod park;
 mod purge;
 mod reap;
+mod records;
 mod row;
 mod schema;
 mod settle;

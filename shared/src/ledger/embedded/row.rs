@@ -256,7 +256,8 @@ pub(super) fn reschedule(
     Ok(())
 }
 
-fn write_outcome(
+/// Keeps what a run left behind.
+pub(super) fn write_outcome(
     write: &Write<'_>,
     row: i64,
     error: Option<&RunError>,
@@ -291,11 +292,10 @@ pub(super) fn record(row: &Row<'_>) -> Result<(i64, TaskRecord), SqliteError> {
         Ok(row.get::<_, Option<i64>>(column)?.map(instant))
     };
     let encoded: Option<Vec<u8>> = row.get(18)?;
-    let mut message = match encoded {
-        // A listing goes on behind a row that a newer program may have written.
-        Some(bytes) => decode(&bytes).or_else(|_| forgotten(row))?,
-        None => forgotten(row)?,
-    };
+    // A listing goes on behind a row that a newer program may have written.
+    let kept = encoded.and_then(|bytes| decode(&bytes).ok());
+    let is_forgotten = kept.is_none();
+    let mut message = kept.map_or_else(|| forgotten(row), Ok)?;
     message.seq = Seq(row.get(6)?);
     message.attempts = row.get(7)?;
     message.crashes = row.get(8)?;
@@ -320,6 +320,7 @@ pub(super) fn record(row: &Row<'_>) -> Result<(i64, TaskRecord), SqliteError> {
             .transpose()
             .map_err(|e| invalid(e.to_string()))?,
         result: result.map(|b| rmp_serde::from_slice(&b)).transpose().map_err(|e| invalid(e.to_string()))?,
+        forgotten: is_forgotten,
     };
     Ok((row.get(0)?, record))
 }

@@ -16,6 +16,7 @@ mod occurrence;
 mod park;
 mod purge;
 mod reap;
+mod records;
 mod row;
 mod settle;
 mod state;

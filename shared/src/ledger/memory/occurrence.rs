@@ -115,3 +115,25 @@ fn record(write: &mut Write<'_>, advance: &Advance) {
         occurrences.insert(key(from), until, Occurrence::Skipped(whole));
     }
 }
+
+/// Keeps what another ledger knew of a schedule's past.
+pub(super) fn restore(
+    write: &mut Write<'_>,
+    id: &ScheduleId,
+    incarnation: u64,
+    occurrences: Vec<OccurrenceRecord>,
+) {
+    for occurrence in occurrences {
+        let (at, until, occurrence) = match occurrence {
+            OccurrenceRecord::Fired { planned_at, fired_at, task_id } => {
+                let (at, fired_at) = (planned_at.as_microsecond(), fired_at.as_microsecond());
+                (at, at, Occurrence::Fired { fired_at, task: task_id })
+            }
+            OccurrenceRecord::Skipped(range) => {
+                let (from, until) = (range.from.as_microsecond(), range.until.as_microsecond());
+                (from, until, Occurrence::Skipped(range))
+            }
+        };
+        write.state.occurrences.insert((id.clone(), at, incarnation), until, occurrence);
+    }
+}

@@ -228,6 +228,7 @@ impl State {
     /// A row as listings show it.
     pub(super) fn record(&self, row: &Row) -> TaskRecord {
         let message = row.promoted();
+        let forgotten = message.is_none();
         let mut message = message.unwrap_or_else(|| {
             let left = rule::forgotten(row.id, row.name.clone(), row.queue.clone(), row.priority);
             Message { seq: Seq(row.seq), attempts: row.attempts, crashes: row.crashes, ..left }
@@ -251,6 +252,7 @@ impl State {
             result,
             cancel_requested: row.cancel,
             note: row.note.clone(),
+            forgotten,
         }
     }
 }

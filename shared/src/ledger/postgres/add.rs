@@ -38,6 +38,23 @@ pub(super) enum RowKind {
     Parked,
     /// Cancelled before anybody knew more of it than its id.
     Tombstone,
+    /// Taken over from another ledger.
+    Restored {
+        /// Its state here.
+        state: TaskState,
+        /// Whether its message is kept.
+        has_details: bool,
+    },
+}
+
+impl RowKind {
+    fn state(self) -> TaskState {
+        match self {
+            Self::Entry | Self::Parked => TaskState::Scheduled,
+            Self::Tombstone => TaskState::Cancelled,
+            Self::Restored { state, .. } => state,
+        }
+    }
 }
 
 /// What became of a row to be made.
@@ -53,14 +70,14 @@ pub(super) async fn insert(session: &Session, rows: &[NewRow<'_>]) -> Result<Vec
     let mut columns = Columns::with_capacity(rows.len());
     for row in rows {
         match row.kind {
-            RowKind::Tombstone => columns.push_bare(row.message),
-            RowKind::Entry | RowKind::Parked => columns.push(row.message)?,
+            RowKind::Tombstone | RowKind::Restored { has_details: false, .. } => {
+                columns.push_bare(row.message);
+            }
+            RowKind::Entry | RowKind::Parked | RowKind::Restored { .. } => columns.push(row.message)?,
         }
     }
     columns.seqs = rows.iter().map(|row| row.seq.0).collect();
-    let is_tombstone = |row: &NewRow<'_>| row.kind == RowKind::Tombstone;
-    let state = |tombstone| if tombstone { TaskState::Cancelled } else { TaskState::Scheduled };
-    let states: Vec<i16> = rows.iter().map(|row| state_number(state(is_tombstone(row)))).collect();
+    let states: Vec<i16> = rows.iter().map(|row| state_number(row.kind.state())).collect();
     let (due, relative): (Vec<i64>, Vec<bool>) = rows
         .iter()
         .map(|row| match row.due {
@@ -68,7 +85,8 @@ pub(super) async fn insert(session: &Session, rows: &[NewRow<'_>]) -> Result<Vec
             Due::In(delay) => (duration_micros(delay), true),
         })
         .unzip();
-    let cover: Vec<Option<i64>> = rows.iter().map(|row| (!is_tombstone(row)).then_some(row.cover)).collect();
+    let has_ended = |row: &NewRow<'_>| row.kind.state().is_terminal();
+    let cover: Vec<Option<i64>> = rows.iter().map(|row| (!has_ended(row)).then_some(row.cover)).collect();
     let notes: Vec<Option<String>> = rows.iter().map(|row| row.note.map(text)).collect();
     let parks: Vec<i32> = rows.iter().map(|row| i32::from(row.kind == RowKind::Parked)).collect();
     let mut params: Vec<&(dyn ToSql + Sync)> = columns.params().to_vec();

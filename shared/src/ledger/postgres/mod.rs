@@ -25,6 +25,7 @@ mod occurrence;
 mod park;
 mod ports;
 mod reap;
+mod records;
 mod rounds;
 mod row;
 mod schema;

@@ -121,6 +121,7 @@ pub(super) fn record(row: &Row) -> Result<TaskRecord, Fault> {
     let encoded: Option<&[u8]> = row.try_get("message")?;
     // A listing goes on behind a row that a newer program may have written.
     let readable = encoded.and_then(|bytes| decode(bytes).ok());
+    let is_forgotten = readable.is_none();
     let mut message = readable.map_or_else(|| forgotten(row), Ok)?;
     message.seq = Seq(row.try_get("seq")?);
     message.attempts = count(row, "attempts")?;
@@ -145,6 +146,7 @@ pub(super) fn record(row: &Row) -> Result<TaskRecord, Fault> {
         note: row.try_get("note")?,
         error: error.map(serde_json::from_str).transpose().map_err(|e| invalid("error", &e))?,
         result: result.map(foreign::result).transpose().map_err(|e| invalid("result", &e))?,
+        forgotten: is_forgotten,
     })
 }
 

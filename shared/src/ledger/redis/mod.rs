@@ -23,6 +23,7 @@ mod member;
 mod occurrence;
 mod packed;
 mod ports;
+mod records;
 mod reply;
 mod row;
 mod schema;

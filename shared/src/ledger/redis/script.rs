@@ -62,6 +62,9 @@ calls! {
     Park: "park", Short, [ROWS, include_str!("lua/park.lua")];
     Reap: "reap", Long, [ROWS, include_str!("lua/reap.lua")];
     Act: "act", Long, [ROWS, include_str!("lua/act.lua")];
+    Edit: "edit", Long, [ROWS, include_str!("lua/edit.lua")];
+    Restore: "restore", Long, [ROWS, include_str!("lua/restore.lua")];
+    RestoreSchedule: "restore_schedule", Long, [ROWS, SCHEDULES, include_str!("lua/restore_schedule.lua")];
     Get: "get", Long, [ROWS, RECORDS, include_str!("lua/get.lua")];
     List: "list", Long, [ROWS, RECORDS, include_str!("lua/list.lua")];
     Queues: "queues", Long, [ROWS, include_str!("lua/queues.lua")];

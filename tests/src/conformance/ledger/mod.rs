@@ -10,6 +10,7 @@ pub mod cancel;
 pub mod catalog;
 pub mod claim;
 pub mod counters;
+pub mod edit;
 pub mod inspect;
 pub mod leases;
 pub mod mark;
@@ -19,6 +20,7 @@ pub mod park;
 pub mod planning;
 mod probe;
 pub mod reap;
+pub mod restore;
 pub mod retention;
 pub mod settle;
 pub mod unique;
@@ -64,6 +66,9 @@ macro_rules! ledger_conformance {
         mod counters {
             $crate::counters_conformance!($world);
         }
+        mod edit {
+            $crate::edit_conformance!($world);
+        }
         mod inspect {
             $crate::inspect_conformance!($world);
         }
@@ -87,6 +92,9 @@ macro_rules! ledger_conformance {
         }
         mod reap {
             $crate::reap_conformance!($world);
+        }
+        mod restore {
+            $crate::restore_conformance!($world);
         }
         mod retention {
             $crate::retention_conformance!($world);
