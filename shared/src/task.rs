@@ -141,6 +141,7 @@ impl TaskRecord {
             "priority": self.message.priority.get(),
             "args_version": self.message.args_version,
             "tags": self.message.tags,
+            "key": self.message.key,
             "dedup_id": self.message.dedup_id,
             "traceparent": self.message.trace.as_ref().map(|trace| &trace.traceparent),
             "schedule_id": planned.map(|planned| planned.schedule_id.as_str()),

@@ -103,6 +103,7 @@ pub(crate) fn details(now: Timestamp, task: &TaskRecord, running: &Running, outp
             format!("{}, planned for {}", planned.schedule_id, local(now, planned.planned_at)),
         );
     }
+    view.maybe("key", message.key.as_ref().map(ToString::to_string));
     view.maybe("dedup id", message.dedup_id.as_deref());
     view.maybe("trace", message.trace.as_ref().map(|trace| visible(&trace.traceparent)));
     view.maybe("tags", (!message.tags.is_empty()).then(|| message.tags.join(", ")));

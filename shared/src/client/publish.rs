@@ -129,6 +129,7 @@ impl Client {
         message.timeout = task.timeout;
         message.retry = task.retry;
         message.tags = task.tags;
+        message.key = task.key;
         message.args_version = task.args_version;
         message.occurrence = task.planned;
         message.trace = task.trace.or_else(|| self.trace.clone());

@@ -12,7 +12,7 @@ use super::settings::{Ack, LogFormat};
 use super::url::{BrokerUrl, LedgerUrl, ServiceUrl};
 use super::value::show_duration;
 use crate::client::Record;
-use crate::name::{Namespace, QueueName, ScheduleId, TaskName};
+use crate::name::{Namespace, QueueName, ScheduleId, TaskKey, TaskName};
 use crate::retry::{Backoff, Jitter};
 
 /// Writes a value as TOML.
@@ -42,7 +42,7 @@ macro_rules! by_text {
 }
 
 by_text!(
-    String, &str, Namespace, QueueName, ScheduleId, TaskName, BrokerUrl, LedgerUrl, ServiceUrl, SocketAddr
+    String, &str, Namespace, QueueName, ScheduleId, TaskKey, TaskName, BrokerUrl, LedgerUrl, ServiceUrl, SocketAddr
 );
 
 macro_rules! as_is {

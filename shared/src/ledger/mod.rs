@@ -11,6 +11,8 @@ mod claim;
 pub mod embedded;
 mod inspect;
 mod leases;
+#[cfg(any(feature = "embedded", feature = "memory", feature = "postgres", feature = "redis"))]
+mod limit;
 #[cfg(feature = "memory")]
 pub mod memory;
 #[cfg(any(feature = "postgres", feature = "redis"))]

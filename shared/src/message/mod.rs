@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{Seq, TaskId};
-use crate::name::{QueueName, ScheduleId, TaskName};
+use crate::name::{QueueName, ScheduleId, TaskKey, TaskName};
 use crate::retry::RetryPolicy;
 
 pub use limits::{LimitExceeded, Limits};
@@ -57,6 +57,9 @@ pub struct Message {
     pub args_version: u32,
     /// The publisher's trace, continued by every run.
     pub trace: Option<TraceContext>,
+    /// Whose it is: limits by key count it under this.
+    #[serde(default)]
+    pub key: Option<TaskKey>,
 }
 
 impl Message {
@@ -80,6 +83,7 @@ impl Message {
             tags: Vec::new(),
             args_version: 1,
             trace: None,
+            key: None,
         }
     }
 }

@@ -104,7 +104,7 @@ async fn tasks_in_whose_middle_everything_is_forgotten_are_all_done_by_their_new
         insist(&failures, async || ledger.heartbeat(heartbeat(owner, 1)).await).await;
         let requests: Vec<ClaimRequest> = messages
             .iter()
-            .map(|message| ClaimRequest { message: message.clone(), token: Token::random() })
+            .map(|message| ClaimRequest::new(message.clone(), Token::random()))
             .collect();
         let answers = ledger.claim(owner, requests.clone()).await.expect("the store answers");
         let mut settlements = Vec::new();

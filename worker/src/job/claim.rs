@@ -18,7 +18,7 @@ pub(crate) async fn acquire(
 ) -> Result<Vec<ClaimAnswer>, LedgerError> {
     // Before the claim is sent: a sweep that finds its row meanwhile must not take it for a lost one.
     ctx.held.register(candidates.iter().map(|candidate| candidate.token));
-    let answers = ctx.ledger("claim", ctx.store.ledger.claim(owner, requests(candidates))).await?;
+    let answers = ctx.ledger("claim", ctx.store.ledger.claim(owner, requests(ctx, candidates))).await?;
     if answers.len() != candidates.len() {
         let text = format!("{} claims got {} answers", candidates.len(), answers.len());
         return Err(LedgerError::Invalid(text));
@@ -27,9 +27,11 @@ pub(crate) async fn acquire(
     Ok(answers)
 }
 
-fn requests(candidates: &[Candidate]) -> Vec<ClaimRequest> {
-    let request =
-        |candidate: &Candidate| ClaimRequest { message: candidate.message.clone(), token: candidate.token };
+fn requests(ctx: &Context, candidates: &[Candidate]) -> Vec<ClaimRequest> {
+    let request = |candidate: &Candidate| {
+        let limits = ctx.options.policies.uses(&candidate.message);
+        ClaimRequest::new(candidate.message.clone(), candidate.token).under(limits)
+    };
     candidates.iter().map(request).collect()
 }
 

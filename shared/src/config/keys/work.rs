@@ -143,6 +143,7 @@ pub(in super::super) const SCHEDULE: Keys = Keys {
         key("timeout", Duration, "How long one run may take.").unset("the task's"),
         key("retry", Retry, "When its tasks run again after a failure.").unset("the task's"),
         key("tags", Texts, "Labels of its tasks, to find them by.").unset("none"),
+        key("key", Name, "Whose its tasks are: limits by key count them under this.").unset("none"),
         key("expires_after", Duration, "How long after its planned instant a task may still start.")
             .unset("never"),
         key(

@@ -6,6 +6,7 @@ mod catalog;
 mod claim;
 mod inspect;
 mod leases;
+mod limit;
 mod member;
 mod occurrence;
 mod park;

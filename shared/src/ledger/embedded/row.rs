@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use rusqlite::{Row, Rows};
 use uuid::Uuid;
 
+use super::limit;
 use super::tally::Tally;
 use crate::id::{Fence, OwnerId, Seq, TaskId};
 pub(super) use crate::ledger::stored::{duration_micros, instant};
@@ -43,6 +44,8 @@ pub(super) struct Brief {
     pub(super) parks: u32,
     pub(super) parked_at: Option<i64>,
     pub(super) due_at: Option<i64>,
+    /// It has, or waits for, something of a limit.
+    pub(super) limited: bool,
 }
 
 /// Selects what [`brief`] reads, and more columns behind it. A literal, so that whole statements are literals too.
@@ -53,7 +56,8 @@ macro_rules! select_brief {
     ($more:literal, $rest:literal) => {
         concat!(
             "SELECT t.row, t.queue, t.priority, t.state, t.seq, t.attempts, t.crashes, t.fence, t.token, t.owner, t.cancel,
-                t.enqueued_at, t.expires_at, t.parks, t.parked_at, t.due_at",
+                t.enqueued_at, t.expires_at, t.parks, t.parked_at, t.due_at,
+                t.limited",
             $more,
             " FROM task t ",
             $rest
@@ -63,7 +67,7 @@ macro_rules! select_brief {
 pub(super) use select_brief;
 
 /// The first column behind those of [`brief`].
-pub(super) const BEHIND_BRIEF: usize = 16;
+pub(super) const BEHIND_BRIEF: usize = 17;
 
 /// Reads a row that [`select_brief`] selected.
 pub(super) fn brief(row: &Row<'_>) -> Result<Brief, SqliteError> {
@@ -84,6 +88,7 @@ pub(super) fn brief(row: &Row<'_>) -> Result<Brief, SqliteError> {
         parks: row.get(13)?,
         parked_at: row.get(14)?,
         due_at: row.get(15)?,
+        limited: row.get::<_, Option<bool>>(16)?.unwrap_or(false),
     })
 }
 
@@ -215,6 +220,9 @@ pub(super) fn end(
         .execute((row.row, state, end.attempts, end.crashes, write.now(), end.note, end.keep_token))?;
     write_outcome(write, row.row, end.error, end.result)?;
     tally.step(&row.queue, state_number(row.state), state);
+    if row.limited {
+        limit::release(write, row.row)?;
+    }
     write.touch(Topic::Ended);
     Ok(())
 }
@@ -246,6 +254,9 @@ pub(super) fn reschedule(
         .execute((row.row, to.seq, to.attempts, to.crashes, to.due_at, to.note, to.keep_token))?;
     write_outcome(write, row.row, to.error, None)?;
     tally.step(&row.queue, state_number(row.state), state_number(TaskState::Scheduled));
+    if row.limited {
+        limit::release(write, row.row)?;
+    }
     write.touch(Topic::Agenda);
     Ok(())
 }

@@ -123,4 +123,27 @@ CREATE TABLE number (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWI
 
 /// The whole life of a task: what came with it after the first version.
 const V2: &str = "
+-- Whether it has, or waits for, something of a limit.
+ALTER TABLE task ADD COLUMN limited INTEGER;
+
+-- Where each limit stands: its slots and how many of them are taken; the first free instant of its rate, and how far they
+-- are apart.
+CREATE TABLE limit_state (
+    id TEXT PRIMARY KEY,
+    running INTEGER,
+    taken INTEGER NOT NULL,
+    free_at INTEGER NOT NULL,
+    interval INTEGER NOT NULL
+) WITHOUT ROWID;
+
+-- What tasks have of limits: a slot (0), a place in the line (1), an instant of the rate (2).
+CREATE TABLE limit_part (
+    task INTEGER NOT NULL,
+    limit_id TEXT NOT NULL,
+    part INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    PRIMARY KEY (task, limit_id, part)
+) WITHOUT ROWID;
+CREATE INDEX limit_line ON limit_part (limit_id, at) WHERE part = 1;
+CREATE INDEX limit_slots ON limit_part (at) WHERE part = 0;
 ";

@@ -10,6 +10,7 @@ mod catalog;
 mod claim;
 mod inspect;
 mod leases;
+mod limit;
 mod member;
 mod occurrence;
 mod park;

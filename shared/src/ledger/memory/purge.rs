@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use super::limit;
 use super::member::Life;
 use super::state::Write;
 use crate::ledger::rule::MEMBERS;
@@ -10,6 +11,7 @@ use crate::ledger::stored::duration_micros;
 use crate::ledger::{PurgeReport, Retention};
 
 pub(super) fn purge(write: &mut Write<'_>, retention: Retention, limit: usize) -> PurgeReport {
+    limit::mend(write);
     let now = write.now();
     let before = |age: Duration| now.saturating_sub(duration_micros(age));
     let state = &mut *write.state;

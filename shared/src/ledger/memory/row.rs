@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use super::limit;
 use super::state::{State, Write};
 use crate::id::{Fence, OwnerId, Seq, TaskId, Token};
 use crate::ledger::rule;
@@ -41,6 +42,8 @@ pub(super) struct Row {
     /// Between commas.
     pub(super) tags: Option<String>,
     pub(super) note: Option<String>,
+    /// It has, or waits for, something of a limit.
+    pub(super) limited: bool,
     /// What retention takes first.
     pub(super) details: Option<Box<Details>>,
 }
@@ -99,6 +102,7 @@ impl Row {
             schedule: message.occurrence.as_ref().map(|planned| planned.schedule_id.clone()),
             tags: rule::joined_tags(&message.tags),
             note: None,
+            limited: false,
             details: Some(Box::new(Details { message, error: None, result: None })),
         }
     }
@@ -195,6 +199,7 @@ impl Write<'_> {
             row.token = row.token.filter(|_| end.keep_token);
             row.keep_outcome(end.error, end.result);
         });
+        limit::release(self, number);
         self.touch_ended();
     }
 
@@ -213,6 +218,7 @@ impl Write<'_> {
             row.token = row.token.filter(|_| to.keep_token);
             row.keep_outcome(to.error, None);
         });
+        limit::release(self, number);
         self.touch_agenda();
     }
 }

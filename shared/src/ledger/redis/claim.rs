@@ -27,7 +27,7 @@ pub(super) async fn claim(
 ) -> Result<Vec<ClaimAnswer>, Fault> {
     let mut args = session.begin(Call::Claim);
     args.push(owner.0.as_bytes()).number(duration_micros(stale_after)).push(STALE.as_str());
-    for ClaimRequest { message, token } in batch {
+    for ClaimRequest { message, token, .. } in batch {
         let numbers = Packed::of_id(message.id)
             .token(*token)
             .long(message.seq.0)

@@ -350,7 +350,7 @@ async fn two_processes_never_claim_the_same_task(world: &impl LedgerWorld) {
         for batch in messages.chunks(7) {
             let requests: Vec<ClaimRequest> = batch
                 .iter()
-                .map(|message| ClaimRequest { message: message.clone(), token: Token::random() })
+                .map(|message| ClaimRequest::new(message.clone(), Token::random()))
                 .collect();
             let answers = probe.claim_batch(owner, requests).await;
             let won = batch.iter().zip(answers).filter(|(_, it)| matches!(it, ClaimAnswer::Acquired(_)));

@@ -12,6 +12,7 @@ pub mod claim;
 pub mod counters;
 pub mod inspect;
 pub mod leases;
+pub mod limits;
 pub mod mark;
 pub mod members;
 pub mod overtaken;
@@ -68,6 +69,9 @@ macro_rules! ledger_conformance {
         }
         mod leases {
             $crate::leases_conformance!($world);
+        }
+        mod limits {
+            $crate::limits_conformance!($world);
         }
         mod mark {
             $crate::mark_conformance!($world);
