@@ -53,8 +53,8 @@ impl Rate {
 
     /// So many starts, 1 to a million, in a period of a millisecond to a year. `None` beyond.
     pub fn new(count: u32, period: Duration) -> Option<Self> {
-        let fits =
-            (1..=1_000_000).contains(&count) && (Duration::from_millis(1)..=Self::MAX_PERIOD).contains(&period);
+        let fits = (1..=1_000_000).contains(&count)
+            && (Duration::from_millis(1)..=Self::MAX_PERIOD).contains(&period);
         fits.then_some(Self { count, period, burst: 1 })
     }
 
@@ -186,7 +186,8 @@ impl LimitUse {
 
     /// What it counts by.
     pub fn kind(&self) -> LimitKind {
-        let is = |kind: &LimitKind| self.id.split_once(':').is_some_and(|(prefix, _)| prefix == kind.as_str());
+        let is =
+            |kind: &LimitKind| self.id.split_once(':').is_some_and(|(prefix, _)| prefix == kind.as_str());
         LimitKind::ALL.into_iter().find(is).unwrap_or(LimitKind::Task)
     }
 }
@@ -233,7 +234,8 @@ mod tests {
 
     #[test]
     fn what_is_no_rate_says_why() {
-        for text in ["", "10", "10/", "/1m", "0/1m", "10/0s", "-1/1m", "10/1y", "10/1 week of fun", "10/400d"] {
+        for text in ["", "10", "10/", "/1m", "0/1m", "10/0s", "-1/1m", "10/1y", "10/1 week of fun", "10/400d"]
+        {
             let error = text.parse::<Rate>().unwrap_err();
             assert!(error.to_string().contains("is no rate"), "{text}: {error}");
         }

@@ -42,7 +42,8 @@ macro_rules! by_text {
 }
 
 by_text!(
-    String, &str, Namespace, QueueName, ScheduleId, TaskKey, TaskName, BrokerUrl, LedgerUrl, ServiceUrl, SocketAddr
+    String, &str, Namespace, QueueName, ScheduleId, TaskKey, TaskName, BrokerUrl, LedgerUrl, ServiceUrl,
+    SocketAddr
 );
 
 macro_rules! as_is {

@@ -52,15 +52,20 @@ impl Standing {
 
     /// Takes the next instant that is free; answers it.
     fn take_instant(&mut self, rate: Rate, now: i64) -> i64 {
-        let interval = duration_micros(rate.interval());
+        let (interval, early) = rate_micros(rate);
         let ahead = (self.free_at - now).max(0);
         // A changed rate counts for those that come, as if it had always been so; those that wait keep their instants.
         let ahead = if self.interval == 0 { ahead } else { scaled(ahead, interval, self.interval) };
-        let early = interval.saturating_mul(i64::from(rate.burst() - 1));
         self.interval = interval;
         self.free_at = now.saturating_add(ahead).saturating_add(interval);
         now + (ahead - early).max(0)
     }
+}
+
+/// From one instant of a rate to the next, and how much earlier a burst may be.
+pub(super) fn rate_micros(rate: Rate) -> (i64, i64) {
+    let interval = duration_micros(rate.interval());
+    (interval, interval.saturating_mul(i64::from(rate.burst() - 1)))
 }
 
 fn scaled(value: i64, by: i64, of: i64) -> i64 {

@@ -10,6 +10,7 @@ use super::error::Fault;
 use super::row::{RECORD, limit, queue_name, record, state_number, state_of, text};
 use super::session::{Patience, Session, Work};
 use crate::id::TaskId;
+use crate::ledger::limit::KEPT;
 use crate::ledger::rule::MEMBERS;
 use crate::ledger::{PageCursor, PurgeReport, QueueRecord, Retention, TaskFilter, TaskPage};
 use crate::name::QueueName;
@@ -189,6 +190,7 @@ impl Work for Purge {
     async fn run(&self, session: &mut Session) -> Result<PurgeReport, Fault> {
         let Retention { details, ids, occurrences } = self.retention;
         let [details, ids, occurrences, members] = [details, ids, occurrences, MEMBERS].map(duration_micros);
+        session.query("select limit_mend_1($1)", &[&duration_micros(KEPT)]).await?;
         let row = session
             .query_one(
                 "select * from purge_1($1, $2, $3, $4, $5)",

@@ -503,7 +503,7 @@ async fn a_changed_rate_holds_for_those_that_come(world: &impl LedgerWorld) {
     let now = ledger.now().await;
     let soon = ledger.under(&message(), &rate("mail", every(1))).await.waits().expect("an instant is known");
 
-    assert!(until(now, soon) <= Duration::from_secs(2), "{soon}");
+    assert!(until(now, soon) < Duration::from_secs(60), "{soon}");
     assert_eq!(ledger.record(patient.id).await.due_at, Some(at), "it keeps its instant");
 }
 

@@ -152,8 +152,7 @@ impl Probe {
 
     /// Claims several in one batch, each with a token of its own.
     pub async fn claim_all(&self, owner: OwnerId, messages: &[Message]) -> Vec<ClaimAnswer> {
-        let requests =
-            messages.iter().map(|message| ClaimRequest::new(message.clone(), Token::random()));
+        let requests = messages.iter().map(|message| ClaimRequest::new(message.clone(), Token::random()));
         self.claim_batch(owner, requests.collect()).await
     }
 

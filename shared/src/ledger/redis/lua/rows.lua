@@ -15,8 +15,8 @@ local STATE, FLAGS, ATTEMPTS, CRASHES, SEQ, FENCE, TOKEN, OWNER, DUE, RECORDED, 
   PARKED, LOOKS, PARKS, NUMBER, NOTE, TAIL = 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20
 local HEAD = '<BBI4I4i8i8c8c16i8i8i8i8i8i8i8HHi8Hc0'
 
--- Flags: somebody asked to stop it; the claim's token counts.
-local CANCEL, CLAIMED = 1, 2
+-- Flags: somebody asked to stop it; the claim's token counts; it has, or waits for, something of a limit.
+local CANCEL, CLAIMED, LIMITED = 1, 2, 4
 local NOBODY, NO_TOKEN = string.rep('\0', 16), string.rep('\0', 8)
 
 -- A row that ended and whose details were purged is shorter: its state above this, and what a repeat has to find.
@@ -52,9 +52,7 @@ local function fetch(key, fields)
 end
 
 local function has(row, flag)
-  local flags = row[FLAGS]
-  if flag == CANCEL then return flags % 2 == 1 end
-  return flags >= 2
+  return math.floor(row[FLAGS] / flag) % 2 == 1
 end
 
 local function read(text)
@@ -203,7 +201,9 @@ end
 local STATE_AND_FLAGS, UP_TO_FENCE, FENCE_AND_TOKEN, OWNER_AT, FINISHED_AT, NOTE_AT = 1, 3, 19, 35, 83, 119
 local function succeed(id, claim)
   local text = texts[id]
-  if not text or rawget(rows, id) or byte(text) ~= RUNNING or byte(text, 2) < CLAIMED then return false end
+  if not text or rawget(rows, id) or byte(text) ~= RUNNING then return false end
+  local flags = byte(text, 2)
+  if flags < CLAIMED or flags >= LIMITED then return false end
   if sub(text, FENCE_AND_TOKEN, OWNER_AT - 1) ~= claim or sub(text, NOTE_AT, NOTE_AT + 1) ~= '\0\0' then return false end
   local tail = sub(text, NOTE_AT + 2)
   texts[id] = string.char(SUCCEEDED, byte(text, 2)) .. sub(text, UP_TO_FENCE, FINISHED_AT - 1) .. PACKED_NOW
@@ -216,6 +216,9 @@ local function succeed(id, claim)
   return true
 end
 
+-- Filled in by `limits.lua`, which follows.
+local limits = {}
+
 -- Ends a row. Only a claim's own settle leaves the token, so that it is recognised when it is repeated.
 local function finish(id, row, state, note, keep_token)
   -- What runs is on no agenda.
@@ -225,6 +228,7 @@ local function finish(id, row, state, note, keep_token)
   if note then row[NOTE] = note end
   if not keep_token then drop_token(row) end
   if state ~= DEAD then ended[#ended + 1] = id .. PACKED_NOW end
+  if has(row, LIMITED) then limits.release(id, row) end
 end
 
 -- Puts a row back on the agenda. Every such move raises the seq.
@@ -238,6 +242,7 @@ local function move(id, row, due, note, keep_token)
   if has(row, CANCEL) then row[FLAGS] = row[FLAGS] - CANCEL end
   if not keep_token then drop_token(row) end
   wakes[id] = due
+  if has(row, LIMITED) then limits.release(id, row) end
 end
 
 -- Its time was over before it started.
