@@ -51,16 +51,19 @@ impl Rate {
     /// The longest period: a year.
     pub const MAX_PERIOD: Duration = Duration::from_secs(365 * 24 * 3600);
 
+    /// The most starts in a period, and the largest burst.
+    pub const MAX_COUNT: u32 = 1_000_000;
+
     /// So many starts, 1 to a million, in a period of a millisecond to a year. `None` beyond.
     pub fn new(count: u32, period: Duration) -> Option<Self> {
-        let fits = (1..=1_000_000).contains(&count)
+        let fits = (1..=Self::MAX_COUNT).contains(&count)
             && (Duration::from_millis(1)..=Self::MAX_PERIOD).contains(&period);
         fits.then_some(Self { count, period, burst: 1 })
     }
 
     /// So many may start together after a quiet time; 1 (none) unless told.
     pub fn with_burst(self, burst: u32) -> Self {
-        Self { burst: burst.max(1), ..self }
+        Self { burst: burst.clamp(1, Self::MAX_COUNT), ..self }
     }
 
     /// See [`with_burst`](Self::with_burst).
@@ -124,7 +127,8 @@ impl LimitPolicy {
         Self { rate: Some(rate), ..self }
     }
 
-    fn is_none(self) -> bool {
+    /// Whether it limits nothing.
+    pub fn is_none(self) -> bool {
         self == Self::default()
     }
 }

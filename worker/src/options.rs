@@ -38,7 +38,8 @@ pub struct WorkerOptions {
     pub default_retry: RetryPolicy,
     /// What a message may cost. A result larger than a body may be is not kept.
     pub limits: Limits,
-    /// How many tasks run at once and how often, over all workers: every worker of these tasks must know them.
+    /// How many tasks run at once and how often one starts, over all workers, beside what the tasks themselves say. Every
+    /// worker of these tasks and queues must know them.
     pub policies: LimitPolicies,
     /// What happens to a task whose name is unknown here. One whose arguments are newer than the handler here waits with the
     /// same delays, but for as long as it takes.

@@ -127,7 +127,7 @@ impl fmt::Display for Takes {
             Self::Instant => "instant",
             Self::Any => "any",
             Self::Queues => "table or list",
-            Self::Retry => "table",
+            Self::Retry | Self::Limit => "table",
             Self::Target => "URL or table",
             Self::Choice(words) => return f.write_str(&choice(words)),
             Self::CatchUp(words) => return write!(f, "{}, or table", choice(words)),

@@ -10,6 +10,7 @@ use super::url::{BrokerUrl, LedgerUrl, ServiceUrl};
 use crate::client::Record;
 use crate::hook::{DEAD_NOTICE, Notices, OVERDUE_NOTICE};
 use crate::ledger::{NewSchedule, Retention};
+use crate::limit::LimitPolicy;
 use crate::member::LEASE;
 use crate::message::Limits;
 use crate::name::{Namespace, QueueName, TaskName};
@@ -160,6 +161,8 @@ pub struct QueueConfig {
     pub record: Option<Record>,
     /// Its weight among a worker's queues, where the worker names none.
     pub weight: Option<u32>,
+    /// How many of its tasks run at once, and how often one starts, over all workers.
+    pub limit: LimitPolicy,
 }
 
 /// `[tasks.NAME]`.
@@ -172,6 +175,10 @@ pub struct TaskConfig {
     pub timeout: Duration,
     /// When a failed task runs again.
     pub retry: RetryPolicy,
+    /// How many of these tasks run at once, and how often one starts, over all workers.
+    pub limit: LimitPolicy,
+    /// The same of each key by itself.
+    pub limit_per_key: LimitPolicy,
     /// When its delivery is acknowledged.
     pub ack: Ack,
     /// What runs it.

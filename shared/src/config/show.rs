@@ -12,6 +12,7 @@ use super::settings::{Ack, LogFormat};
 use super::url::{BrokerUrl, LedgerUrl, ServiceUrl};
 use super::value::show_duration;
 use crate::client::Record;
+use crate::limit::Rate;
 use crate::name::{Namespace, QueueName, ScheduleId, TaskKey, TaskName};
 use crate::retry::{Backoff, Jitter};
 
@@ -42,8 +43,8 @@ macro_rules! by_text {
 }
 
 by_text!(
-    String, &str, Namespace, QueueName, ScheduleId, TaskKey, TaskName, BrokerUrl, LedgerUrl, ServiceUrl,
-    SocketAddr
+    String, &str, Namespace, QueueName, Rate, ScheduleId, TaskKey, TaskName, BrokerUrl, LedgerUrl,
+    ServiceUrl, SocketAddr
 );
 
 macro_rules! as_is {

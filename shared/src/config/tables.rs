@@ -19,6 +19,7 @@ use super::url::{BrokerUrl, LedgerUrl, ServiceUrl, UrlFault};
 use super::value::{At, Fault, Found, Spot, brief, nearest};
 use crate::client::Record;
 use crate::ledger::Retention;
+use crate::limit::{LimitPolicy, Rate, RateError};
 use crate::message::Limits;
 use crate::name::{NameError, QueueName};
 use crate::retry::{Backoff, Jitter, RetryPolicy};
@@ -279,11 +280,28 @@ fn queues(top: &mut Section<'_, '_>) -> BTreeMap<QueueName, QueueConfig> {
         let config = QueueConfig {
             record: section.find("record", |found| found.choice(&records)),
             weight: section.find("weight", weight),
+            limit: limit(&mut section),
         };
         section.finish();
         queues.insert(queue, config);
     }
     queues
+}
+
+/// `running`, `rate` and `burst` of whatever has them.
+pub(super) fn limit(section: &mut Section<'_, '_>) -> LimitPolicy {
+    let running = section.find("running", |found| found.small(1..=LimitPolicy::MAX_RUNNING));
+    let rate = section.find("rate", |found| {
+        let no_rate = |error: RateError| Fault::new("this is no rate").help(error.reason);
+        found.text()?.parse::<Rate>().map_err(no_rate)
+    });
+    let burst = section.find("burst", |found| found.small(1..=Rate::MAX_COUNT));
+    if burst.is_some() && !section.took("rate") {
+        let help = "set `rate` too, or remove this key";
+        section.fault("burst", Fault::new("this is a burst of no rate").help(help));
+    }
+    let rate = rate.map(|rate| burst.map_or(rate, |burst| rate.with_burst(burst)));
+    LimitPolicy { running, rate }
 }
 
 /// `{ critical = 6, default = 3 }`, `["critical", "default"]`, or `critical=6,default=3` from outside of the file. A

@@ -24,6 +24,7 @@ pub(crate) async fn acquire(
         return Err(LedgerError::Invalid(text));
     }
     count(&answers);
+    count_limited(ctx, candidates, &answers);
     Ok(answers)
 }
 
@@ -42,6 +43,19 @@ fn count(answers: &[ClaimAnswer]) {
     }
     for (label, count) in counts {
         metrics::counter!(telemetry::CLAIMS, "answer" => label).increment(count);
+    }
+}
+
+/// Which kinds of limits hold tasks up, and how. Never which limit: keys are many.
+fn count_limited(ctx: &Context, candidates: &[Candidate], answers: &[ClaimAnswer]) {
+    for (candidate, answer) in candidates.iter().zip(answers) {
+        let ClaimAnswer::Limited { by, until } = answer else { continue };
+        let Some(limit) = ctx.options.policies.uses(&candidate.message).into_iter().nth(*by) else {
+            continue;
+        };
+        let waits_for = if until.is_some() { "instant" } else { "slot" };
+        let limit = limit.kind().as_str();
+        metrics::counter!(telemetry::LIMITED, "limit" => limit, "waits_for" => waits_for).increment(1);
     }
 }
 

@@ -22,6 +22,7 @@ mod probe;
 pub mod reap;
 pub mod retention;
 pub mod settle;
+pub mod storm;
 pub mod verdicts;
 
 pub use probe::{Probe, Running};
@@ -96,6 +97,9 @@ macro_rules! ledger_conformance {
         }
         mod settle {
             $crate::settle_conformance!($world);
+        }
+        mod storm {
+            $crate::storm_conformance!($world);
         }
         mod verdicts {
             $crate::verdicts_conformance!($world);
