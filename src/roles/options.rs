@@ -17,6 +17,7 @@ pub(crate) fn beat(config: &Config) -> BeatOptions {
         overdue_after: config.beat.overdue_after,
         retention: config.retention,
         limits: config.limits,
+        fair: config.fair_queues(),
         notices: config.hooks.notices(),
         ..BeatOptions::default()
     }

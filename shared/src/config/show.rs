@@ -128,6 +128,12 @@ impl<T: Show> Show for BTreeMap<String, T> {
     }
 }
 
+impl Show for BTreeMap<TaskKey, u32> {
+    fn show(&self) -> String {
+        inline(self.iter().map(|(tenant, weight)| (tenant.as_str(), weight.show())))
+    }
+}
+
 impl Show for serde_json::Value {
     fn show(&self) -> String {
         match self {

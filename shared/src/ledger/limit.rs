@@ -11,7 +11,7 @@
 use std::time::Duration;
 
 use super::stored::duration_micros;
-use crate::limit::{LimitUse, Rate};
+use crate::limit::{FairPolicy, LimitUse, Rate, Turn};
 
 /// A slot kept for a task that did not come for so long goes to the next in line: its queue may be paused.
 pub(super) const KEPT: Duration = Duration::from_secs(60);
@@ -96,12 +96,20 @@ pub(super) trait Book {
     fn take(&mut self, task: i64, limit: &str, part: Part) -> Result<(), Self::Error>;
     /// Takes everything from a task; answers what it had, by limit.
     fn clear(&mut self, task: i64) -> Result<Vec<(String, Part)>, Self::Error>;
-    /// The task at the head of a line.
-    fn first(&mut self, limit: &str) -> Result<Option<i64>, Self::Error>;
+    /// The task at the head of a line, and its place.
+    fn first(&mut self, limit: &str) -> Result<Option<(i64, i64)>, Self::Error>;
     /// The last place of a line.
     fn last_place(&mut self, limit: &str) -> Result<Option<i64>, Self::Error>;
     /// A task that waited in a line is due now.
     fn wake(&mut self, task: i64) -> Result<(), Self::Error>;
+    /// The slot that a task has in a fair queue.
+    fn fair_slot(&mut self, task: i64) -> Result<Option<String>, Self::Error>;
+    /// Whether it has a slot or an instant of any limit.
+    fn has_any(&mut self, task: i64) -> Result<bool, Self::Error>;
+    /// The last place of a tenant in the line of a fair queue.
+    fn last_turn(&mut self, limit: &str, tenant: &str) -> Result<Option<i64>, Self::Error>;
+    /// Keeps it.
+    fn keep_turn(&mut self, limit: &str, tenant: &str, place: i64) -> Result<(), Self::Error>;
 }
 
 /// Whether a task may run.
@@ -116,11 +124,13 @@ pub(super) enum Admission {
 /// Takes a claimed task through its limits.
 pub(super) fn admit<B: Book>(book: &mut B, task: i64, limits: &[LimitUse]) -> Result<Admission, B::Error> {
     if let Some((by, until)) = pass_rates(book, task, limits)? {
+        give_up_turn(book, task)?;
         return Ok(Admission::Waits { by, until: Some(until) });
     }
     for (by, limit) in limits.iter().enumerate() {
         let Some(running) = limit.running else { continue };
         if !enter(book, task, &limit.id, running)? {
+            give_up_turn(book, task)?;
             return Ok(Admission::Waits { by, until: None });
         }
     }
@@ -180,7 +190,11 @@ fn enter<B: Book>(book: &mut B, task: i64, limit: &str, running: u32) -> Result<
 /// Gives free slots to the first in line; answers where the limit stands then.
 pub(super) fn fill<B: Book>(book: &mut B, limit: &str, mut standing: Standing) -> Result<Standing, B::Error> {
     while standing.has_slot() {
-        let Some(task) = book.first(limit)? else { break };
+        let Some((task, place)) = book.first(limit)? else { break };
+        if limit.starts_with(FAIR) {
+            // Virtual time: whoever comes stands behind what has gone.
+            standing.free_at = standing.free_at.max(place);
+        }
         book.take(task, limit, Part::Place)?;
         let now = book.now();
         book.give(task, limit, Part::Slot, now)?;
@@ -209,6 +223,58 @@ pub(super) fn give_back<B: Book>(book: &mut B, limit: &str) -> Result<(), B::Err
         return book.forget(limit);
     }
     book.keep(limit, standing)
+}
+
+/// A task that waits for another limit leaves its slot of a fair queue to others.
+fn give_up_turn<B: Book>(book: &mut B, task: i64) -> Result<(), B::Error> {
+    let Some(limit) = book.fair_slot(task)? else { return Ok(()) };
+    book.take(task, &limit, Part::Slot)?;
+    give_back(book, &limit)
+}
+
+/// Whether it is a task's turn in its fair queue; if not, it stands in the line: start-time fair queuing, in which each task
+/// of a tenant stands one step behind the one before, and nobody before what has gone. A step is the shorter the more the
+/// tenant weighs.
+pub(super) fn line_up<B: Book>(book: &mut B, task: i64, turn: &Turn) -> Result<bool, B::Error> {
+    // Who comes back from another limit has waited its turn.
+    if book.has_any(task)? {
+        return Ok(true);
+    }
+    let limit = fair_limit(turn);
+    let standing = Standing { running: Some(turn.slots), ..book.standing(&limit)? };
+    let mut standing = fill(book, &limit, standing)?;
+    let is_turn = standing.has_slot() && book.first(&limit)?.is_none();
+    let now = book.now();
+    if is_turn {
+        standing.taken += 1;
+        book.give(task, &limit, Part::Slot, now)?;
+    } else if !book.has(task, &limit, Part::Place)? {
+        let last = book.last_turn(&limit, &turn.tenant)?.unwrap_or_default();
+        let place = standing.free_at.max(last) + step(turn.weight);
+        book.keep_turn(&limit, &turn.tenant, place)?;
+        book.give(task, &limit, Part::Place, place)?;
+    }
+    book.keep(&limit, standing)?;
+    Ok(is_turn)
+}
+
+/// What ids of fair queues' limits begin with.
+pub(super) const FAIR: &str = "fair:";
+
+/// The id of a fair queue's limit.
+pub(super) fn fair_limit(turn: &Turn) -> String {
+    format!("{FAIR}{}", turn.queue)
+}
+
+/// From one place of a tenant to its next.
+pub(super) fn step(weight: u32) -> i64 {
+    const STEP: i64 = 1_000_000;
+    STEP / i64::from(weight.clamp(1, FairPolicy::MAX_WEIGHT))
+}
+
+/// What the record of a task says that waits for its turn.
+pub(super) fn turn_note(turn: &Turn) -> String {
+    format!("waits for its turn in the queue {}", turn.queue)
 }
 
 /// What the record of a task says that waits for a limit.

@@ -1,8 +1,8 @@
 //! The keys that say what there is to do: queues, tasks and schedules.
 
 use super::Takes::{
-    Any, Boolean, CatchUp, Choice, Duration, Instant, Limit, Name, Number, Path, Retry, Size, Target, Text,
-    TextTable, Texts, Url,
+    Any, Boolean, CatchUp, Choice, Duration, Fair, Instant, Limit, Name, Number, Path, Retry, Size, Target,
+    Text, TextTable, Texts, Url, Weights,
 };
 use super::{Keys, key};
 
@@ -24,6 +24,24 @@ pub(in super::super) const QUEUE: Keys = Keys {
         key("rate", Text, "So often one of its tasks starts, over all workers: `\"100/1s\"`, spread evenly.")
             .unset("no limit"),
         key("burst", Number, "So many may start together after a quiet time, before the rate holds.").unset("`1`"),
+        key("fair", Fair, "Its tenants take turns: no tenant's tasks wait for all of another's.").unset("not fair"),
+    ],
+};
+
+/// `fair` of a queue.
+pub(in super::super) const FAIR: Keys = Keys {
+    table: "queues.NAME.fair",
+    about: "How the tenants of a queue share it. A tenant is the key of its tasks. They are recorded when they are published, and \
+            handed to the broker in turn.",
+    keys: &[
+        key(
+            "slots",
+            Number,
+            "So many of the queue's tasks are with the broker or run at once; the others wait for their turn. More than all its \
+             workers run together, or they wait for work.",
+        )
+        .unset("`500`"),
+        key("weights", Weights, "How many tasks of a tenant go for one of another: `{ acme = 5 }`.").unset("`1` each"),
     ],
 };
 

@@ -1,12 +1,12 @@
 //! Who has what of which limit.
 
-use rusqlite::OptionalExtension;
+use rusqlite::{OptionalExtension, Row};
 
-use super::row::{duration_micros, instant, state_number};
+use super::row::{self, duration_micros, instant, state_number};
 use super::tally::Tally;
-use crate::ledger::limit::{self, Admission, Book, KEPT, Part, Standing};
+use crate::ledger::limit::{self, Admission, Book, FAIR, KEPT, Part, Standing};
 use crate::ledger::{Claim, ClaimAnswer};
-use crate::limit::LimitUse;
+use crate::limit::{LimitUse, Turn};
 use crate::sqlite::{SqliteError, Topic, Write};
 use crate::task::TaskState;
 
@@ -58,7 +58,7 @@ pub(super) fn mend(write: &Write<'_>) -> Result<(), SqliteError> {
     let stale: Vec<i64> = {
         let mut select = write.prepare_cached(
             "SELECT DISTINCT s.task FROM limit_part s JOIN task t ON t.row = s.task
-             WHERE s.part = 0 AND s.at < ?1 AND t.state != 2 AND NOT EXISTS (
+             WHERE s.part = 0 AND s.at < ?1 AND s.limit_id NOT LIKE 'fair:%' AND t.state != 2 AND NOT EXISTS (
                 SELECT 1 FROM limit_part p WHERE p.task = s.task AND (p.part = 1 OR (p.part = 0 AND p.at >= ?1)))
              LIMIT 1000",
         )?;
@@ -74,6 +74,13 @@ pub(super) fn mend(write: &Write<'_>) -> Result<(), SqliteError> {
                 AND NOT EXISTS (SELECT 1 FROM limit_part u WHERE u.limit_id = id AND u.part = 1)",
         )?
         .execute([write.now()])?;
+    // Places that are behind what has gone say nothing any more.
+    write
+        .prepare_cached(
+            "DELETE FROM limit_turn WHERE place <= coalesce(
+                (SELECT s.free_at FROM limit_state s WHERE s.id = limit_id), ?1)",
+        )?
+        .execute([i64::MAX])?;
     Ok(())
 }
 
@@ -111,6 +118,9 @@ impl Book for Tables<'_> {
 
     fn forget(&mut self, limit: &str) -> Result<(), SqliteError> {
         self.0.prepare_cached("DELETE FROM limit_state WHERE id = ?1")?.execute([limit])?;
+        if limit.starts_with(FAIR) {
+            self.0.prepare_cached("DELETE FROM limit_turn WHERE limit_id = ?1")?.execute([limit])?;
+        }
         Ok(())
     }
 
@@ -149,9 +159,10 @@ impl Book for Tables<'_> {
         Ok(parts)
     }
 
-    fn first(&mut self, limit: &str) -> Result<Option<i64>, SqliteError> {
-        let sql = "SELECT task FROM limit_part WHERE limit_id = ?1 AND part = 1 ORDER BY at LIMIT 1";
-        Ok(self.0.prepare_cached(sql)?.query_row([limit], |row| row.get(0)).optional()?)
+    fn first(&mut self, limit: &str) -> Result<Option<(i64, i64)>, SqliteError> {
+        let sql = "SELECT task, at FROM limit_part WHERE limit_id = ?1 AND part = 1 ORDER BY at LIMIT 1";
+        let first = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?));
+        Ok(self.0.prepare_cached(sql)?.query_row([limit], first).optional()?)
     }
 
     fn last_place(&mut self, limit: &str) -> Result<Option<i64>, SqliteError> {
@@ -166,4 +177,48 @@ impl Book for Tables<'_> {
         self.0.touch(Topic::Agenda);
         Ok(())
     }
+
+    fn fair_slot(&mut self, task: i64) -> Result<Option<String>, SqliteError> {
+        let sql = "SELECT limit_id FROM limit_part WHERE task = ?1 AND part = 0 AND limit_id LIKE 'fair:%'";
+        Ok(self.0.prepare_cached(sql)?.query_row([task], |row| row.get(0)).optional()?)
+    }
+
+    fn has_any(&mut self, task: i64) -> Result<bool, SqliteError> {
+        Ok(self.0.prepare_cached("SELECT 1 FROM limit_part WHERE task = ?1 AND part != 1")?.exists([task])?)
+    }
+
+    fn last_turn(&mut self, limit: &str, tenant: &str) -> Result<Option<i64>, SqliteError> {
+        let sql = "SELECT place FROM limit_turn WHERE limit_id = ?1 AND tenant = ?2";
+        Ok(self.0.prepare_cached(sql)?.query_row([limit, tenant], |row| row.get(0)).optional()?)
+    }
+
+    fn keep_turn(&mut self, limit: &str, tenant: &str, place: i64) -> Result<(), SqliteError> {
+        self.0
+            .prepare_cached(
+                "INSERT INTO limit_turn (limit_id, tenant, place) VALUES (?1, ?2, ?3)
+                 ON CONFLICT (limit_id, tenant) DO UPDATE SET place = ?3",
+            )?
+            .execute((limit, tenant, place))?;
+        Ok(())
+    }
+}
+
+/// Asks for tasks' turns in their fair queues.
+pub(super) fn line_up(write: &Write<'_>, turns: &[Turn]) -> Result<Vec<bool>, SqliteError> {
+    turns.iter().map(|turn| line_up_one(write, turn)).collect()
+}
+
+fn line_up_one(write: &Write<'_>, turn: &Turn) -> Result<bool, SqliteError> {
+    let found = row::find(write, turn.id)?;
+    let found = found.filter(|row| row.state == TaskState::Scheduled && row.seq == turn.seq.0);
+    let Some(row) = found else { return Ok(false) };
+    let is_turn = limit::line_up(&mut Tables(write), row.row, turn)?;
+    if is_turn {
+        write.prepare_cached("UPDATE task SET limited = 1 WHERE row = ?1")?.execute([row.row])?;
+    } else {
+        write
+            .prepare_cached("UPDATE task SET limited = 1, wake_at = NULL, note = ?2 WHERE row = ?1")?
+            .execute((row.row, limit::turn_note(turn)))?;
+    }
+    Ok(is_turn)
 }

@@ -146,4 +146,12 @@ CREATE TABLE limit_part (
 ) WITHOUT ROWID;
 CREATE INDEX limit_line ON limit_part (limit_id, at) WHERE part = 1;
 CREATE INDEX limit_slots ON limit_part (at) WHERE part = 0;
+
+-- The last place of each tenant in the line of a fair queue.
+CREATE TABLE limit_turn (
+    limit_id TEXT NOT NULL,
+    tenant TEXT NOT NULL,
+    place INTEGER NOT NULL,
+    PRIMARY KEY (limit_id, tenant)
+) WITHOUT ROWID;
 ";

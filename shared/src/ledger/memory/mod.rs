@@ -36,6 +36,7 @@ use super::{
 };
 use crate::clock::{Clock, HostTime};
 use crate::id::OwnerId;
+use crate::limit::Turn;
 use crate::member::{Heartbeat, HeartbeatAnswer};
 
 use state::{State, Write};
@@ -152,6 +153,10 @@ impl Ledger for MemoryLedger {
 
     async fn release(&self, owner: OwnerId, claims: Vec<OwnedClaim>) -> Result<u64, LedgerError> {
         Ok(self.write(|write| settle::release(write, owner, &claims)))
+    }
+
+    async fn line_up(&self, turns: Vec<Turn>) -> Result<Vec<bool>, LedgerError> {
+        Ok(self.write(|write| turns.iter().map(|turn| limit::line_up(write, turn)).collect()))
     }
 
     async fn leave(&self, owner: OwnerId) -> Result<(), LedgerError> {

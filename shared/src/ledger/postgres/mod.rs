@@ -18,6 +18,7 @@ mod due;
 mod error;
 mod inspect;
 mod leases;
+mod limit;
 mod member;
 mod occurrence;
 mod park;

@@ -12,6 +12,7 @@ use super::catalog::{GetSchedules, Put, Remove, Snapshot, Version};
 use super::claim::ClaimBatch;
 use super::due::{Backlog, LeaseDue, MarkAll, Now, PostponeAll};
 use super::inspect::{Get, List, Pause, Purge, Queues};
+use super::limit::LineUp;
 use super::member::{self, Beat, Leave, Mine};
 use super::occurrence::{AdvanceAll, Occurrences};
 use super::park::ParkAll;
@@ -25,6 +26,7 @@ use crate::ledger::{
     OwnedClaim, PageCursor, Park, ParkAnswer, Postpone, PurgeReport, PutAnswer, QueueRecord, ReapReport,
     Retention, SettleAnswer, Settlement, TaskFilter, TaskPage,
 };
+use crate::limit::Turn;
 use crate::member::{Heartbeat, HeartbeatAnswer, MemberRecord};
 use crate::name::{QueueName, ScheduleId};
 use crate::occurrence::{OccurrenceRecord, ScheduleRecord};
@@ -68,6 +70,13 @@ impl Ledger for PostgresLedger {
 
     async fn heartbeat(&self, heartbeat: Heartbeat) -> Result<HeartbeatAnswer, LedgerError> {
         Ok(perform(&self.pool, &Beat(&heartbeat)).await?)
+    }
+
+    async fn line_up(&self, turns: Vec<Turn>) -> Result<Vec<bool>, LedgerError> {
+        if turns.is_empty() {
+            return Ok(Vec::new());
+        }
+        Ok(perform(&self.pool, &LineUp(&turns)).await?)
     }
 
     async fn mine(&self, owner: OwnerId) -> Result<Vec<OwnedClaim>, LedgerError> {

@@ -18,6 +18,7 @@ mod connect;
 mod error;
 mod inspect;
 mod leases;
+mod limit;
 mod member;
 mod occurrence;
 mod packed;

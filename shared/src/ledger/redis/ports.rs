@@ -16,6 +16,7 @@ use crate::ledger::{
     NewSchedule, OwnedClaim, PageCursor, Park, ParkAnswer, Postpone, PurgeReport, PutAnswer, QueueRecord,
     ReapReport, Retention, SettleAnswer, Settlement, TaskFilter, TaskPage,
 };
+use crate::limit::Turn;
 use crate::member::{Heartbeat, HeartbeatAnswer, MemberRecord};
 use crate::name::{QueueName, ScheduleId};
 use crate::occurrence::{OccurrenceRecord, ScheduleRecord};
@@ -58,6 +59,13 @@ impl Ledger for RedisLedger {
 
     async fn heartbeat(&self, heartbeat: Heartbeat) -> Result<HeartbeatAnswer, LedgerError> {
         Ok(member::beat(&self.session, &heartbeat).await?)
+    }
+
+    async fn line_up(&self, turns: Vec<Turn>) -> Result<Vec<bool>, LedgerError> {
+        if turns.is_empty() {
+            return Ok(Vec::new());
+        }
+        Ok(super::limit::line_up(&self.session, &turns).await?)
     }
 
     async fn mine(&self, owner: OwnerId) -> Result<Vec<OwnedClaim>, LedgerError> {

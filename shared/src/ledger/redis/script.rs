@@ -52,6 +52,7 @@ macro_rules! calls {
 calls! {
     Now: "now", Short, ["return NOW\n"];
     Claim: "claim", Short, [ROWS, ADMIT, include_str!("lua/claim.lua")];
+    LineUp: "line_up", Short, [ROWS, ENTRIES, include_str!("lua/line_up.lua")];
     Settle: "settle", Short, [ROWS, VERDICTS, ENTRIES, include_str!("lua/settle.lua")];
     Release: "release", Short, [ROWS, VERDICTS, ENTRIES, include_str!("lua/release.lua")];
     Heartbeat: "heartbeat", Short, [ROWS, include_str!("lua/heartbeat.lua")];

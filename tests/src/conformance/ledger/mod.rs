@@ -10,6 +10,7 @@ pub mod cancel;
 pub mod catalog;
 pub mod claim;
 pub mod counters;
+pub mod fair;
 pub mod inspect;
 pub mod leases;
 pub mod limits;
@@ -64,6 +65,9 @@ macro_rules! ledger_conformance {
         }
         mod counters {
             $crate::counters_conformance!($world);
+        }
+        mod fair {
+            $crate::fair_conformance!($world);
         }
         mod inspect {
             $crate::inspect_conformance!($world);

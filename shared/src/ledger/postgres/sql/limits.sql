@@ -11,15 +11,19 @@ as $body$
 declare
     v_free integer := (select s.running - s.taken from {schema}.limit_state s where s.id = p_limit);
     v_task bigint;
+    v_place bigint;
 begin
     while v_free > 0 loop
-        select p.task into v_task from {schema}.limit_part p join {schema}.task t on t.row = p.task
+        select p.task, p.at into v_task, v_place from {schema}.limit_part p join {schema}.task t on t.row = p.task
         where p.limit_id = p_limit and p.part = 1 order by p.at limit 1 for update of t skip locked;
         exit when not found;
         update {schema}.limit_part p set part = 0, at = p_now
         where p.task = v_task and p.limit_id = p_limit and p.part = 1;
         update {schema}.task t set wake_at = p_now, due_at = p_now, note = null where t.row = v_task;
-        update {schema}.limit_state s set taken = s.taken + 1 where s.id = p_limit;
+        -- The virtual time of a fair queue: whoever comes stands behind what has gone.
+        update {schema}.limit_state s set taken = s.taken + 1,
+            free_at = case when p_limit like 'fair:%' then greatest(s.free_at, v_place) else s.free_at end
+        where s.id = p_limit;
         v_free := v_free - 1;
     end loop;
 end $body$;
@@ -48,6 +52,9 @@ begin
         delete from {schema}.limit_state s
         where s.id = v_limit.id and s.taken = 0 and s.free_at <= p_now
             and not exists (select from {schema}.limit_part p where p.limit_id = s.id and p.part = 1);
+        if found and v_limit.id like 'fair:%' then
+            delete from {schema}.limit_turn u where u.limit_id = v_limit.id;
+        end if;
     end loop;
 end $body$;
 
@@ -108,6 +115,74 @@ begin
     end if;
 end $body$;
 
+-- A task that waits for another limit leaves its slot of a fair queue to others.
+create function {schema}.limit_give_up_turn_1(p_task bigint, p_now bigint) returns void
+language plpgsql volatile
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_bitmapscan = off
+set plan_cache_mode = force_generic_plan
+as $body$
+declare
+    v_limit text;
+begin
+    delete from {schema}.limit_part p where p.task = p_task and p.part = 0 and p.limit_id like 'fair:%'
+    returning p.limit_id into v_limit;
+    if v_limit is not null then
+        update {schema}.limit_state s set taken = greatest(s.taken - 1, 0) where s.id = v_limit;
+        perform {schema}.limit_fill_1(v_limit, p_now);
+    end if;
+end $body$;
+
+-- Asks whether it is tasks' turn in their fair queues, as `line_up` in `limit.rs` decides; answers the places of those whose
+-- turn it is.
+create function {schema}.line_up_1(
+    p_ids uuid[], p_seqs bigint[], p_limits text[], p_slots integer[], p_tenants text[], p_steps bigint[],
+    p_notes text[])
+returns setof integer
+language plpgsql volatile
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_bitmapscan = off
+set plan_cache_mode = force_generic_plan
+as $body$
+declare
+    v_now bigint := {schema}.now_us();
+    v_task bigint;
+    v_place bigint;
+begin
+    perform 1 from {schema}.task t where t.id = any (p_ids) order by t.id for update;
+    insert into {schema}.limit_state as s (id, taken, free_at, interval)
+    select l.id, 0, 0, 0 from (select distinct u.id from unnest(p_limits) as u (id)) l order by l.id
+    on conflict (id) do update set taken = s.taken where false;
+    for i in 1..cardinality(p_ids) loop
+        v_task := (select t.row from {schema}.task t where t.id = p_ids[i] and t.seq = p_seqs[i] and t.state = 0);
+        continue when v_task is null;
+        -- Who comes back from another limit has waited its turn.
+        if exists (select from {schema}.limit_part p where p.task = v_task and p.part <> 1) then
+            return next i;
+            continue;
+        end if;
+        update {schema}.limit_state s set running = p_slots[i]
+        where s.id = p_limits[i] and s.running is distinct from p_slots[i];
+        perform {schema}.limit_fill_1(p_limits[i], v_now);
+        update {schema}.limit_state s set taken = s.taken + 1
+        where s.id = p_limits[i] and s.taken < s.running
+            and not exists (select from {schema}.limit_part p where p.limit_id = s.id and p.part = 1);
+        if found then
+            insert into {schema}.limit_part (task, limit_id, part, at) values (v_task, p_limits[i], 0, v_now);
+            update {schema}.task t set limited = true where t.row = v_task and t.limited is null;
+            return next i;
+            continue;
+        end if;
+        if not exists (select from {schema}.limit_part p where p.task = v_task) then
+            insert into {schema}.limit_turn as u (limit_id, tenant, place)
+            select s.id, p_tenants[i], s.free_at + p_steps[i] from {schema}.limit_state s where s.id = p_limits[i]
+            on conflict (limit_id, tenant)
+                do update set place = greatest(u.place + p_steps[i], excluded.place)
+            returning u.place into v_place;
+            insert into {schema}.limit_part (task, limit_id, part, at) values (v_task, p_limits[i], 1, v_place);
+        end if;
+        update {schema}.task t set limited = true, wake_at = null, note = p_notes[i] where t.row = v_task;
+    end loop;
+end $body$;
+
 -- Claims as `claim_1` does, and takes what is acquired through its limits: each stands in the last five columns, of which the
 -- first names its request by its place, in the order in which they are to be admitted. Answers 5 for one that waits: then
 -- `state` is which of its limits it waits for, and `due_at` until when.
@@ -145,7 +220,11 @@ begin
     end if;
     -- Makes the rows that are missing and locks the others, in the order of ids; the update changes nothing.
     insert into {schema}.limit_state as s (id, taken, free_at, interval)
-    select l.id, 0, 0, 0 from (select distinct u.id from unnest(p_limits) as u (id)) l order by l.id
+    select l.id, 0, 0, 0 from (
+        select u.id from unnest(p_limits) as u (id)
+        union select p.limit_id from {schema}.limit_part p where p.part = 0 and p.limit_id like 'fair:%'
+            and p.task = any (array(select t.row from {schema}.task t where t.id = any (p_ids) and t.limited))
+    ) l order by l.id
     on conflict (id) do update set taken = s.taken where false;
     while v_first <= cardinality(p_of) loop
         v_last := v_first;
@@ -166,6 +245,7 @@ begin
                     note = case when v_waits.due is null then 'waits in line for a slot of '
                         else 'waits for its instant of the rate of ' end || p_limits[v_first + v_waits.nth]
                 where t.row = v_task;
+                perform {schema}.limit_give_up_turn_1(v_task, v_at[p_of[v_first]]);
                 v_waiting := v_waiting || p_queues[p_of[v_first]];
                 v_answers[p_of[v_first]] := 5;
                 v_states[p_of[v_first]] := v_waits.nth;
@@ -198,7 +278,10 @@ declare
 begin
     v_late := array(
         select t.row from {schema}.task t
-        where t.row = any (array(select s.task from {schema}.limit_part s where s.part = 0 and s.at < v_now - p_kept))
+        where t.row = any (array(
+                -- Slots of a fair queue are kept while their tasks wait in the broker's.
+                select s.task from {schema}.limit_part s
+                where s.part = 0 and s.at < v_now - p_kept and s.limit_id not like 'fair:%'))
             and t.state <> 2 and not exists (
                 select from {schema}.limit_part p
                 where p.task = t.row and (p.part = 1 or (p.part = 0 and p.at >= v_now - p_kept)))
@@ -219,4 +302,7 @@ begin
         where l.taken = 0 and l.free_at <= v_now
             and not exists (select from {schema}.limit_part p where p.limit_id = l.id and p.part = 1)
         order by l.id limit 10000 for update skip locked));
+    -- Places that are behind what has gone say nothing any more.
+    delete from {schema}.limit_turn u
+    where u.place <= coalesce((select s.free_at from {schema}.limit_state s where s.id = u.limit_id), u.place);
 end $body$;

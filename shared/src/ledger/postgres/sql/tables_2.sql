@@ -23,3 +23,11 @@ create table {schema}.limit_part (
 ) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000);
 create index limit_line on {schema}.limit_part (limit_id, at) where part = 1;
 create index limit_slots on {schema}.limit_part (at) where part = 0;
+
+-- The last place of each tenant in the line of a fair queue.
+create table {schema}.limit_turn (
+    limit_id text not null,
+    tenant text not null,
+    place bigint not null,
+    primary key (limit_id, tenant)
+) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);

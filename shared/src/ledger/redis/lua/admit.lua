@@ -69,6 +69,21 @@ local function pass(id, list)
   for _, limit in ipairs(list) do limits.parts(id)[INSTANT .. limit.id] = nil end
 end
 
+-- A task that waits for another limit leaves its slot of a fair queue to others.
+local function give_up_turn(id)
+  for part in pairs(limits.parts(id)) do
+    if sub(part, 1, 6) == SLOT .. 'fair:' then
+      local limit = sub(part, 2)
+      limits.parts(id)[part] = nil
+      limits.keep_parts(id)
+      call('ZREM', P .. 'slots:' .. limit, id)
+      limits.fill(limit)
+      limits.forget_if_idle(limit)
+      return
+    end
+  end
+end
+
 -- What a claim that was granted is answered in the end.
 local function admitted(id, asked, grant)
   if #asked == NUMBERS then return grant end
@@ -78,6 +93,7 @@ local function admitted(id, asked, grant)
   touch(id)
   if not has(row, LIMITED) then row[FLAGS] = row[FLAGS] + LIMITED end
   if not by then return grant end
+  give_up_turn(id)
   enter(id, row, SCHEDULED)
   drop_token(row)
   row[SEQ], row[OWNER], row[STARTED] = row[SEQ] + 1, NOBODY, 0

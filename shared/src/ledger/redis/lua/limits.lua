@@ -51,12 +51,21 @@ function limits.give(id, part, limit, at)
   if part == PLACE then call('ZADD', P .. 'line:' .. limit, at, id) end
 end
 
+-- The virtual time of a fair queue: whoever comes stands behind what has gone.
+function limits.gone(limit, place)
+  if sub(limit, 1, 5) ~= 'fair:' then return end
+  local standing = limits.standing(limit)
+  standing[2] = math.max(standing[2], place)
+  limits.keep(limit)
+end
+
 -- Gives free slots to the first in line. Whoever does not wait any more is passed over.
 function limits.fill(limit)
   local free = limits.standing(limit)[1] - call('ZCARD', P .. 'slots:' .. limit)
   while free > 0 do
-    local id = call('ZPOPMIN', P .. 'line:' .. limit)[1]
+    local id, place = unpack(call('ZPOPMIN', P .. 'line:' .. limit))
     if not id then return end
+    limits.gone(limit, tonumber(place))
     load({id})
     local row = rows[id]
     if row and row[STATE] == SCHEDULED and has(row, LIMITED) then
@@ -77,6 +86,7 @@ end
 function limits.forget_if_idle(limit)
   if limits.standing(limit)[2] > NOW or call('EXISTS', P .. 'slots:' .. limit, P .. 'line:' .. limit) > 0 then return end
   call('HDEL', P .. 'limits', limit)
+  call('DEL', P .. 'turns:' .. limit)
   limits.standings[limit] = nil
 end
 

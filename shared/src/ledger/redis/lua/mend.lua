@@ -16,7 +16,20 @@ local function is_late(id)
   return true
 end
 
+local function forget_turns(limit)
+  local gone, turns = limits.standing(limit)[2], call('HGETALL', P .. 'turns:' .. limit)
+  for i = 1, #turns, 2 do
+    if tonumber(turns[i + 1]) <= gone then call('HDEL', P .. 'turns:' .. limit, turns[i]) end
+  end
+end
+
 local function mend(limit)
+  -- Slots of a fair queue are kept while their tasks wait in the broker's.
+  if sub(limit, 1, 5) == 'fair:' then
+    forget_turns(limit)
+    limits.fill(limit)
+    return limits.forget_if_idle(limit)
+  end
   local held = call('ZRANGEBYSCORE', P .. 'slots:' .. limit, '-inf', string.format('(%.0f', late), 'LIMIT', 0, MOST)
   load(held)
   for _, id in ipairs(held) do

@@ -1,6 +1,8 @@
 //! Limits: how many tasks may run at once, and how often one may start, over all workers together. Policies and their
 //! arithmetic; who has to wait is decided by the ledger.
 
+mod fair;
+
 use std::collections::BTreeMap;
 use std::str::FromStr;
 use std::time::Duration;
@@ -9,6 +11,8 @@ use jiff::{Span, SpanRelativeTo};
 
 use crate::message::Message;
 use crate::name::{QueueName, TaskName};
+
+pub use fair::{FairPolicy, FairQueues, Turn};
 
 /// So many starts a period, `"10/1m"`. They are spread evenly over the period: the first may start at once, the next when its
 /// part of the period is over. A burst lets so many start together after a quiet time.
