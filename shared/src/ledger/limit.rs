@@ -165,7 +165,7 @@ fn pass_rates<B: Book>(
     Ok(latest)
 }
 
-/// Takes a slot, or a place in the line. Nobody overtakes those who wait.
+/// Takes a slot, or a place in the line. Nobody overtakes those who wait: what is free is theirs first.
 fn enter<B: Book>(book: &mut B, task: i64, limit: &str, running: u32) -> Result<bool, B::Error> {
     let standing = Standing { running: Some(running), ..book.standing(limit)? };
     if book.has(task, limit, Part::Slot)? {
@@ -174,7 +174,7 @@ fn enter<B: Book>(book: &mut B, task: i64, limit: &str, running: u32) -> Result<
     }
     // A raised limit has slots for those who wait already.
     let mut standing = fill(book, limit, standing)?;
-    let is_free = standing.has_slot() && book.first(limit)?.is_none();
+    let is_free = standing.has_slot();
     let now = book.now();
     if is_free {
         standing.taken += 1;
@@ -243,7 +243,7 @@ pub(super) fn line_up<B: Book>(book: &mut B, task: i64, turn: &Turn) -> Result<b
     let limit = fair_limit(turn);
     let standing = Standing { running: Some(turn.slots), ..book.standing(&limit)? };
     let mut standing = fill(book, &limit, standing)?;
-    let is_turn = standing.has_slot() && book.first(&limit)?.is_none();
+    let is_turn = standing.has_slot();
     let now = book.now();
     if is_turn {
         standing.taken += 1;

@@ -398,7 +398,8 @@ async fn a_batch_is_admitted_in_its_order(world: &impl LedgerWorld) {
     let ledger = Probe::of(world);
     let limits = slots("mail", 2);
     // Against the order of their ids.
-    let messages: Vec<Message> = (0..6).map(|_| message()).rev().collect();
+    let mut messages: Vec<Message> = (0..6).map(|_| message()).collect();
+    messages.reverse();
     let request = |it: &Message| ClaimRequest::new(it.clone(), Token::random()).under(limits.clone());
     let plain = ClaimRequest::new(message(), Token::random());
     let requests = messages.iter().map(request).chain([plain]).collect();

@@ -39,7 +39,7 @@ local function pass_rates(id, list)
   return by, latest
 end
 
--- Takes a slot, or a place in the line. Nobody overtakes those who wait.
+-- Takes a slot, or a place in the line. Nobody overtakes those who wait: what is free is theirs first.
 local function enter_limit(id, limit)
   local standing = limits.standing(limit.id)
   if standing[1] ~= limit.running then
@@ -48,12 +48,11 @@ local function enter_limit(id, limit)
   end
   if limits.parts(id)[SLOT .. limit.id] then return true end
   limits.fill(limit.id)
-  local line = P .. 'line:' .. limit.id
-  local last = call('ZRANGE', line, -1, -1, 'WITHSCORES')[2]
-  if not last and call('ZCARD', P .. 'slots:' .. limit.id) < limit.running then
+  if call('ZCARD', P .. 'slots:' .. limit.id) < limit.running then
     limits.give(id, SLOT, limit.id, NOW)
     return true
   end
+  local last = call('ZRANGE', P .. 'line:' .. limit.id, -1, -1, 'WITHSCORES')[2]
   limits.give(id, PLACE, limit.id, math.max(NOW, (tonumber(last) or 0) + 1))
   return false
 end

@@ -17,8 +17,7 @@ local function line_up(id, slots, step, limit, tenant)
   standing[1] = slots
   limits.keep(limit)
   limits.fill(limit)
-  local line = P .. 'line:' .. limit
-  if call('EXISTS', line) == 0 and call('ZCARD', P .. 'slots:' .. limit) < slots then
+  if call('ZCARD', P .. 'slots:' .. limit) < slots then
     limits.give(id, SLOT, limit, NOW)
     return true
   end
