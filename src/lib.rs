@@ -141,8 +141,8 @@ pub use upbeat_shared::client::{Client, NewTask, Publish, Publishable, TaskHandl
 pub use upbeat_shared::sqlite;
 pub use upbeat_shared::typed::{ArgsError, Returns, Task, Unsaid, Yields};
 pub use upbeat_shared::{
-    client, clock, config, hook, id, ledger, member, message, name, occurrence, progress, retry, schedule,
-    task, transport, typed, verdict,
+    client, clock, config, hook, id, ledger, limit, member, message, name, occurrence, progress, retry,
+    schedule, task, transport, typed, verdict,
 };
 #[cfg(feature = "worker")]
 pub use upbeat_worker as worker;
@@ -159,7 +159,7 @@ pub mod prelude {
     pub use crate::Schedule;
     pub use crate::client::{Client, NewTask, TaskHandle};
     pub use crate::message::Payload;
-    pub use crate::name::{QueueName, TaskName};
+    pub use crate::name::{QueueName, TaskKey, TaskName};
     pub use crate::retry::RetryPolicy;
     #[cfg(feature = "worker")]
     pub use crate::{
@@ -182,4 +182,6 @@ mod pages {
     struct Cookbook;
     #[doc = include_str!("../docs/coming-from.md")]
     struct ComingFrom;
+    #[doc = include_str!("../docs/limits.md")]
+    struct Limits;
 }

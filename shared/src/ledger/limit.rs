@@ -134,10 +134,7 @@ pub(super) fn admit<B: Book>(book: &mut B, task: i64, limits: &[LimitUse]) -> Re
             return Ok(Admission::Waits { by, until: None });
         }
     }
-    for limit in limits.iter().filter(|limit| limit.rate.is_some()) {
-        // It runs now: the next run passes the rate anew.
-        book.take(task, &limit.id, Part::Instant)?;
-    }
+    // What it has it keeps until its run ends: the next one passes the rates anew.
     Ok(Admission::Admitted)
 }
 

@@ -109,10 +109,6 @@ begin
         end if;
         insert into {schema}.limit_part (task, limit_id, part, at) values (p_task, p_limits[i], 0, p_now);
     end loop;
-    -- It runs now: the next run passes the rates anew.
-    if array_remove(p_intervals, null) <> '{}' then
-        delete from {schema}.limit_part p where p.task = p_task and p.part = 2 and p.limit_id = any (p_limits);
-    end if;
 end $body$;
 
 -- A task that waits for another limit leaves its slot of a fair queue to others.

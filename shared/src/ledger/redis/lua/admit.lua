@@ -64,8 +64,6 @@ local function pass(id, list)
   for i, limit in ipairs(list) do
     if limit.running >= 0 and not enter_limit(id, limit) then return i end
   end
-  -- It runs now: the next run passes the rates anew.
-  for _, limit in ipairs(list) do limits.parts(id)[INSTANT .. limit.id] = nil end
 end
 
 -- A task that waits for another limit leaves its slot of a fair queue to others.
