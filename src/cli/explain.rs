@@ -67,6 +67,7 @@ const PAGES: &[Page] = pages![
     "publish-invalid",
     "publish-unconfirmed",
     "queue-full",
+    "rate-invalid",
     "schedule-conflict",
     "schedule-twice",
     "task-bad-arguments",

@@ -47,7 +47,7 @@ pub struct RateError {
 impl RateError {
     /// The name of the page that explains it: `upbeat explain NAME`, or `docs/errors/NAME.md`.
     pub fn page(&self) -> &'static str {
-        "config-invalid"
+        "rate-invalid"
     }
 }
 
