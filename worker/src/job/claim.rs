@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use upbeat_shared::id::OwnerId;
 use upbeat_shared::ledger::{ClaimAnswer, ClaimRequest, LedgerError};
+use upbeat_shared::limit::LimitKind;
 use upbeat_shared::telemetry;
 
 use super::read::Candidate;
@@ -53,9 +54,22 @@ fn count_limited(ctx: &Context, candidates: &[Candidate], answers: &[ClaimAnswer
         let Some(limit) = ctx.options.policies.uses(&candidate.message).into_iter().nth(*by) else {
             continue;
         };
-        let waits_for = if until.is_some() { "instant" } else { "slot" };
-        let limit = limit.kind().as_str();
-        metrics::counter!(telemetry::LIMITED, "limit" => limit, "waits_for" => waits_for).increment(1);
+        limited(limit.kind(), if until.is_some() { INSTANT } else { SLOT }).increment(1);
+    }
+}
+
+const SLOT: &str = "slot";
+const INSTANT: &str = "instant";
+
+fn limited(kind: LimitKind, waits_for: &'static str) -> metrics::Counter {
+    metrics::counter!(telemetry::LIMITED, "limit" => kind.as_str(), "waits_for" => waits_for)
+}
+
+/// Shows what was not counted yet.
+pub(super) fn show_limited() {
+    for kind in LimitKind::ALL {
+        limited(kind, SLOT).increment(0);
+        limited(kind, INSTANT).increment(0);
     }
 }
 
