@@ -23,7 +23,7 @@ const AT_ONCE: u32 = 4;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Nothing,
-    /// As many slots as the worker has: the ledger counts, and nobody waits.
+    /// More slots than the worker has: the ledger counts, and nobody waits.
     Counted,
     /// A tenth of the worker's slots: most wait in line.
     Name,
@@ -80,7 +80,7 @@ fn task(kind: Kind, load: &Load) -> TaskDefinition {
     let none = LimitPolicy::default();
     match kind {
         Kind::Nothing | Kind::Fair => task,
-        Kind::Counted => task.limit(none.running(load.concurrency)),
+        Kind::Counted => task.limit(none.running(load.concurrency.saturating_mul(100))),
         Kind::Name => task.limit(none.running(load.concurrency.div_ceil(10))),
         Kind::Key => task.limit_per_key(none.running(AT_ONCE)),
         Kind::Rate => {

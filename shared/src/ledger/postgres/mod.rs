@@ -31,6 +31,7 @@ mod session;
 mod settle;
 
 use std::fmt;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -100,6 +101,8 @@ pub struct PostgresLedger {
     server: OnceLock<String>,
     stale_after: Duration,
     agenda: Pace,
+    /// Whether this process has met a limit: then every end may make somebody due that waited for it.
+    limited: AtomicBool,
     ended: Pace,
 }
 
@@ -114,6 +117,7 @@ impl PostgresLedger {
             server: OnceLock::new(),
             stale_after: options.stale_after,
             agenda: Pace::new(IDLE_AGENDA),
+            limited: AtomicBool::new(false),
             ended: Pace::new(IDLE_ENDS),
         };
         ledger.bring_up().await.map_err(|fault| match LedgerError::from(fault) {

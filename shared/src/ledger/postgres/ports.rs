@@ -1,5 +1,6 @@
 //! The ports of tasks and schedules, over the calls in the other files.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -44,6 +45,9 @@ impl Ledger for PostgresLedger {
         }
         let work = ClaimBatch { owner, batch: &batch, stale_after: self.stale_after };
         let answers = perform(&self.pool, &work).await?;
+        if batch.iter().any(|request| !request.limits.is_empty()) {
+            self.limited.store(true, Ordering::Relaxed);
+        }
         if answers.iter().any(|answer| matches!(answer, ClaimAnswer::Ended(_))) {
             self.ended.happened();
         }
@@ -59,7 +63,8 @@ impl Ledger for PostgresLedger {
             SettleAnswer::Applied(state) => Some(*state),
             SettleAnswer::AlreadySettled | SettleAnswer::Stale => None,
         });
-        let (mut ended, mut moved) = (false, batch.iter().any(|settlement| !settlement.then.is_empty()));
+        let followed = batch.iter().any(|settlement| !settlement.then.is_empty());
+        let (mut ended, mut moved) = (false, followed || self.limited.load(Ordering::Relaxed));
         for state in states {
             ended |= state.is_terminal();
             moved |= !state.is_terminal();
@@ -76,6 +81,7 @@ impl Ledger for PostgresLedger {
         if turns.is_empty() {
             return Ok(Vec::new());
         }
+        self.limited.store(true, Ordering::Relaxed);
         Ok(perform(&self.pool, &LineUp(&turns)).await?)
     }
 
