@@ -154,4 +154,17 @@ CREATE TABLE limit_turn (
     place INTEGER NOT NULL,
     PRIMARY KEY (limit_id, tenant)
 ) WITHOUT ROWID;
+-- The unique key that a task holds until it has ended, and takes again if it is retried by hand.
+ALTER TABLE task ADD COLUMN unique_key BLOB;
+
+-- Which task holds a key: until it has ended, or until its window is over.
+CREATE TABLE unique_hold (
+    key BLOB PRIMARY KEY,
+    task_id BLOB NOT NULL,
+    until_at INTEGER
+) WITHOUT ROWID;
+-- A purge must not read all that was recorded in a year.
+CREATE INDEX occurrence_until ON occurrence (until_at);
+
+CREATE INDEX unique_hold_until ON unique_hold (until_at) WHERE until_at IS NOT NULL;
 ";

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::limit;
 use super::state::{State, Write};
-use crate::id::{Fence, OwnerId, Seq, TaskId, Token};
+use crate::id::{Fence, KeyId, OwnerId, Seq, TaskId, Token};
 use crate::ledger::rule;
 use crate::ledger::stored::instant;
 use crate::message::{Message, Payload, Priority};
@@ -44,6 +44,8 @@ pub(super) struct Row {
     pub(super) note: Option<String>,
     /// It has, or waits for, something of a limit.
     pub(super) limited: bool,
+    /// The unique key that it holds until it has ended.
+    pub(super) unique: Option<KeyId>,
     /// What retention takes first.
     pub(super) details: Option<Box<Details>>,
 }
@@ -103,6 +105,7 @@ impl Row {
             tags: rule::joined_tags(&message.tags),
             note: None,
             limited: false,
+            unique: None,
             details: Some(Box::new(Details { message, error: None, result: None })),
         }
     }
@@ -200,6 +203,10 @@ impl Write<'_> {
             row.keep_outcome(end.error, end.result);
         });
         limit::release(self, number);
+        let Row { id, unique, .. } = *self.state.row(number);
+        if let Some(key) = unique {
+            self.state.holds.free(key, id);
+        }
         self.touch_ended();
     }
 
@@ -227,6 +234,7 @@ impl State {
     /// A row as listings show it.
     pub(super) fn record(&self, row: &Row) -> TaskRecord {
         let message = row.promoted();
+        let forgotten = message.is_none();
         let mut message = message.unwrap_or_else(|| {
             let left = rule::forgotten(row.id, row.name.clone(), row.queue.clone(), row.priority);
             Message { seq: Seq(row.seq), attempts: row.attempts, crashes: row.crashes, ..left }
@@ -250,6 +258,7 @@ impl State {
             result,
             cancel_requested: row.cancel,
             note: row.note.clone(),
+            forgotten,
         }
     }
 }

@@ -6,6 +6,7 @@ use super::limit::Limits;
 use super::member::Member;
 use super::occurrence::Occurrences;
 use super::row::{Place, Row};
+use super::unique::Holds;
 use super::wake::Touched;
 use crate::id::{OwnerId, TaskId};
 use crate::message::Priority;
@@ -39,6 +40,7 @@ pub(super) struct State {
     pub(super) occurrences: Occurrences,
     /// Who has what of which limit.
     pub(super) limits: Limits,
+    pub(super) holds: Holds,
     /// Whose each lease is, and until when.
     pub(super) leases: BTreeMap<String, (OwnerId, i64)>,
 }

@@ -10,6 +10,7 @@ pub mod cancel;
 pub mod catalog;
 pub mod claim;
 pub mod counters;
+pub mod edit;
 pub mod fair;
 pub mod inspect;
 pub mod leases;
@@ -21,9 +22,11 @@ pub mod park;
 pub mod planning;
 mod probe;
 pub mod reap;
+pub mod restore;
 pub mod retention;
 pub mod settle;
 pub mod storm;
+pub mod unique;
 pub mod verdicts;
 
 pub use probe::{Probe, Running};
@@ -69,6 +72,9 @@ macro_rules! ledger_conformance {
         mod fair {
             $crate::fair_conformance!($world);
         }
+        mod edit {
+            $crate::edit_conformance!($world);
+        }
         mod inspect {
             $crate::inspect_conformance!($world);
         }
@@ -96,6 +102,9 @@ macro_rules! ledger_conformance {
         mod reap {
             $crate::reap_conformance!($world);
         }
+        mod restore {
+            $crate::restore_conformance!($world);
+        }
         mod retention {
             $crate::retention_conformance!($world);
         }
@@ -104,6 +113,9 @@ macro_rules! ledger_conformance {
         }
         mod storm {
             $crate::storm_conformance!($world);
+        }
+        mod unique {
+            $crate::unique_conformance!($world);
         }
         mod verdicts {
             $crate::verdicts_conformance!($world);

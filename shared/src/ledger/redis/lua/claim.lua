@@ -29,7 +29,8 @@ end
 local function take(id, row, token, seq, asked)
   row[FENCE] = math.max(row[FENCE] + 1, NOW)
   row[TOKEN] = token
-  row[FLAGS] = has(row, LIMITED) and CLAIMED + LIMITED or CLAIMED
+  -- Nobody has asked to stop this run.
+  row[FLAGS] = CLAIMED + (has(row, KEYED) and KEYED or 0) + (has(row, LIMITED) and LIMITED or 0)
   row[OWNER] = owner
   row[STARTED] = NOW
   claimed(row)
