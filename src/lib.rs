@@ -112,9 +112,15 @@ mod executors;
 mod logging;
 #[cfg(feature = "cli")]
 mod ops;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 #[cfg(feature = "worker")]
 mod roles;
+#[cfg(feature = "embedded")]
+pub mod sqlite;
 mod stack;
+#[cfg(feature = "worker")]
+pub mod suspect;
 #[cfg(any(feature = "testing", test))]
 pub mod testing;
 
@@ -137,12 +143,10 @@ pub use upbeat_broker as broker;
 /// The trait of typed tasks, and the derive that implements it.
 pub use upbeat_derive::Task;
 pub use upbeat_shared::client::{Client, NewTask, Publish, Publishable, TaskHandle};
-#[cfg(feature = "embedded")]
-pub use upbeat_shared::sqlite;
 pub use upbeat_shared::typed::{ArgsError, Returns, Task, Unsaid, Yields};
 pub use upbeat_shared::{
-    client, clock, config, hook, id, ledger, member, message, name, occurrence, progress, retry, schedule,
-    task, transport, typed, verdict,
+    client, clock, config, hook, id, ledger, limit, member, message, name, occurrence, progress, retry,
+    schedule, task, transport, typed, unique, verdict,
 };
 #[cfg(feature = "worker")]
 pub use upbeat_worker as worker;
@@ -159,7 +163,7 @@ pub mod prelude {
     pub use crate::Schedule;
     pub use crate::client::{Client, NewTask, TaskHandle};
     pub use crate::message::Payload;
-    pub use crate::name::{QueueName, TaskName};
+    pub use crate::name::{QueueName, TaskKey, TaskName};
     pub use crate::retry::RetryPolicy;
     #[cfg(feature = "worker")]
     pub use crate::{
@@ -182,4 +186,8 @@ mod pages {
     struct Cookbook;
     #[doc = include_str!("../docs/coming-from.md")]
     struct ComingFrom;
+    #[doc = include_str!("../docs/transactions.md")]
+    struct Transactions;
+    #[doc = include_str!("../docs/limits.md")]
+    struct Limits;
 }

@@ -72,7 +72,9 @@ mod child {
         std::thread::scope(|scope| {
             let thread = scope.spawn(move || match runtime() {
                 Ok(runtime) => runtime.block_on(open_and_run(child, program, &config, clock)),
-                Err(error) => child.end(TaskError::Retry(format!("its process cannot start threads: {error}"))),
+                Err(error) => {
+                    child.end(TaskError::Retry(format!("its process cannot start threads: {error}")))
+                }
             });
             // It ends the process, unless it panics.
             drop(thread.join());
@@ -91,7 +93,9 @@ mod child {
                 tracing::warn!(%error, "the process of a suspect cannot open what it needs; the task runs later");
                 child.end(TaskError::Snooze { delay: LATER })
             }
-            Err(error) => child.end(TaskError::Retry(format!("its process cannot open what it needs: {error}"))),
+            Err(error) => {
+                child.end(TaskError::Retry(format!("its process cannot open what it needs: {error}")))
+            }
         };
         child.run(&program.tasks, &program.run_layers, &stack.client, stack.clock.clone()).await;
     }

@@ -12,6 +12,7 @@ pub mod failpoint;
 pub mod hook;
 pub mod id;
 pub mod ledger;
+pub mod limit;
 pub mod member;
 pub mod message;
 pub mod name;
@@ -27,6 +28,7 @@ pub mod telemetry;
 mod tls;
 pub mod transport;
 pub mod typed;
+pub mod unique;
 pub mod verdict;
 
 pub use upbeat_schedule as schedule;

@@ -6,6 +6,7 @@ use upbeat_shared::client::PublishLayers;
 use upbeat_shared::config::{Config, KnownTask};
 use upbeat_shared::hook::Hooks;
 use upbeat_shared::name::QueueName;
+use upbeat_worker::suspect::SuspectProgram;
 use upbeat_worker::{Registry, RunLayers, TaskDefinition};
 
 #[cfg(feature = "beat")]

@@ -1,9 +1,11 @@
 //! The command line: one file a subcommand. Branches here, works there.
 
 mod acts;
+mod archive;
 mod args;
 mod beat;
 mod bench;
+mod bulk;
 mod completions;
 mod config;
 mod context;
@@ -12,10 +14,13 @@ mod dead;
 mod doctor;
 mod examination;
 mod explain;
+mod export;
 mod failure;
 mod healthcheck;
+mod import;
 mod init;
 mod launch;
+mod live;
 mod member_view;
 mod migrate;
 mod moment;
@@ -29,6 +34,7 @@ mod publish;
 mod queue_view;
 mod queues;
 mod quickstart;
+mod rate;
 mod rates;
 mod reference;
 mod running;
@@ -42,6 +48,7 @@ mod task_view;
 mod tasks;
 mod up;
 mod wait;
+mod which;
 mod words;
 mod worker;
 mod workers;
@@ -121,6 +128,8 @@ async fn dispatch(context: &Context, command: Command) -> Result<(), Failure> {
         Command::Schedules(command) => command.run(context).await,
         Command::Queues(command) => command.run(context).await,
         Command::Workers(command) => command.run(context).await,
+        Command::Export(command) => command.run(context).await,
+        Command::Import(command) => command.run(context).await,
         Command::Config(command) => command.run(context),
         Command::Migrate(command) => command.run(context).await,
         Command::Bench(command) => command.run(context).await,

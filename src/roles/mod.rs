@@ -157,7 +157,9 @@ impl Roles {
     pub(crate) fn alone(mut self) -> Self {
         match SuspectProgram::this() {
             Ok(program) => self.program.suspects = Some(program),
-            Err(error) => tracing::warn!(%error, "this program cannot be started once more: suspects do not run alone"),
+            Err(error) => {
+                tracing::warn!(%error, "this program cannot be started once more: suspects do not run alone");
+            }
         }
         self
     }

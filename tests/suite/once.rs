@@ -72,13 +72,16 @@ async fn fired(store: &Store) -> usize {
 async fn what_a_beat_planned_before_it_stood_still_is_not_fired_again() {
     let scene = Scene::with(EVERY_SECOND);
     let worker = scene.worker();
-    // This one takes two seconds between working out what is due and telling the ledger.
+    // From its second plan on this one takes its time between working out what is due and telling the ledger.
     let args = ["beat", "-v"];
     let mut command = scene.world.command(&args);
-    command.env("FAILPOINTS", "beat.plan.computed=sleep(2000)");
+    command.env("FAILPOINTS", "beat.plan.computed=1*off->sleep(5000)");
     let slow = scene.world.start_command(&args, command);
     let store = scene.world.store().await;
     eventually("the slow beat fires", PATIENCE, async || fired(&store).await > 0).await;
+    // Not before: frozen between two plans, it would have nothing in hand, and begin anew with what it finds.
+    let plans = || slow.log().matches("worked out what is due").count();
+    eventually("the slow beat has its second plan in hand", PATIENCE, async || plans() >= 2).await;
     Queue::open(&scene.world.store_path()).freeze(&slow).await;
     let quick = scene.beat();
     // Among them those that the slow one has in hand.

@@ -125,3 +125,21 @@ async fn docker_compose_understands_the_file() {
     services.sort_unstable();
     assert_eq!(services, ["beat", "postgres", "rabbitmq", "worker"]);
 }
+
+#[tokio::test]
+async fn the_stack_on_redis_has_redis_in_place_of_postgres() {
+    let on_redis = ["-f", "/srv/deploy/docker-compose.redis.yml"];
+    let ask = async |command: &[&str]| {
+        services::compose(&root().join("docker-compose.yml"), &[&on_redis, command].concat()).await
+    };
+    let services = ask(&["config", "--services"]).await;
+    let mut services: Vec<&str> = services.lines().collect();
+    services.sort_unstable();
+    assert_eq!(services, ["beat", "rabbitmq", "redis", "worker"]);
+
+    let config = ask(&["--profile", "cli", "config"]).await;
+    // What the services are made of is shown behind them.
+    let (services, _) = config.split_once("\nx-").expect("the file has parts that services share");
+    assert!(!services.contains("postgres"), "something still waits for Postgres:\n{services}");
+    assert_eq!(services.matches("UPBEAT_LEDGER: redis://").count(), 3, "{services}");
+}

@@ -25,6 +25,8 @@ mod runtime;
 #[cfg(feature = "testing")]
 pub mod stepper;
 pub mod suspect;
+#[cfg(any(feature = "embedded", feature = "postgres"))]
+pub mod transaction;
 mod worker;
 
 pub use executor::blocking::IntoBlockingTask;

@@ -24,10 +24,10 @@ use crate::layer::RunLayers;
 use crate::member;
 use crate::options::WorkerOptions;
 use crate::registry::Registry;
-use crate::suspect::SuspectProgram;
-use crate::runtime::{Context, backoff, consume, in_time, receipt, sweep};
+use crate::runtime::{Context, backoff, cancels, consume, in_time, receipt, sweep};
 #[cfg(feature = "testing")]
 use crate::stepper::Stepper;
+use crate::suspect::SuspectProgram;
 
 /// What health calls the broker as a whole.
 const BROKER: &str = "broker";
@@ -174,8 +174,10 @@ impl Worker {
         start: impl FnOnce(Hooks, Arc<dyn Clock>) -> (HookQueue, C),
     ) -> Result<(Arc<Context>, C), WorkerError> {
         self.options.check().map_err(WorkerError::Options)?;
-        let Self { transport, store, clock, client, registry, options, layers, hooks, suspects, health } = self;
+        let Self { transport, store, clock, client, registry, options, layers, hooks, suspects, health } =
+            self;
         know_queues(&options, &registry);
+        let options = WorkerOptions { policies: registry.limits(options.policies.clone()), ..options };
         let (queue, calls) = start(hooks, clock.clock().clone());
         let handlers = Handlers::new(&registry, threads(&options, &registry)?);
         let ctx = Context::new(transport, store, clock, client, handlers, options, health);
@@ -307,6 +309,7 @@ impl Parts {
         parts.watch.spawn(member::renew_forever(ctx.clone(), parts.watch_done.clone()));
         parts.watch.spawn(member::guard_forever(ctx.clone(), parts.watch_done.clone()));
         parts.watch.spawn(sweep::sweep_forever(ctx.clone(), parts.watch_done.clone()));
+        parts.watch.spawn(cancels::watch_forever(ctx.clone(), parts.watch_done.clone()));
         for line in 0..ctx.queues.names().len() {
             parts.consumers.spawn(consume::consume_forever(ctx.clone(), line));
         }

@@ -1,5 +1,6 @@
 //! The publish: through the agenda, or straight to the broker.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -26,9 +27,9 @@ const MAX_DEDUP_BYTES: usize = 512;
 /// A task that was accepted: it will reach succeeded, dead, cancelled or expired.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Published {
-    /// Its id.
+    /// Its id; that of the task that holds its unique key, if there is one.
     pub id: TaskId,
-    /// The state of the task that has this id already: nothing new was made.
+    /// The state of the task that has this id, or holds its key, already: nothing new was made.
     pub duplicate_of: Option<TaskState>,
 }
 
@@ -107,6 +108,9 @@ impl Client {
         if task.queue == QueueName::undeliverable() {
             return Err(PublishError::Invalid("the queue \"undeliverable\" is the broker's own".into()));
         }
+        if let Some(unique) = &task.unique {
+            unique.check().map_err(|error| PublishError::Invalid(error.to_string()))?;
+        }
         let now = self.now().await;
         let id = match &task.dedup_id {
             Some(dedup) if dedup.is_empty() || dedup.len() > MAX_DEDUP_BYTES => {
@@ -129,10 +133,19 @@ impl Client {
         message.timeout = task.timeout;
         message.retry = task.retry;
         message.tags = task.tags;
+        message.key = task.key;
         message.args_version = task.args_version;
         message.occurrence = task.planned;
+        message.unique = task.unique;
         message.trace = task.trace.or_else(|| self.trace.clone());
         Ok(Entry { message, due: task.due })
+    }
+
+    /// As [`Client::entry`], for an outbox.
+    #[cfg(any(feature = "embedded", feature = "postgres"))]
+    pub(super) async fn checked(&self, task: NewTask) -> Result<(Message, Option<Due>), PublishError> {
+        let Entry { message, due } = self.entry(task).await?;
+        Ok((message, due))
     }
 
     /// The store's time; asked of the store if this client has not met it yet and can reach it.
@@ -147,40 +160,47 @@ impl Client {
     }
 
     async fn publish_batch(&self, entries: &[Entry]) -> Result<Vec<Published>, PublishError> {
-        let recorded =
-            |entry: &Entry| entry.due.is_some() || self.record_of(&entry.message.queue) == Record::Publish;
+        let recorded = |entry: &Entry| {
+            // Only a row can hold a key.
+            entry.due.is_some()
+                || entry.message.unique.is_some()
+                || self.record_of(&entry.message.queue) == Record::Publish
+        };
         let (rows, direct): (Vec<_>, Vec<_>) = entries.iter().partition(|entry| recorded(entry));
         let mut known = self.record(&rows).await?;
         self.send(&direct).await?;
         let answer = |entry: &Entry| {
-            let duplicate_of =
-                if recorded(entry) { known.pop_front().expect("one answer a row") } else { None };
-            Published { id: entry.message.id, duplicate_of }
+            let known = recorded(entry).then(|| known.pop_front().expect("one answer a row")).flatten();
+            match known {
+                None => Published { id: entry.message.id, duplicate_of: None },
+                Some((id, state)) => Published { id, duplicate_of: Some(state) },
+            }
         };
         Ok(entries.iter().map(answer).collect())
     }
 
     fn record_of(&self, queue: &QueueName) -> Record {
         let options = &self.inner.options;
+        if options.fair.contains(queue) {
+            return Record::Publish;
+        }
         options.record_by_queue.get(queue).copied().unwrap_or(options.record)
     }
 
     /// Writes rows first; then publishes and marks those that are due now. From the first step on they are accepted:
-    /// whatever fails after it, a beat makes good.
-    async fn record(
-        &self,
-        rows: &[&Entry],
-    ) -> Result<std::collections::VecDeque<Option<TaskState>>, PublishError> {
+    /// whatever fails after it, a beat makes good. Answers for each which task there is instead, if there is one.
+    async fn record(&self, rows: &[&Entry]) -> Result<VecDeque<Option<(TaskId, TaskState)>>, PublishError> {
         if rows.is_empty() {
-            return Ok(std::collections::VecDeque::new());
+            return Ok(VecDeque::new());
         }
         let answers = self.inner.store.agenda.add(rows.iter().map(|entry| entry.as_row()).collect()).await?;
         crate::failpoint!("client.publish.recorded");
         let mut now_due = Vec::new();
-        let mut known = std::collections::VecDeque::with_capacity(rows.len());
+        let mut known = VecDeque::with_capacity(rows.len());
         for (entry, answer) in rows.iter().zip(answers) {
             known.push_back(match answer {
-                AddAnswer::Exists(state) => Some(state),
+                AddAnswer::Exists(state) => Some((entry.message.id, state)),
+                AddAnswer::Taken { by, state } => Some((by, state)),
                 AddAnswer::Added(seq) => {
                     if entry.due.is_none() {
                         let mut message = entry.message.clone();
@@ -191,12 +211,34 @@ impl Client {
                 }
             });
         }
+        let now_due = self.take_turns(now_due).await;
         if !now_due.is_empty()
             && let Err(error) = self.hand_over(&now_due).await
         {
             tracing::debug!(%error, "published tasks wait on the agenda for a beat");
         }
         Ok(known)
+    }
+
+    /// Leaves out tasks of fair queues whose turn it is not: the ledger makes them due when it is.
+    async fn take_turns(&self, messages: Vec<Message>) -> Vec<Message> {
+        let fair = &self.inner.options.fair;
+        let turns: Vec<_> = messages.iter().map(|message| fair.turn(message)).collect();
+        let asked: Vec<_> = turns.iter().flatten().cloned().collect();
+        if asked.is_empty() {
+            return messages;
+        }
+        let mut answers = match self.inner.store.ledger.line_up(asked).await {
+            Ok(answers) => answers.into_iter(),
+            Err(error) => {
+                tracing::debug!(%error, "tasks of fair queues wait on the agenda for a beat");
+                Vec::new().into_iter()
+            }
+        };
+        crate::failpoint!("client.publish.lined_up");
+        let goes: Vec<bool> =
+            turns.iter().map(|turn| turn.is_none() || answers.next().unwrap_or(false)).collect();
+        messages.into_iter().zip(goes).filter_map(|(message, goes)| goes.then_some(message)).collect()
     }
 
     /// Publishes recorded tasks and marks them.

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use crate::ledger::Due;
 use crate::message::{Payload, PayloadError, Planned, Priority, TraceContext};
-use crate::name::{QueueName, TaskName};
+use crate::name::{QueueName, TaskKey, TaskName};
 use crate::retry::RetryPolicy;
 use crate::typed::{Task, TaskSettings};
+use crate::unique::Unique;
 
 /// Name, arguments and options.
 ///
@@ -37,6 +38,9 @@ pub struct NewTask {
     pub due: Option<Due>,
     /// Every task of this name with this dedup id is the same task.
     pub dedup_id: Option<String>,
+    /// The key that one task of this name holds at a time. Where another one holds it, that one is the answer. With a dedup
+    /// id too, the id is looked at first.
+    pub unique: Option<Unique>,
     /// After this it must not start.
     pub expires: Option<Due>,
     /// How long one run may take.
@@ -45,6 +49,8 @@ pub struct NewTask {
     pub retry: Option<RetryPolicy>,
     /// Free labels.
     pub tags: Vec<String>,
+    /// Whose it is: limits by key count it under this.
+    pub key: Option<TaskKey>,
     /// The version of the arguments' shape; workers that read only older ones leave the task to newer workers.
     pub args_version: u32,
     /// The schedule that it was triggered for by hand, if any.
@@ -63,10 +69,12 @@ impl NewTask {
             priority: Priority::default(),
             due: None,
             dedup_id: None,
+            unique: None,
             expires: None,
             timeout: None,
             retry: None,
             tags: Vec::new(),
+            key: None,
             args_version: 1,
             planned: None,
             trace: None,
@@ -116,9 +124,21 @@ impl NewTask {
         self
     }
 
+    /// The only unfinished task of this name with this key; [`Unique`] says what else it may be.
+    pub fn unique(mut self, unique: impl Into<Unique>) -> Self {
+        self.unique = Some(unique.into());
+        self
+    }
+
     /// A label to find it by; it may have several.
     pub fn tag(mut self, tag: impl Into<String>) -> Self {
         self.tags.push(tag.into());
+        self
+    }
+
+    /// Whose it is: a customer, an account, whatever limits count by.
+    pub fn key(mut self, key: TaskKey) -> Self {
+        self.key = Some(key);
         self
     }
 

@@ -1,6 +1,6 @@
 //! The ports to the record of tasks: the dedup store and the truth about their state.
 //!
-//! Six small traits, one adapter a folder; every adapter passes the conformance suites of `upbeat-tests`. Batches
+//! Seven small traits, one adapter a folder; every adapter passes the conformance suites of `upbeat-tests`. Batches
 //! everywhere: answers come in the order of the questions. Whatever is compared with now is compared with the store's
 //! time, inside the store's transaction.
 
@@ -9,8 +9,11 @@ mod catalog;
 mod claim;
 #[cfg(feature = "embedded")]
 pub mod embedded;
+pub mod holding;
 mod inspect;
 mod leases;
+#[cfg(any(feature = "embedded", feature = "memory", feature = "postgres", feature = "redis"))]
+mod limit;
 #[cfg(feature = "memory")]
 pub mod memory;
 #[cfg(any(feature = "postgres", feature = "redis"))]
@@ -19,8 +22,15 @@ mod pace;
 mod past;
 #[cfg(feature = "postgres")]
 pub mod postgres;
+mod records;
 #[cfg(feature = "redis")]
 pub mod redis;
+#[cfg(any(feature = "embedded", feature = "memory", feature = "postgres", feature = "redis"))]
+#[cfg_attr(
+    not(any(feature = "embedded", feature = "memory", feature = "postgres")),
+    allow(dead_code, reason = "on Redis, most is decided in scripts")
+)]
+mod restored;
 #[cfg(any(feature = "embedded", feature = "memory", feature = "postgres", feature = "redis"))]
 #[cfg_attr(
     not(any(feature = "embedded", feature = "memory", feature = "postgres")),
@@ -30,6 +40,9 @@ mod rule;
 mod settle;
 #[cfg(any(feature = "embedded", feature = "memory", feature = "postgres", feature = "redis"))]
 mod stored;
+mod transaction;
+#[cfg(any(feature = "embedded", feature = "memory", feature = "postgres"))]
+mod unique;
 
 use std::fmt;
 use std::sync::Arc;
@@ -38,6 +51,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use crate::id::{OwnerId, TaskId};
+use crate::limit::Turn;
 use crate::member::{Heartbeat, HeartbeatAnswer};
 
 pub use agenda::{
@@ -50,7 +64,9 @@ pub use inspect::{
     ActAnswer, Action, Inspect, PageCursor, PurgeReport, QueueRecord, Retention, TaskFilter, TaskPage,
 };
 pub use leases::{LeaseRequest, Leases};
+pub use records::{AfterEdit, Edit, EditAnswer, Records, RestoreAnswer, RestoredSchedule};
 pub use settle::{SettleAnswer, Settlement};
+pub use transaction::{CommitError, TransactionHome};
 
 /// Why a ledger could not do it.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -111,6 +127,10 @@ pub trait Ledger: Send + Sync + fmt::Debug {
     /// Gives back, due again at once and nothing counted, those of these claims that are still this owner's.
     async fn release(&self, owner: OwnerId, claims: Vec<OwnedClaim>) -> Result<u64, LedgerError>;
 
+    /// Asks whether it is these tasks' turn in their fair queues, in this order: `true` for those that may be published. The
+    /// others wait in the ledger and become due when their turn comes, or have moved or ended.
+    async fn line_up(&self, turns: Vec<Turn>) -> Result<Vec<bool>, LedgerError>;
+
     /// A member leaves in good order: its heartbeat row goes; rows still in its name are released.
     async fn leave(&self, owner: OwnerId) -> Result<(), LedgerError>;
 }
@@ -127,10 +147,18 @@ pub trait Schema: Send + Sync {
     /// For `doctor` and logs: kind, version and address, without secrets.
     fn describe(&self) -> String;
 
+    /// Where a user's own transaction must be, for the ledger to take part in it.
+    fn transactions(&self) -> TransactionHome {
+        TransactionHome::Nowhere
+    }
+
     /// For `doctor`: what an operator should change about the store, though it works.
     fn advice(&self) -> Option<String> {
         None
     }
+
+    /// For `doctor`: what each part of the ledger holds. Cheap, and in nobody's way.
+    async fn holdings(&self) -> Result<Vec<holding::Holding>, LedgerError>;
 }
 
 /// See [`Schema::status`].
@@ -155,6 +183,8 @@ pub struct Store {
     pub inspect: Arc<dyn Inspect>,
     /// Named leases.
     pub leases: Arc<dyn Leases>,
+    /// Records in a person's hands.
+    pub records: Arc<dyn Records>,
     /// The schema.
     pub schema: Arc<dyn Schema>,
 }
@@ -163,7 +193,7 @@ impl Store {
     /// One adapter behind every port.
     pub fn from_adapter<A>(adapter: Arc<A>) -> Self
     where
-        A: Ledger + Agenda + Catalog + Inspect + Leases + Schema + 'static,
+        A: Ledger + Agenda + Catalog + Inspect + Leases + Records + Schema + 'static,
     {
         Self {
             ledger: adapter.clone(),
@@ -171,6 +201,7 @@ impl Store {
             catalog: adapter.clone(),
             inspect: adapter.clone(),
             leases: adapter.clone(),
+            records: adapter.clone(),
             schema: adapter,
         }
     }

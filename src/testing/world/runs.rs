@@ -79,10 +79,10 @@ impl Run {
             Verdict::Snooze { .. } | Verdict::Released { .. } if cancelled => {
                 (Outcome::Cancelled { reason: reason() }, None)
             }
-            Verdict::Retry { delay, error } => (Outcome::Retried { delay }, Some(error)),
-            Verdict::Dead { error } => (Outcome::Dead, Some(error)),
-            Verdict::Crashed { error, again: Some(delay) } => (Outcome::Retried { delay }, Some(error)),
-            Verdict::Crashed { error, again: None } => (Outcome::Dead, Some(error)),
+            Verdict::Retry { delay, error } | Verdict::Crashed { error, again: Some(delay) } => {
+                (Outcome::Retried { delay }, Some(error))
+            }
+            Verdict::Dead { error } | Verdict::Crashed { error, again: None } => (Outcome::Dead, Some(error)),
             Verdict::Snooze { delay } => (Outcome::Snoozed { delay }, None),
             Verdict::Released { .. } => (Outcome::Released, None),
         };

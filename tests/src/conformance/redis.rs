@@ -15,7 +15,7 @@ use uuid::Uuid;
 pub use redis::Connection;
 
 use super::LedgerWorld;
-use crate::services;
+use crate::services::redis::Version;
 
 /// A connection of the test's own.
 pub fn connect(url: &ServiceUrl) -> Connection {
@@ -42,7 +42,7 @@ pub struct Space {
 impl Space {
     /// On the server that tests share. Makes nothing yet.
     pub fn random() -> Self {
-        Self::on(services::redis::url())
+        Self::on(Version::Redis8.url())
     }
 
     /// On a server.
@@ -107,17 +107,12 @@ impl Drop for Space {
 
 /// A ledger in a namespace of its own, whose clock a test can move.
 #[derive(Debug)]
-pub struct Ledger {
+struct World {
     space: Space,
     store: Mutex<Store>,
 }
 
-impl Ledger {
-    /// Where it is, for a test that looks beneath the ports.
-    pub fn space(&self) -> &Space {
-        &self.space
-    }
-
+impl World {
     fn shift(&self, by: i64) {
         connect(&self.space.url).incr::<_, _, ()>(clock_of(&self.space), by).expect("the clock can be moved");
     }
@@ -135,10 +130,9 @@ fn clock_of(space: &Space) -> String {
     format!("{}test_clock", space.prefix())
 }
 
-#[async_trait]
-impl LedgerWorld for Ledger {
-    async fn create() -> Self {
-        let space = Space::random();
+impl World {
+    async fn create(version: Version) -> Self {
+        let space = Space::on(version.url());
         // It is noon of the day of the messages that tests make.
         let noon: jiff::Timestamp = "2026-05-06T12:00:00Z".parse().expect("an instant");
         let (seconds, micros): (i64, i64) =
@@ -148,22 +142,55 @@ impl LedgerWorld for Ledger {
         let store = Mutex::new(Self::open(&space).await);
         Self { space, store }
     }
+}
 
-    fn store(&self) -> Store {
-        self.store.lock().expect("no holder panics").clone()
-    }
+macro_rules! worlds {
+    ($($(#[$doc:meta])* $world:ident: $version:expr,)+) => {
+        $(
+            $(#[$doc])*
+            #[derive(Debug)]
+            pub struct $world(World);
 
-    async fn connect(&self) -> Store {
-        Self::open(&self.space).await
-    }
+            impl $world {
+                /// Where it is, for a test that looks beneath the ports.
+                pub fn space(&self) -> &Space {
+                    &self.0.space
+                }
+            }
 
-    fn forward(&self, by: Duration) {
-        self.shift(i64::try_from(by.as_micros()).expect("some years"));
-    }
+            #[async_trait]
+            impl LedgerWorld for $world {
+                async fn create() -> Self {
+                    Self(World::create($version).await)
+                }
 
-    async fn set_back(&self, by: Duration) {
-        self.shift(-i64::try_from(by.as_micros()).expect("some hours or days"));
-        let store = self.connect().await;
-        *self.store.lock().expect("no holder panics") = store;
-    }
+                fn store(&self) -> Store {
+                    self.0.store.lock().expect("no holder panics").clone()
+                }
+
+                async fn connect(&self) -> Store {
+                    World::open(&self.0.space).await
+                }
+
+                fn forward(&self, by: Duration) {
+                    self.0.shift(i64::try_from(by.as_micros()).expect("some years"));
+                }
+
+                async fn set_back(&self, by: Duration) {
+                    self.0.shift(-i64::try_from(by.as_micros()).expect("some hours or days"));
+                    let store = self.connect().await;
+                    *self.0.store.lock().expect("no holder panics") = store;
+                }
+            }
+        )+
+    };
+}
+
+worlds! {
+    /// Redis 7.
+    Redis7: Version::Redis7,
+    /// Redis 8.
+    Redis8: Version::Redis8,
+    /// Valkey.
+    Valkey: Version::Valkey,
 }

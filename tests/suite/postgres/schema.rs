@@ -55,9 +55,42 @@ async fn processes_that_open_an_empty_database_at_once_share_one_schema() {
         let ledger = ledger.await.expect("it does not panic").expect("each can be opened");
         ledger.now().await.expect("and works");
     }
-    let sql = format!("select count(*) from {}.schema_version", space.schema());
+    let sql = format!("select array_agg(version order by version) from {}.schema_version", space.schema());
     let versions = connect(&space.url).await.query_one(&sql, &[]).await.expect("there are versions");
-    assert_eq!(versions.get::<_, i64>(0), 1, "the migration was applied once");
+    let known = space.open(1).await.status().await.expect("it has a version").known;
+    let each_once: Vec<_> = (1..=i32::try_from(known).expect("it is small")).collect();
+    assert_eq!(versions.get::<_, Vec<i32>>(0), each_once, "each migration was applied once");
+}
+
+#[tokio::test]
+async fn a_store_of_the_first_version_is_brought_up_with_what_it_holds() {
+    let space = Space::random();
+    let client = connect(&space.url).await;
+    let sql = migrations_sql(&space.namespace);
+    let (first, _) = sql.split_once("commit;\n").expect("a transaction a version");
+    let schema = space.schema();
+    // What a function of ours took then, and one of the operator's own.
+    let functions = format!(
+        "create function {schema}.claim_1() returns void language sql as ''; \
+         create function {schema}.of_the_operator() returns integer language sql as 'select 7'; commit"
+    );
+    client.batch_execute(&format!("{first}{functions}")).await.expect("it is what Postgres understands");
+    let pause = format!("insert into {schema}.paused (queue) values ('billing')");
+    client.batch_execute(&pause).await.expect("it has a table of paused queues");
+
+    let ledger = space.open(1).await;
+
+    let status = ledger.status().await.expect("it has a version");
+    assert_eq!(status.found, status.known);
+    let queues = ledger.queues().await.expect("the functions are new");
+    assert!(queues.iter().any(|queue| queue.paused && queue.name.as_str() == "billing"), "{queues:?}");
+    let kept = client.query_one(&format!("select {schema}.of_the_operator()"), &[]).await;
+    assert_eq!(kept.expect("the operator's function is left alone").get::<_, i32>(0), 7);
+    let old = format!("select to_regprocedure('{schema}.claim_1()') is null");
+    assert!(
+        client.query_one(&old, &[]).await.expect("it can be asked").get::<_, bool>(0),
+        "the old one is gone"
+    );
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use upbeat_shared::message::Message;
 use upbeat_shared::task::TaskState;
 use upbeat_shared::verdict::Verdict;
 use upbeat_tests::conformance::ledger::{LedgerWorld, Probe};
-use upbeat_tests::conformance::redis::{Ledger, Space, ask, connect};
+use upbeat_tests::conformance::redis::{Redis8, Space, ask, connect};
 use upbeat_tests::harness::eventually;
 use upbeat_tests::message::{definition, failure, full_message, message, message_for, queue, schedule_id};
 use upbeat_tests::services::{Kind, Server};
@@ -40,7 +40,7 @@ async fn live(ledger: &Probe) {
 
 #[tokio::test]
 async fn every_key_carries_the_namespace_as_its_hash_tag() {
-    let world = Ledger::create().await;
+    let world = Redis8::create().await;
     live(&Probe::of(&world)).await;
     let prefix = world.space().prefix();
     assert!(prefix.contains(&format!("{{{}}}", world.space().namespace)), "{prefix}");
@@ -92,7 +92,7 @@ async fn a_cluster_leads_to_the_node_that_has_the_keys() {
 
 #[tokio::test]
 async fn a_purge_leaves_nothing_of_what_has_ended() {
-    let world = Ledger::create().await;
+    let world = Redis8::create().await;
     let ledger = Probe::of(&world);
     // More than a segment of the log.
     let messages: Vec<Message> = (0..700).map(|_| full_message()).collect();

@@ -7,18 +7,18 @@ use upbeat_shared::ledger::Retention;
 use upbeat_shared::message::{Message, Payload};
 use upbeat_shared::verdict::Verdict;
 use upbeat_tests::conformance::ledger::{LedgerWorld, Probe};
-use upbeat_tests::conformance::redis::Ledger;
+use upbeat_tests::conformance::redis::Redis8;
 use upbeat_tests::message::message;
 
 const TASKS: usize = 5000;
 
 #[tokio::test]
 async fn a_task_costs_no_more_than_its_message_and_some_hundred_bytes() {
-    let world = Ledger::create().await;
+    let world = Redis8::create().await;
     let ledger = Probe::of(&world);
     let owner = OwnerId::random();
     let args = || Payload::json(&"x".repeat(254)).expect("plain data");
-    let per_task = |world: &Ledger| world.space().bytes() / TASKS;
+    let per_task = |world: &Redis8| world.space().bytes() / TASKS;
 
     let messages: Vec<Message> = (0..TASKS).map(|_| Message { args: args(), ..message() }).collect();
     let mut settlements = Vec::new();

@@ -9,6 +9,14 @@ mod program;
 mod refused;
 mod worker;
 
-mod ledger {
-    upbeat_tests::ledger_conformance!(upbeat_tests::conformance::redis::Ledger);
+mod on_redis_7 {
+    upbeat_tests::ledger_conformance!(upbeat_tests::conformance::redis::Redis7);
+}
+
+mod on_redis_8 {
+    upbeat_tests::ledger_conformance!(upbeat_tests::conformance::redis::Redis8);
+}
+
+mod on_valkey {
+    upbeat_tests::ledger_conformance!(upbeat_tests::conformance::redis::Valkey);
 }

@@ -6,7 +6,7 @@ use upbeat_shared::message::Message;
 use upbeat_shared::task::TaskState;
 use upbeat_shared::verdict::Verdict;
 use upbeat_tests::conformance::ledger::{LedgerWorld, Probe};
-use upbeat_tests::conformance::redis::Ledger;
+use upbeat_tests::conformance::redis::Redis8;
 use upbeat_tests::message::{entry, failure, message};
 
 /// More than Lua's stack holds.
@@ -14,7 +14,7 @@ const MANY: usize = 10_000;
 
 #[tokio::test]
 async fn a_batch_of_any_size_is_one_script() {
-    let world = Ledger::create().await;
+    let world = Redis8::create().await;
     let ledger = Probe::of(&world);
     let owner = OwnerId::random();
     let messages: Vec<Message> = (0..MANY).map(|_| message()).collect();
@@ -43,7 +43,7 @@ async fn a_batch_of_any_size_is_one_script() {
 
 #[tokio::test]
 async fn a_token_of_zeros_is_a_token() {
-    let world = Ledger::create().await;
+    let world = Redis8::create().await;
     let ledger = Probe::of(&world);
     let (owner, message) = (OwnerId::random(), message());
     let run = ledger.acquire_as(owner, &message, Token(0)).await;

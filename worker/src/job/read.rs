@@ -78,8 +78,8 @@ pub(crate) fn read(ctx: &Context, taken: Taken) -> Result<Candidate, Box<Odd>> {
                     let turn = ctx.runs_alone(message.crashes, &handler.task).then(|| ctx.suspects.turn());
                     if turn.as_ref().is_none_or(Option::is_some) {
                         let (handler, turn) = (handler.clone(), turn.flatten());
-                        let token = Token::drawn(&**clock);
-                        return Ok(Candidate { message, handler, token, receipt, slot, turn });
+                        let claim = Token::drawn(&**clock);
+                        return Ok(Candidate { message, handler, token: claim, receipt, slot, turn });
                     }
                     (OddKind::Crowded(message), receipt, slot)
                 }

@@ -1,6 +1,7 @@
 //! What every stage of a worker shares, and the stages around the jobs: consumers, heartbeat, sweep.
 
 pub(crate) mod backoff;
+pub(crate) mod cancels;
 pub(crate) mod consume;
 pub(crate) mod gate;
 pub(crate) mod held;

@@ -52,7 +52,10 @@ impl SuspectChild {
         rustix::stdio::dup2_stdout(rustix::stdio::stderr())?;
         to.write_all(BEGIN)?;
         let Told::Run(start) = wire::receive_now(&mut from)? else {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "it was told to stop before it was told what to run"));
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "it was told to stop before it was told what to run",
+            ));
         };
         let cancel = CancellationToken::new();
         let told = cancel.clone();
@@ -118,11 +121,14 @@ impl SuspectChild {
     }
 
     fn context(&self, client: &Client, clock: Arc<StoreClock>) -> RunContext {
-        let Start { message, attempt, crashes, fence, deadline } = &self.start;
+        let Start { message, attempt, crashes, owner, fence, token, deadline } = &self.start;
         RunContext {
             attempt: *attempt,
             crashes: *crashes,
             fence: Fence(*fence),
+            token: *token,
+            owner: *owner,
+            committed: Arc::default(),
             deadline: upbeat_shared::clock::of_micros(*deadline),
             cancel: self.cancel.clone(),
             client: Some(client.continuing(message.trace.clone())),

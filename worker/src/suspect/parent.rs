@@ -106,7 +106,9 @@ async fn tell(mut stdin: ChildStdin, run: &RunContext) {
         message: (*run.message).clone(),
         attempt: run.attempt,
         crashes: run.crashes,
+        owner: run.owner,
         fence: run.fence.0,
+        token: run.token,
         deadline: run.deadline.as_microsecond(),
     };
     let told = async {
@@ -118,7 +120,7 @@ async fn tell(mut stdin: ChildStdin, run: &RunContext) {
     if let Err(error) = told.await {
         tracing::debug!(%error, "the process of a suspect does not listen");
     }
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 async fn hear(stdout: ChildStdout, run: &RunContext, start: &mut Vec<u8>) -> Option<End> {
@@ -172,7 +174,11 @@ fn died(status: Option<ExitStatus>, output: &Output) -> String {
     let process = "the process in which the task ran alone";
     let how = status.map_or_else(|| format!("{process} was lost"), |status| process::ended(process, status));
     let output = output.text();
-    if output.is_empty() { format!("{how}; it had written nothing") } else { format!("{how}; its last output: {output}") }
+    if output.is_empty() {
+        format!("{how}; it had written nothing")
+    } else {
+        format!("{how}; its last output: {output}")
+    }
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::io::{self, Read, Write};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use upbeat_shared::id::{OwnerId, Token};
 use upbeat_shared::message::{Message, Payload};
 use upbeat_shared::progress::Progress;
 
@@ -31,7 +32,9 @@ pub(super) struct Start {
     pub(super) message: Message,
     pub(super) attempt: u32,
     pub(super) crashes: u32,
+    pub(super) owner: OwnerId,
     pub(super) fence: i64,
+    pub(super) token: Token,
     /// In microseconds of the store's time.
     pub(super) deadline: i64,
 }
@@ -60,7 +63,8 @@ fn invalid(error: impl std::fmt::Display) -> io::Error {
 fn encode(value: &impl Serialize) -> io::Result<Vec<u8>> {
     let body = rmp_serde::to_vec(value).map_err(invalid)?;
     let length = u32::try_from(body.len()).ok().filter(|length| *length as usize <= LONGEST);
-    let length = length.ok_or_else(|| invalid(format_args!("{} bytes are too many for a frame", body.len())))?;
+    let length =
+        length.ok_or_else(|| invalid(format_args!("{} bytes are too many for a frame", body.len())))?;
     Ok([length.to_be_bytes().as_slice(), &body].concat())
 }
 

@@ -69,6 +69,7 @@ mod tests {
     use upbeat_shared::id::{Fence, TaskId};
     use upbeat_shared::message::{Message, Payload};
     use upbeat_shared::name::TaskName;
+    use upbeat_shared::run::PastRuns;
 
     use super::*;
     use crate::beat::testing::{at, queue};
@@ -91,6 +92,7 @@ mod tests {
             past: PastRuns::default(),
             cancel_requested: false,
             note: None,
+            forgotten: false,
         }
     }
 

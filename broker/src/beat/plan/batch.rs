@@ -27,6 +27,7 @@ impl Planner {
         if steps.is_empty() {
             return Ok(());
         }
+        tracing::debug!(schedules = steps.len(), "worked out what is due");
         failpoint!("beat.plan.computed");
         let advances = steps.iter().map(|(advance, _)| advance.clone()).collect();
         match self.advance(advances, now, &steps).await {

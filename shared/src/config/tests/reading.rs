@@ -123,7 +123,7 @@ fn workers_that_share_a_file_are_not_warned() {
 #[test]
 fn queues_have_settings_of_their_own() {
     let config = World::with("[queues.'a.b']\nrecord = 'claim'\n").config();
-    let queue = config.queues[&QueueName::new("a.b").unwrap()];
+    let queue = &config.queues[&QueueName::new("a.b").unwrap()];
     assert_eq!((queue.record, queue.weight), (Some(Record::Claim), None));
 }
 
@@ -200,4 +200,11 @@ fn bounds_that_nobody_wrote_give_way_to_those_that_somebody_did() {
     let config = World::with("[worker]\nretry.delay = '1h'\n[retention]\nids = '1h'\n").config();
     assert_eq!(config.worker.retry.max_delay, Duration::from_secs(3600));
     assert_eq!(config.retention.details, Duration::from_secs(3600));
+}
+
+#[test]
+fn dead_tasks_stay_for_ever_unless_somebody_says_for_how_long() {
+    assert_eq!(World::with("").config().retention.dead, None);
+    let config = World::with("[retention]\ndead = '30d'\n").config();
+    assert_eq!(config.retention.dead, Some(Duration::from_secs(30 * 24 * 3600)));
 }

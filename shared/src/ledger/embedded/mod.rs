@@ -4,18 +4,23 @@ mod act;
 mod agenda;
 mod catalog;
 mod claim;
+mod holding;
 mod inspect;
 mod leases;
+mod limit;
 mod member;
 mod occurrence;
 mod park;
 mod past;
 mod purge;
 mod reap;
+mod records;
 mod row;
 mod schema;
 mod settle;
 mod tally;
+mod transaction;
+mod unique;
 
 use std::fmt;
 use std::sync::Arc;
@@ -25,13 +30,18 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::Timestamp;
 
+use super::holding::Holding;
 use super::{
     ClaimAnswer, ClaimRequest, Ledger, LedgerError, OwnedClaim, Retention, Schema, SchemaStatus,
-    SettleAnswer, Settlement,
+    SettleAnswer, Settlement, TransactionHome,
 };
 use crate::id::{OwnerId, TaskId};
+use crate::limit::Turn;
 use crate::member::{Heartbeat, HeartbeatAnswer};
 use crate::sqlite::{SqliteFile, Topic, component_version, migrate};
+
+pub use rusqlite;
+pub use transaction::{SqliteClientExt, commit};
 
 /// How the embedded ledger judges.
 #[derive(Clone, Copy, Debug)]
@@ -121,6 +131,10 @@ impl Ledger for EmbeddedLedger {
         Ok(self.file.write(move |write| settle::release(write, owner, &claims)).await?)
     }
 
+    async fn line_up(&self, turns: Vec<Turn>) -> Result<Vec<bool>, LedgerError> {
+        Ok(self.file.write(move |write| limit::line_up(write, &turns)).await?)
+    }
+
     async fn leave(&self, owner: OwnerId) -> Result<(), LedgerError> {
         Ok(self.file.write(move |write| member::leave(write, owner)).await?)
     }
@@ -138,7 +152,15 @@ impl Schema for EmbeddedLedger {
         Ok(applied)
     }
 
+    async fn holdings(&self) -> Result<Vec<Holding>, LedgerError> {
+        Ok(self.file.read(holding::holdings).await?)
+    }
+
     fn describe(&self) -> String {
         format!("embedded SQLite {} at {}", SqliteFile::sqlite_version(), self.file.path().display())
+    }
+
+    fn transactions(&self) -> TransactionHome {
+        TransactionHome::Sqlite(self.file.clone())
     }
 }

@@ -13,9 +13,8 @@ pub(super) fn add(write: &Write<'_>, row: &Brief, ended: &Ended<'_>) -> Result<(
         "SELECT t.started_at, m.name, d.runs FROM task t JOIN detail d ON d.task = t.row
             LEFT JOIN member m ON m.owner = t.owner WHERE t.row = ?1",
     )?;
-    let found: Option<(Option<i64>, Option<String>, Option<String>)> = select
-        .query_row([row.row], |found| Ok((found.get(0)?, found.get(1)?, found.get(2)?)))
-        .optional()?;
+    let found: Option<(Option<i64>, Option<String>, Option<String>)> =
+        select.query_row([row.row], |found| Ok((found.get(0)?, found.get(1)?, found.get(2)?))).optional()?;
     let Some((started_at, worker, runs)) = found else { return Ok(()) };
     let mut runs = read(runs)?;
     runs.push(ended.past(started_at.unwrap_or(write.now()), write.now(), worker));

@@ -3,9 +3,9 @@
 use rusqlite::{Connection, OptionalExtension};
 use uuid::Uuid;
 
-use super::{member, past};
 use super::row::{self, Brief, End, Move};
 use super::tally::Tally;
+use super::{member, past};
 use crate::id::{OwnerId, TaskId};
 use crate::ledger::past::Ended;
 use crate::ledger::rule::{self, AfterCrash, Crash, LostWorker};

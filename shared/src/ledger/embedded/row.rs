@@ -4,8 +4,10 @@ use jiff::Timestamp;
 use rusqlite::{Row, Rows};
 use uuid::Uuid;
 
+use super::limit;
 use super::past;
 use super::tally::Tally;
+use super::unique;
 use crate::id::{Fence, OwnerId, Seq, TaskId};
 pub(super) use crate::ledger::stored::{duration_micros, instant};
 use crate::ledger::{rule, stored};
@@ -44,6 +46,9 @@ pub(super) struct Brief {
     pub(super) parks: u32,
     pub(super) parked_at: Option<i64>,
     pub(super) due_at: Option<i64>,
+    pub(super) unique_key: Option<[u8; 16]>,
+    /// It has, or waits for, something of a limit.
+    pub(super) limited: bool,
 }
 
 /// Selects what [`brief`] reads, and more columns behind it. A literal, so that whole statements are literals too.
@@ -54,7 +59,8 @@ macro_rules! select_brief {
     ($more:literal, $rest:literal) => {
         concat!(
             "SELECT t.row, t.queue, t.priority, t.state, t.seq, t.attempts, t.crashes, t.fence, t.token, t.owner, t.cancel,
-                t.enqueued_at, t.expires_at, t.parks, t.parked_at, t.due_at",
+                t.enqueued_at, t.expires_at, t.parks, t.parked_at, t.due_at, t.unique_key,
+                t.limited",
             $more,
             " FROM task t ",
             $rest
@@ -64,7 +70,7 @@ macro_rules! select_brief {
 pub(super) use select_brief;
 
 /// The first column behind those of [`brief`].
-pub(super) const BEHIND_BRIEF: usize = 16;
+pub(super) const BEHIND_BRIEF: usize = 18;
 
 /// Reads a row that [`select_brief`] selected.
 pub(super) fn brief(row: &Row<'_>) -> Result<Brief, SqliteError> {
@@ -85,6 +91,8 @@ pub(super) fn brief(row: &Row<'_>) -> Result<Brief, SqliteError> {
         parks: row.get(13)?,
         parked_at: row.get(14)?,
         due_at: row.get(15)?,
+        unique_key: row.get(16)?,
+        limited: row.get::<_, Option<bool>>(17)?.unwrap_or(false),
     })
 }
 
@@ -215,7 +223,13 @@ pub(super) fn end(
         )?
         .execute((row.row, state, end.attempts, end.crashes, write.now(), end.note, end.keep_token))?;
     write_outcome(write, row.row, end.error, end.result)?;
+    if let Some(key) = row.unique_key {
+        unique::free(write, key, row.row)?;
+    }
     tally.step(&row.queue, state_number(row.state), state);
+    if row.limited {
+        limit::release(write, row.row)?;
+    }
     write.touch(Topic::Ended);
     Ok(())
 }
@@ -247,11 +261,15 @@ pub(super) fn reschedule(
         .execute((row.row, to.seq, to.attempts, to.crashes, to.due_at, to.note, to.keep_token))?;
     write_outcome(write, row.row, to.error, None)?;
     tally.step(&row.queue, state_number(row.state), state_number(TaskState::Scheduled));
+    if row.limited {
+        limit::release(write, row.row)?;
+    }
     write.touch(Topic::Agenda);
     Ok(())
 }
 
-fn write_outcome(
+/// Keeps what a run left behind.
+pub(super) fn write_outcome(
     write: &Write<'_>,
     row: i64,
     error: Option<&RunError>,
@@ -286,11 +304,10 @@ pub(super) fn record(row: &Row<'_>) -> Result<(i64, TaskRecord), SqliteError> {
         Ok(row.get::<_, Option<i64>>(column)?.map(instant))
     };
     let encoded: Option<Vec<u8>> = row.get(18)?;
-    let mut message = match encoded {
-        // A listing goes on behind a row that a newer program may have written.
-        Some(bytes) => decode(&bytes).or_else(|_| forgotten(row))?,
-        None => forgotten(row)?,
-    };
+    // A listing goes on behind a row that a newer program may have written.
+    let kept = encoded.and_then(|bytes| decode(&bytes).ok());
+    let is_forgotten = kept.is_none();
+    let mut message = kept.map_or_else(|| forgotten(row), Ok)?;
     message.seq = Seq(row.get(6)?);
     message.attempts = row.get(7)?;
     message.crashes = row.get(8)?;
@@ -316,6 +333,7 @@ pub(super) fn record(row: &Row<'_>) -> Result<(i64, TaskRecord), SqliteError> {
             .transpose()
             .map_err(|e| invalid(e.to_string()))?,
         result: result.map(|b| rmp_serde::from_slice(&b)).transpose().map_err(|e| invalid(e.to_string()))?,
+        forgotten: is_forgotten,
     };
     Ok((row.get(0)?, record))
 }

@@ -7,7 +7,7 @@ use super::tally::Tally;
 use super::{agenda, past};
 use crate::id::OwnerId;
 use crate::ledger::past::Ended;
-use crate::ledger::{OwnedClaim, rule, SettleAnswer, Settlement};
+use crate::ledger::{OwnedClaim, SettleAnswer, Settlement, rule};
 use crate::sqlite::{SqliteError, Write};
 use crate::task::TaskState;
 use crate::verdict::{RunError, Verdict};

@@ -8,16 +8,20 @@ mod act;
 mod agenda;
 mod catalog;
 mod claim;
+mod holding;
 mod inspect;
 mod leases;
+mod limit;
 mod member;
 mod occurrence;
 mod park;
 mod purge;
 mod reap;
+mod records;
 mod row;
 mod settle;
 mod state;
+mod unique;
 mod wake;
 
 use std::fmt;
@@ -28,6 +32,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::Timestamp;
 
+use super::holding::Holding;
 use super::stored::instant;
 use super::{
     ClaimAnswer, ClaimRequest, Ledger, LedgerError, OwnedClaim, Retention, Schema, SchemaStatus,
@@ -35,6 +40,7 @@ use super::{
 };
 use crate::clock::{Clock, HostTime};
 use crate::id::{OwnerId, TaskId};
+use crate::limit::Turn;
 use crate::member::{Heartbeat, HeartbeatAnswer};
 
 use state::{State, Write};
@@ -157,6 +163,10 @@ impl Ledger for MemoryLedger {
         Ok(self.write(|write| settle::release(write, owner, &claims)))
     }
 
+    async fn line_up(&self, turns: Vec<Turn>) -> Result<Vec<bool>, LedgerError> {
+        Ok(self.write(|write| turns.iter().map(|turn| limit::line_up(write, turn)).collect()))
+    }
+
     async fn leave(&self, owner: OwnerId) -> Result<(), LedgerError> {
         self.write(|write| member::leave(write, owner));
         Ok(())
@@ -171,6 +181,10 @@ impl Schema for MemoryLedger {
 
     async fn up(&self) -> Result<Vec<u32>, LedgerError> {
         Ok(Vec::new())
+    }
+
+    async fn holdings(&self) -> Result<Vec<Holding>, LedgerError> {
+        Ok(self.read(holding::holdings))
     }
 
     fn describe(&self) -> String {

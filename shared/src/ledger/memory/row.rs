@@ -2,8 +2,9 @@
 
 use jiff::Timestamp;
 
+use super::limit;
 use super::state::{State, Write};
-use crate::id::{Fence, OwnerId, Seq, TaskId, Token};
+use crate::id::{Fence, KeyId, OwnerId, Seq, TaskId, Token};
 use crate::ledger::past::Ended;
 use crate::ledger::rule;
 use crate::ledger::stored::instant;
@@ -43,6 +44,10 @@ pub(super) struct Row {
     /// Between commas.
     pub(super) tags: Option<String>,
     pub(super) note: Option<String>,
+    /// The unique key that it holds until it has ended.
+    pub(super) unique: Option<KeyId>,
+    /// It has, or waits for, something of a limit.
+    pub(super) limited: bool,
     /// What retention takes first.
     pub(super) details: Option<Box<Details>>,
 }
@@ -102,7 +107,14 @@ impl Row {
             schedule: message.occurrence.as_ref().map(|planned| planned.schedule_id.clone()),
             tags: rule::joined_tags(&message.tags),
             note: None,
-            details: Some(Box::new(Details { message, error: None, result: None, past: PastRuns::default() })),
+            unique: None,
+            limited: false,
+            details: Some(Box::new(Details {
+                message,
+                error: None,
+                result: None,
+                past: PastRuns::default(),
+            })),
         }
     }
 
@@ -198,6 +210,11 @@ impl Write<'_> {
             row.token = row.token.filter(|_| end.keep_token);
             row.keep_outcome(end.error, end.result);
         });
+        let Row { id, unique, .. } = *self.state.row(number);
+        if let Some(key) = unique {
+            self.state.holds.free(key, id);
+        }
+        limit::release(self, number);
         self.touch_ended();
     }
 
@@ -229,6 +246,7 @@ impl Write<'_> {
             row.token = row.token.filter(|_| to.keep_token);
             row.keep_outcome(to.error, None);
         });
+        limit::release(self, number);
         self.touch_agenda();
     }
 }
@@ -237,6 +255,7 @@ impl State {
     /// A row as listings show it.
     pub(super) fn record(&self, row: &Row) -> TaskRecord {
         let message = row.promoted();
+        let forgotten = message.is_none();
         let mut message = message.unwrap_or_else(|| {
             let left = rule::forgotten(row.id, row.name.clone(), row.queue.clone(), row.priority);
             Message { seq: Seq(row.seq), attempts: row.attempts, crashes: row.crashes, ..left }
@@ -261,6 +280,7 @@ impl State {
             cancel_requested: row.cancel,
             past: row.details.as_ref().map(|details| details.past.clone()).unwrap_or_default(),
             note: row.note.clone(),
+            forgotten,
         }
     }
 }

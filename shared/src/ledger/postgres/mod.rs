@@ -16,21 +16,28 @@ mod columns;
 mod connect;
 mod due;
 mod error;
+mod foreign;
+mod holding;
 mod inspect;
 mod leases;
+mod limit;
 mod member;
 mod occurrence;
 mod park;
 mod past;
 mod ports;
 mod reap;
+mod records;
 mod rounds;
 mod row;
 mod schema;
 mod session;
 mod settle;
+mod transaction;
+mod unique;
 
 use std::fmt;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -43,9 +50,12 @@ use crate::name::Namespace;
 use schema::SchemaName;
 
 pub use schema::migrations_sql;
+pub use tokio_postgres;
+pub use transaction::{PostgresClientExt, PostgresTransaction, commit};
 
-/// The longest time until a beat looks at an idle agenda again.
-const IDLE_AGENDA: Duration = Duration::from_millis(100);
+/// The longest time until a beat looks at an idle agenda again. What others publish in transactions of their own waits for
+/// half of it, in the median.
+const IDLE_AGENDA: Duration = Duration::from_millis(25);
 
 /// The longest time until somebody who waits for an end looks again.
 const IDLE_ENDS: Duration = Duration::from_millis(250);
@@ -100,6 +110,8 @@ pub struct PostgresLedger {
     server: OnceLock<String>,
     stale_after: Duration,
     agenda: Pace,
+    /// Whether this process has met a limit: then every end may make somebody due that waited for it.
+    limited: AtomicBool,
     ended: Pace,
 }
 
@@ -114,6 +126,7 @@ impl PostgresLedger {
             server: OnceLock::new(),
             stale_after: options.stale_after,
             agenda: Pace::new(IDLE_AGENDA),
+            limited: AtomicBool::new(false),
             ended: Pace::new(IDLE_ENDS),
         };
         ledger.bring_up().await.map_err(|fault| match LedgerError::from(fault) {

@@ -101,10 +101,7 @@ impl Reap<'_> {
 }
 
 /// The members among these owners, as they said of themselves.
-async fn lost_workers(
-    session: &Session,
-    owners: &[Uuid],
-) -> Result<HashMap<OwnerId, LostWorker>, Fault> {
+async fn lost_workers(session: &Session, owners: &[Uuid]) -> Result<HashMap<OwnerId, LostWorker>, Fault> {
     let mut workers = HashMap::new();
     let sql = "select owner, name, info from member where owner = any ($1)";
     for row in session.query(sql, &[&owners]).await? {

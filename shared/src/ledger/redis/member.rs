@@ -62,7 +62,8 @@ fn pulse(bytes: &[u8]) -> Result<Pulse, Fault> {
 pub(super) async fn cancels(session: &Session, owner: OwnerId) -> Result<Vec<TaskId>, Fault> {
     let mut args = session.begin(Call::Cancels);
     args.push(owner.0.as_bytes());
-    let ids = reply::array(session.run(&args).await?)?.into_iter().map(|id| Unpacked(&reply::bytes(id)?).id());
+    let ids =
+        reply::array(session.run(&args).await?)?.into_iter().map(|id| Unpacked(&reply::bytes(id)?).id());
     let mut ids = ids.collect::<Result<Vec<_>, Fault>>()?;
     ids.sort();
     Ok(ids)

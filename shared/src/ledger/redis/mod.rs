@@ -16,13 +16,16 @@ mod catalog;
 mod claim;
 mod connect;
 mod error;
+mod holding;
 mod inspect;
 mod leases;
+mod limit;
 mod member;
 mod occurrence;
 mod packed;
 mod past;
 mod ports;
+mod records;
 mod reply;
 mod row;
 mod schema;
@@ -33,6 +36,7 @@ mod settle;
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use super::pace::Pace;
@@ -120,6 +124,8 @@ pub struct RedisLedger {
     server: Server,
     stale_after: Duration,
     agenda: Pace,
+    /// Whether this process has met a limit: then every end may make somebody due that waited for it.
+    limited: AtomicBool,
     ended: Pace,
 }
 
@@ -136,6 +142,7 @@ impl RedisLedger {
             server,
             stale_after: options.stale_after,
             agenda: Pace::new(IDLE_AGENDA),
+            limited: AtomicBool::new(false),
             ended: Pace::new(IDLE_ENDS),
         };
         ledger.bring_up().await?;

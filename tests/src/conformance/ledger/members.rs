@@ -86,6 +86,7 @@ async fn a_member_is_listed_as_it_describes_itself(world: &impl LedgerWorld) {
         slots: 20,
         running: 3,
         draining: false,
+        isolates: true,
         tasks: vec![(task_name("report.load"), 2), (task_name("hello"), 1)],
         progress: vec![
             (

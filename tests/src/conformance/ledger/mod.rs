@@ -10,8 +10,11 @@ pub mod cancel;
 pub mod catalog;
 pub mod claim;
 pub mod counters;
+pub mod edit;
+pub mod fair;
 pub mod inspect;
 pub mod leases;
+pub mod limits;
 pub mod mark;
 pub mod members;
 pub mod overtaken;
@@ -19,8 +22,12 @@ pub mod park;
 pub mod planning;
 mod probe;
 pub mod reap;
+pub mod restore;
 pub mod retention;
+pub mod runs;
 pub mod settle;
+pub mod storm;
+pub mod unique;
 pub mod verdicts;
 
 pub use probe::{Probe, Running};
@@ -63,11 +70,20 @@ macro_rules! ledger_conformance {
         mod counters {
             $crate::counters_conformance!($world);
         }
+        mod edit {
+            $crate::edit_conformance!($world);
+        }
+        mod fair {
+            $crate::fair_conformance!($world);
+        }
         mod inspect {
             $crate::inspect_conformance!($world);
         }
         mod leases {
             $crate::leases_conformance!($world);
+        }
+        mod limits {
+            $crate::limits_conformance!($world);
         }
         mod mark {
             $crate::mark_conformance!($world);
@@ -87,11 +103,23 @@ macro_rules! ledger_conformance {
         mod reap {
             $crate::reap_conformance!($world);
         }
+        mod restore {
+            $crate::restore_conformance!($world);
+        }
         mod retention {
             $crate::retention_conformance!($world);
         }
+        mod runs {
+            $crate::runs_conformance!($world);
+        }
         mod settle {
             $crate::settle_conformance!($world);
+        }
+        mod unique {
+            $crate::unique_conformance!($world);
+        }
+        mod storm {
+            $crate::storm_conformance!($world);
         }
         mod verdicts {
             $crate::verdicts_conformance!($world);

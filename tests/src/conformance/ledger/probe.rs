@@ -10,7 +10,7 @@ use upbeat_shared::ledger::{
     ActAnswer, Action, AddAnswer, Claim, ClaimAnswer, ClaimRequest, Due, DueBatch, DueEntry, Lost, Mark,
     NewEntry, OwnedClaim, Park, ParkAnswer, Postpone, ReapReport, SettleAnswer, Settlement, Store,
 };
-use upbeat_shared::member::HeartbeatAnswer;
+use upbeat_shared::member::{Heartbeat, HeartbeatAnswer, MemberInfo};
 use upbeat_shared::message::Message;
 use upbeat_shared::name::QueueName;
 use upbeat_shared::task::{TaskRecord, TaskState};
@@ -129,7 +129,7 @@ impl Probe {
 
     /// Claims with a token, in a batch of one.
     pub async fn claim_as(&self, owner: OwnerId, message: &Message, token: Token) -> ClaimAnswer {
-        let request = ClaimRequest { message: message.clone(), token };
+        let request = ClaimRequest::new(message.clone(), token);
         self.claim_batch(owner, vec![request]).await.remove(0)
     }
 
@@ -152,8 +152,7 @@ impl Probe {
 
     /// Claims several in one batch, each with a token of its own.
     pub async fn claim_all(&self, owner: OwnerId, messages: &[Message]) -> Vec<ClaimAnswer> {
-        let requests =
-            messages.iter().map(|message| ClaimRequest { message: message.clone(), token: Token::random() });
+        let requests = messages.iter().map(|message| ClaimRequest::new(message.clone(), Token::random()));
         self.claim_batch(owner, requests.collect()).await
     }
 
@@ -279,6 +278,13 @@ impl Probe {
     pub async fn beat(&self, owner: OwnerId, counter: u64) -> HeartbeatAnswer {
         self.introduced.lock().expect("no holder panics").insert(owner);
         self.store.ledger.heartbeat(heartbeat(owner, counter)).await.expect("the store answers")
+    }
+
+    /// The first heartbeat of a worker that describes itself so.
+    pub async fn introduce(&self, owner: OwnerId, info: MemberInfo) {
+        self.introduced.lock().expect("no holder panics").insert(owner);
+        let heartbeat = Heartbeat { info, ..heartbeat(owner, 1) };
+        self.store.ledger.heartbeat(heartbeat).await.expect("the store answers");
     }
 
     /// A beat's judgement: this owner stood still at this counter.
