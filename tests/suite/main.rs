@@ -29,4 +29,5 @@ mod stack;
 mod structure;
 mod testing_kit;
 mod traces;
+mod transactions;
 mod versions;

@@ -135,6 +135,13 @@ impl Client {
         Ok(Entry { message, due: task.due })
     }
 
+    /// As [`Client::entry`], for an outbox.
+    #[cfg(any(feature = "embedded", feature = "postgres"))]
+    pub(super) async fn checked(&self, task: NewTask) -> Result<(Message, Option<Due>), PublishError> {
+        let Entry { message, due } = self.entry(task).await?;
+        Ok((message, due))
+    }
+
     /// The store's time; asked of the store if this client has not met it yet and can reach it.
     async fn now(&self) -> Option<Timestamp> {
         if let Some(now) = self.inner.clock.now() {

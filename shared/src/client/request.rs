@@ -43,6 +43,14 @@ impl<T: Task> Publishable for T {
     }
 }
 
+/// A publish with its options, to be made by something else than an await: in a transaction, for one.
+impl<T: Publishable> Publishable for Publish<T> {
+    type Output = T::Output;
+    fn into_new_task(self) -> Result<NewTask, PublishError> {
+        self.task
+    }
+}
+
 /// A publish that is made when it is awaited.
 ///
 /// ```no_run

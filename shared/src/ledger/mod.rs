@@ -35,6 +35,7 @@ mod rule;
 mod settle;
 #[cfg(any(feature = "embedded", feature = "memory", feature = "postgres", feature = "redis"))]
 mod stored;
+mod transaction;
 
 use std::fmt;
 use std::sync::Arc;
@@ -57,6 +58,7 @@ pub use inspect::{
 pub use leases::{LeaseRequest, Leases};
 pub use records::{AfterEdit, Edit, EditAnswer, Records, RestoreAnswer, RestoredSchedule};
 pub use settle::{SettleAnswer, Settlement};
+pub use transaction::{CommitError, TransactionHome};
 
 /// Why a ledger could not do it.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -129,6 +131,11 @@ pub trait Schema: Send + Sync {
 
     /// For `doctor` and logs: kind, version and address, without secrets.
     fn describe(&self) -> String;
+
+    /// Where a user's own transaction must be, for the ledger to take part in it.
+    fn transactions(&self) -> TransactionHome {
+        TransactionHome::Nowhere
+    }
 
     /// For `doctor`: what an operator should change about the store, though it works.
     fn advice(&self) -> Option<String> {

@@ -10,3 +10,7 @@ mod text;
 mod ledger {
     upbeat_tests::ledger_conformance!(upbeat_tests::conformance::postgres::Ledger);
 }
+
+mod transaction {
+    upbeat_tests::transaction_conformance!(upbeat_tests::conformance::postgres::Ledger);
+}

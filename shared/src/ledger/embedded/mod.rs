@@ -16,6 +16,7 @@ mod row;
 mod schema;
 mod settle;
 mod tally;
+mod transaction;
 
 use std::fmt;
 use std::sync::Arc;
@@ -27,11 +28,14 @@ use jiff::Timestamp;
 
 use super::{
     ClaimAnswer, ClaimRequest, Ledger, LedgerError, OwnedClaim, Retention, Schema, SchemaStatus,
-    SettleAnswer, Settlement,
+    SettleAnswer, Settlement, TransactionHome,
 };
 use crate::id::OwnerId;
 use crate::member::{Heartbeat, HeartbeatAnswer};
 use crate::sqlite::{SqliteFile, Topic, component_version, migrate};
+
+pub use rusqlite;
+pub use transaction::{SqliteClientExt, commit};
 
 /// How the embedded ledger judges.
 #[derive(Clone, Copy, Debug)]
@@ -136,5 +140,9 @@ impl Schema for EmbeddedLedger {
 
     fn describe(&self) -> String {
         format!("embedded SQLite {} at {}", SqliteFile::sqlite_version(), self.file.path().display())
+    }
+
+    fn transactions(&self) -> TransactionHome {
+        TransactionHome::Sqlite(self.file.clone())
     }
 }

@@ -4,6 +4,7 @@ use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::error::Fault;
+use super::foreign;
 use crate::id::{Fence, OwnerId, Seq, TaskId};
 pub(super) use crate::ledger::stored::{duration_micros, instant, state_number};
 use crate::ledger::{rule, stored};
@@ -54,6 +55,9 @@ pub(super) fn encode(message: &Message) -> Result<Vec<u8>, Fault> {
 
 /// Reads a kept message.
 pub(super) fn decode(bytes: &[u8]) -> Result<Message, Fault> {
+    if foreign::is_message(bytes) {
+        return foreign::message(bytes);
+    }
     rmp_serde::from_slice(bytes)
         .map_err(|error| Fault::Invalid(format!("a stored message cannot be read: {error}")))
 }
@@ -138,7 +142,7 @@ pub(super) fn record(row: &Row) -> Result<TaskRecord, Fault> {
         finished_at: time("finished_at")?,
         note: row.try_get("note")?,
         error: error.map(serde_json::from_str).transpose().map_err(|e| invalid("error", &e))?,
-        result: result.map(rmp_serde::from_slice).transpose().map_err(|e| invalid("result", &e))?,
+        result: result.map(foreign::result).transpose().map_err(|e| invalid("result", &e))?,
         forgotten: is_forgotten,
     })
 }

@@ -4,7 +4,8 @@
 //! program that can still work with it (`reads_from`), and the functions that programs call carry in their names the version of
 //! what they take and answer: an older program keeps finding those that it calls, for as long as it may work.
 //!
-//! Tables change step by step. Functions are dropped and made anew for the newest tables.
+//! Tables change step by step. Functions are dropped and made anew for the newest tables, but for the two that others call:
+//! those are replaced.
 
 use async_trait::async_trait;
 use deadpool_postgres::Pool;
@@ -12,7 +13,7 @@ use deadpool_postgres::Pool;
 use super::PostgresLedger;
 use super::error::Fault;
 use super::session::{Patience, Session, Work, perform};
-use crate::ledger::{LedgerError, Schema, SchemaStatus};
+use crate::ledger::{LedgerError, Schema, SchemaStatus, TransactionHome};
 use crate::name::Namespace;
 
 /// One step: the version that it leads to, the oldest program version that can work with it, and what it does to the tables.
@@ -35,6 +36,7 @@ const FUNCTIONS: &[&str] = &[
     include_str!("sql/settle.sql"),
     include_str!("sql/agenda.sql"),
     include_str!("sql/change.sql"),
+    include_str!("sql/transaction.sql"),
 ];
 
 /// The newest.
@@ -254,6 +256,10 @@ impl Schema for PostgresLedger {
         let server = self.server.get().map_or("", String::as_str);
         let version = server.split(' ').next().unwrap_or_default();
         format!("Postgres {version} at {}, schema {}", self.address, self.schema.as_str())
+    }
+
+    fn transactions(&self) -> TransactionHome {
+        TransactionHome::Postgres { schema: self.schema.quoted() }
     }
 }
 
