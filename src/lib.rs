@@ -144,7 +144,7 @@ pub use upbeat_shared::client::{Client, NewTask, Publish, Publishable, TaskHandl
 pub use upbeat_shared::typed::{ArgsError, Returns, Task, Unsaid, Yields};
 pub use upbeat_shared::{
     client, clock, config, hook, id, ledger, member, message, name, occurrence, progress, retry, schedule,
-    task, transport, typed, verdict,
+    task, transport, typed, unique, verdict,
 };
 #[cfg(feature = "worker")]
 pub use upbeat_worker as worker;

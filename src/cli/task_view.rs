@@ -111,6 +111,7 @@ pub(crate) fn outline(now: Timestamp, task: &TaskRecord, running: &Running, outp
         );
     }
     view.maybe("dedup id", message.dedup_id.as_deref());
+    view.maybe("unique", message.unique.as_ref().map(|unique| visible(&unique.to_string())));
     view.maybe("trace", message.trace.as_ref().map(|trace| visible(&trace.traceparent)));
     view.maybe("tags", (!message.tags.is_empty()).then(|| message.tags.join(", ")));
     for (label, at) in [

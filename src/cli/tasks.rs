@@ -67,7 +67,7 @@ enum TasksAction {
     },
     /// Publish copies of tasks, each with a new id
     ///
-    /// Prints the new ids. Name, arguments, queue and settings are the task's; a dedup id is not copied.
+    /// Prints the new ids. Name, arguments, queue and settings are the task's; a dedup id and a unique key are not.
     Rerun {
         /// Ids of tasks
         #[arg(value_name = "ID", required = true, value_parser = parse_id)]

@@ -30,4 +30,5 @@ mod structure;
 mod testing_kit;
 mod traces;
 mod transactions;
+mod unique;
 mod versions;

@@ -9,6 +9,7 @@ mod catalog;
 mod claim;
 #[cfg(feature = "embedded")]
 pub mod embedded;
+pub mod holding;
 mod inspect;
 mod leases;
 #[cfg(feature = "memory")]
@@ -36,6 +37,8 @@ mod settle;
 #[cfg(any(feature = "embedded", feature = "memory", feature = "postgres", feature = "redis"))]
 mod stored;
 mod transaction;
+#[cfg(any(feature = "embedded", feature = "memory", feature = "postgres"))]
+mod unique;
 
 use std::fmt;
 use std::sync::Arc;
@@ -141,6 +144,9 @@ pub trait Schema: Send + Sync {
     fn advice(&self) -> Option<String> {
         None
     }
+
+    /// For `doctor`: what each part of the ledger holds. Cheap, and in nobody's way.
+    async fn holdings(&self) -> Result<Vec<holding::Holding>, LedgerError>;
 }
 
 /// See [`Schema::status`].

@@ -6,6 +6,7 @@ mod crowd;
 mod plans;
 mod schema;
 mod text;
+mod unique;
 
 mod ledger {
     upbeat_tests::ledger_conformance!(upbeat_tests::conformance::postgres::Ledger);

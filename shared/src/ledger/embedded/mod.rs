@@ -4,6 +4,7 @@ mod act;
 mod agenda;
 mod catalog;
 mod claim;
+mod holding;
 mod inspect;
 mod leases;
 mod member;
@@ -17,6 +18,7 @@ mod schema;
 mod settle;
 mod tally;
 mod transaction;
+mod unique;
 
 use std::fmt;
 use std::sync::Arc;
@@ -26,6 +28,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::Timestamp;
 
+use super::holding::Holding;
 use super::{
     ClaimAnswer, ClaimRequest, Ledger, LedgerError, OwnedClaim, Retention, Schema, SchemaStatus,
     SettleAnswer, Settlement, TransactionHome,
@@ -136,6 +139,10 @@ impl Schema for EmbeddedLedger {
     async fn up(&self) -> Result<Vec<u32>, LedgerError> {
         let applied = self.file.write(|write| migrate(write, schema::COMPONENT, schema::MIGRATIONS)).await?;
         Ok(applied)
+    }
+
+    async fn holdings(&self) -> Result<Vec<Holding>, LedgerError> {
+        Ok(self.file.read(holding::holdings).await?)
     }
 
     fn describe(&self) -> String {

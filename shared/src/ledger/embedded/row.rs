@@ -5,6 +5,7 @@ use rusqlite::{Row, Rows};
 use uuid::Uuid;
 
 use super::tally::Tally;
+use super::unique;
 use crate::id::{Fence, OwnerId, Seq, TaskId};
 pub(super) use crate::ledger::stored::{duration_micros, instant};
 use crate::ledger::{rule, stored};
@@ -43,6 +44,7 @@ pub(super) struct Brief {
     pub(super) parks: u32,
     pub(super) parked_at: Option<i64>,
     pub(super) due_at: Option<i64>,
+    pub(super) unique_key: Option<[u8; 16]>,
 }
 
 /// Selects what [`brief`] reads, and more columns behind it. A literal, so that whole statements are literals too.
@@ -53,7 +55,7 @@ macro_rules! select_brief {
     ($more:literal, $rest:literal) => {
         concat!(
             "SELECT t.row, t.queue, t.priority, t.state, t.seq, t.attempts, t.crashes, t.fence, t.token, t.owner, t.cancel,
-                t.enqueued_at, t.expires_at, t.parks, t.parked_at, t.due_at",
+                t.enqueued_at, t.expires_at, t.parks, t.parked_at, t.due_at, t.unique_key",
             $more,
             " FROM task t ",
             $rest
@@ -63,7 +65,7 @@ macro_rules! select_brief {
 pub(super) use select_brief;
 
 /// The first column behind those of [`brief`].
-pub(super) const BEHIND_BRIEF: usize = 16;
+pub(super) const BEHIND_BRIEF: usize = 17;
 
 /// Reads a row that [`select_brief`] selected.
 pub(super) fn brief(row: &Row<'_>) -> Result<Brief, SqliteError> {
@@ -84,6 +86,7 @@ pub(super) fn brief(row: &Row<'_>) -> Result<Brief, SqliteError> {
         parks: row.get(13)?,
         parked_at: row.get(14)?,
         due_at: row.get(15)?,
+        unique_key: row.get(16)?,
     })
 }
 
@@ -214,6 +217,9 @@ pub(super) fn end(
         )?
         .execute((row.row, state, end.attempts, end.crashes, write.now(), end.note, end.keep_token))?;
     write_outcome(write, row.row, end.error, end.result)?;
+    if let Some(key) = row.unique_key {
+        unique::free(write, key, row.row)?;
+    }
     tally.step(&row.queue, state_number(row.state), state);
     write.touch(Topic::Ended);
     Ok(())

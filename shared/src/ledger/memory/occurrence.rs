@@ -50,6 +50,11 @@ impl Occurrences {
         old.len() as u64
     }
 
+    /// How many there are, and since when.
+    pub(super) fn held(&self) -> (usize, Option<i64>) {
+        (self.records.len(), self.until.first().map(|(until, _)| *until))
+    }
+
     /// What is known of an instant already stays.
     fn insert(&mut self, key: Key, until: i64, occurrence: Occurrence) {
         if !self.records.contains_key(&key) {

@@ -9,6 +9,7 @@ use super::columns::Columns;
 use super::error::Fault;
 use super::row::{duration_micros, state_number, state_of, text};
 use super::session::{Session, Work};
+use super::unique;
 use crate::id::{Seq, TaskId};
 use crate::ledger::{AddAnswer, Due, NewEntry};
 use crate::message::Message;
@@ -105,8 +106,21 @@ pub(super) async fn insert(session: &Session, rows: &[NewRow<'_>]) -> Result<Vec
     Ok(made.into_iter().map(|made| made.unwrap_or(Made::Exists(TaskState::Succeeded))).collect())
 }
 
-/// Puts entries on the agenda; leaves ids alone that exist.
+/// Puts entries on the agenda; leaves ids alone that exist. In a transaction, if some of them have unique keys.
 pub(super) async fn add(session: &Session, entries: &[&NewEntry]) -> Result<Vec<AddAnswer>, Fault> {
+    if !entries.iter().any(|entry| unique::has_key(entry)) {
+        return add_plain(session, entries).await;
+    }
+    let (keyed, plain): (Vec<&NewEntry>, Vec<&NewEntry>) =
+        entries.iter().partition(|entry| unique::has_key(entry));
+    let mut keyed = unique::add(session, &keyed).await?.into_iter();
+    let mut plain = add_plain(session, &plain).await?.into_iter();
+    let answers =
+        entries.iter().filter_map(|entry| if unique::has_key(entry) { keyed.next() } else { plain.next() });
+    Ok(answers.collect())
+}
+
+async fn add_plain(session: &Session, entries: &[&NewEntry]) -> Result<Vec<AddAnswer>, Fault> {
     if entries.is_empty() {
         return Ok(Vec::new());
     }
@@ -136,7 +150,7 @@ pub(super) async fn add(session: &Session, entries: &[&NewEntry]) -> Result<Vec<
 }
 
 impl<'a> NewRow<'a> {
-    fn of(entry: &'a NewEntry) -> Self {
+    pub(super) fn of(entry: &'a NewEntry) -> Self {
         Self {
             message: &entry.message,
             seq: entry.message.seq,
@@ -157,7 +171,13 @@ impl Work for Add<'_> {
 
     async fn run(&self, session: &mut Session) -> Result<Vec<AddAnswer>, Fault> {
         let entries: Vec<&NewEntry> = self.0.iter().collect();
-        add(session, &entries).await
+        if !self.0.iter().any(unique::has_key) {
+            return add(session, &entries).await;
+        }
+        session.begin().await?;
+        let answers = add(session, &entries).await?;
+        session.commit().await?;
+        Ok(answers)
     }
 }
 

@@ -17,6 +17,7 @@ mod connect;
 mod due;
 mod error;
 mod foreign;
+mod holding;
 mod inspect;
 mod leases;
 mod member;
@@ -31,6 +32,7 @@ mod schema;
 mod session;
 mod settle;
 mod transaction;
+mod unique;
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};

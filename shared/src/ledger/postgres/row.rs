@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::error::Fault;
 use super::foreign;
-use crate::id::{Fence, OwnerId, Seq, TaskId};
+use crate::id::{Fence, KeyId, OwnerId, Seq, TaskId};
 pub(super) use crate::ledger::stored::{duration_micros, instant, state_number};
 use crate::ledger::{rule, stored};
 use crate::message::{Message, Priority};
@@ -77,12 +77,14 @@ pub(super) struct Brief {
     pub(super) parks: u32,
     pub(super) parked_at: Option<i64>,
     pub(super) has_details: bool,
+    /// That it holds until it has ended.
+    pub(super) unique_key: Option<KeyId>,
 }
 
 /// Locks rows in the order of ids and reads what [`brief`] reads; a condition on `t` follows, then [`LOCK`].
 pub(super) const SELECT: &str =
     "select (select now_us()) as now, t.id, t.owner, t.state, t.seq, t.attempts, t.crashes,
-    t.cancel, t.parks, t.parked_at, exists (select from detail d where d.task = t.row) as has_details
+    t.cancel, t.parks, t.parked_at, t.unique_key, exists (select from detail d where d.task = t.row) as has_details
     from task t where ";
 
 /// See [`SELECT`].
@@ -102,6 +104,7 @@ pub(super) fn brief(row: &Row) -> Result<Brief, Fault> {
         parks: count(row, "parks")?,
         parked_at: row.try_get("parked_at")?,
         has_details: row.try_get("has_details")?,
+        unique_key: row.try_get::<_, Option<Uuid>>("unique_key")?.map(KeyId),
     })
 }
 

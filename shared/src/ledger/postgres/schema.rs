@@ -12,7 +12,9 @@ use deadpool_postgres::Pool;
 
 use super::PostgresLedger;
 use super::error::Fault;
+use super::holding::Holdings;
 use super::session::{Patience, Session, Work, perform};
+use crate::ledger::holding::Holding;
 use crate::ledger::{LedgerError, Schema, SchemaStatus, TransactionHome};
 use crate::name::Namespace;
 
@@ -37,6 +39,7 @@ const FUNCTIONS: &[&str] = &[
     include_str!("sql/agenda.sql"),
     include_str!("sql/change.sql"),
     include_str!("sql/transaction.sql"),
+    include_str!("sql/unique.sql"),
 ];
 
 /// The newest.
@@ -250,6 +253,10 @@ impl Schema for PostgresLedger {
 
     async fn up(&self) -> Result<Vec<u32>, LedgerError> {
         Ok(perform(&self.pool, &Up(&self.schema)).await?)
+    }
+
+    async fn holdings(&self) -> Result<Vec<Holding>, LedgerError> {
+        Ok(perform(&self.pool, &Holdings).await?)
     }
 
     fn describe(&self) -> String {

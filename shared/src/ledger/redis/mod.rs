@@ -16,6 +16,7 @@ mod catalog;
 mod claim;
 mod connect;
 mod error;
+mod holding;
 mod inspect;
 mod leases;
 mod member;

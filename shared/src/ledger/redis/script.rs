@@ -69,6 +69,7 @@ calls! {
     List: "list", Long, [ROWS, RECORDS, include_str!("lua/list.lua")];
     Queues: "queues", Long, [ROWS, include_str!("lua/queues.lua")];
     Members: "members", Long, [ROWS, include_str!("lua/members.lua")];
+    Holdings: "holdings", Long, [ROWS, include_str!("lua/holdings.lua")];
     Purge: "purge", Long, [ROWS, include_str!("lua/purge.lua")];
     Snapshot: "snapshot", Long, [ROWS, SCHEDULES, include_str!("lua/snapshot.lua")];
     FindSchedules: "schedules", Long, [ROWS, SCHEDULES, include_str!("lua/find_schedules.lua")];

@@ -23,6 +23,7 @@ pub mod reap;
 pub mod restore;
 pub mod retention;
 pub mod settle;
+pub mod unique;
 pub mod verdicts;
 
 pub use probe::{Probe, Running};
@@ -100,6 +101,9 @@ macro_rules! ledger_conformance {
         }
         mod settle {
             $crate::settle_conformance!($world);
+        }
+        mod unique {
+            $crate::unique_conformance!($world);
         }
         mod verdicts {
             $crate::verdicts_conformance!($world);

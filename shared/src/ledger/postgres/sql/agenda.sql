@@ -90,7 +90,7 @@ begin
             ) c
             group by c.queue, c.state order by c.queue, c.state
             on conflict (queue, state, slot) do update set tasks = tally.tasks + excluded.tasks;
-            update {schema}.task t set state = 7, bad = true, wake_at = null, finished_at = v_now, token = null,
+            update {schema}.task t set state = 7, bad = true, wake_at = null, finished_at = v_now, token = null, holds = null,
                 note = 'it did not start before it expired'
             where t.id = any (v_expired);
         end if;
