@@ -145,7 +145,7 @@ pub use upbeat_derive::Task;
 pub use upbeat_shared::client::{Client, NewTask, Publish, Publishable, TaskHandle};
 pub use upbeat_shared::typed::{ArgsError, Returns, Task, Unsaid, Yields};
 pub use upbeat_shared::{
-    client, clock, config, hook, id, ledger, limit, member, message, name, occurrence, progress, retry,
+    client, clock, config, hook, id, ledger, limit, member, message, name, occurrence, progress, retry, run,
     schedule, task, transport, typed, unique, verdict,
 };
 #[cfg(feature = "worker")]

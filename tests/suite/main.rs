@@ -28,6 +28,7 @@ mod scene;
 mod servers;
 mod stack;
 mod structure;
+mod suspects;
 mod testing_kit;
 mod traces;
 mod transactions;
