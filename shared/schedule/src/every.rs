@@ -8,28 +8,57 @@ use jiff::{SignedDuration, Span, Timestamp};
 use crate::duration::CalendarStep;
 use crate::wall::{Instants, Wall};
 
+/// The numbers n that there are occurrences for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Turns {
+    first: i64,
+    last: i64,
+}
+
+impl Turns {
+    /// Without a beginning and an end.
+    pub(crate) const ALL: Self = Self { first: i64::MIN, last: i64::MAX };
+
+    /// From the start on, so many times; none is without end.
+    pub(crate) fn from_start(times: Option<i64>) -> Self {
+        Self { first: 0, last: times.map_or(i64::MAX, |times| times - 1) }
+    }
+
+    /// The first one that is not before n.
+    fn from(self, n: i64) -> Option<i64> {
+        Some(n.max(self.first)).filter(|n| *n <= self.last)
+    }
+
+    /// How many there are, if they end.
+    pub(crate) fn count(self) -> Option<i64> {
+        (self.first == 0 && self.last < i64::MAX).then(|| self.last + 1)
+    }
+}
+
 /// Elapsed time between occurrences. Microseconds since the epoch.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct FixedEvery {
     anchor: i64,
     step: i64,
+    turns: Turns,
 }
 
 impl FixedEvery {
     /// None if the step is not positive, or longer than the years that have instants.
-    pub(crate) fn new(anchor: Timestamp, step: SignedDuration) -> Option<Self> {
+    pub(crate) fn new(anchor: Timestamp, step: SignedDuration, turns: Turns) -> Option<Self> {
         let step = i64::try_from(step.as_micros()).ok().filter(|step| *step > 0)?;
-        Some(Self { anchor: anchor.as_microsecond(), step })
+        Some(Self { anchor: anchor.as_microsecond(), step, turns })
     }
 
     pub(crate) fn next(self, after: Timestamp) -> Option<Timestamp> {
         let since = floor_micros(after).checked_sub(self.anchor)?;
-        self.at(since.div_euclid(self.step).checked_add(1)?)
+        self.at(self.turns.from(since.div_euclid(self.step).checked_add(1)?)?)
     }
 
     /// The occurrences from `first`, which is one, to `until`: the last of them, and how many there are.
     pub(crate) fn through(self, first: Timestamp, until: Timestamp) -> Option<(Timestamp, u64)> {
-        let distance = until.as_microsecond().checked_sub(first.as_microsecond())?;
+        let end = self.at(self.turns.last).unwrap_or(Timestamp::MAX);
+        let distance = until.min(end).as_microsecond().checked_sub(first.as_microsecond())?;
         let more = u64::try_from(distance).ok()? / u64::try_from(self.step).ok()?;
         let last = first.as_microsecond().checked_add(i64::try_from(more).ok()?.checked_mul(self.step)?)?;
         Some((Timestamp::from_microsecond(last).ok()?, more + 1))
@@ -49,9 +78,10 @@ pub(crate) struct CalendarEvery {
     anchor: DateTime,
     step: CalendarStep,
     wall: Wall,
+    turns: Turns,
 }
 
-const EPOCH: DateTime = DateTime::constant(1970, 1, 1, 0, 0, 0, 0);
+pub(crate) const EPOCH: DateTime = DateTime::constant(1970, 1, 1, 0, 0, 0, 0);
 
 /// An estimate of n is off by less than this. Over a whole calendar cycle, months drift from their mean by less than 6
 /// days, and have 28 at least; without months, what drifts is offsets, by 2 days at most, and a step has 1 at least.
@@ -62,16 +92,21 @@ const DAY_MICROS: i64 = 86_400 * 1_000_000;
 const MEAN_MONTH_MICROS: i64 = 146_097 * DAY_MICROS / 4_800;
 
 impl CalendarEvery {
-    /// Counts from `start`, or else from the beginning of 1970 on the wall clock.
-    pub(crate) fn new(start: Option<Timestamp>, zone: &TimeZone, step: CalendarStep, wall: Wall) -> Self {
-        let anchor = start.map_or(EPOCH, |start| zone.to_datetime(start));
-        Self { start, anchor, step, wall }
+    /// Counts from what the wall clock shows at the start.
+    pub(crate) fn new(
+        (start, anchor): (Option<Timestamp>, DateTime),
+        step: CalendarStep,
+        wall: Wall,
+        turns: Turns,
+    ) -> Self {
+        Self { start, anchor, step, wall, turns }
     }
 
     pub(crate) fn next(&self, zone: &TimeZone, after: Timestamp) -> Option<Timestamp> {
         let elapsed = zone.to_datetime(after).duration_since(self.anchor).as_micros();
-        let mut n = i64::try_from(elapsed.div_euclid(self.mean_step_micros())).ok()? - ESTIMATE_ERROR;
-        let estimated = n + 2 * ESTIMATE_ERROR;
+        let estimate = i64::try_from(elapsed.div_euclid(self.mean_step_micros())).ok()?;
+        let estimated = estimate + ESTIMATE_ERROR;
+        let mut n = self.turns.from(estimate - ESTIMATE_ERROR)?;
         loop {
             let found = match self.civil(n) {
                 Some(civil) => self.first_after(zone, civil, n, after),
@@ -82,7 +117,7 @@ impl CalendarEvery {
             if found.is_some() {
                 return found;
             }
-            n += 1;
+            n = self.turns.from(n + 1)?;
         }
     }
 

@@ -34,6 +34,9 @@
 //! **Steps.** `15m` and `24h` are elapsed time; `1 day`, `P1M` and `1 year` are steps on the calendar of the zone. The n-th
 //! occurrence is start + n × step, so the end of a short month does not shorten those after it.
 //!
+//! **Repetitions.** `R5/2026-01-31T09:00:00Z/P1M` fires five times, at start + n × duration; `R/` and `R-1/` repeat without
+//! end. The zone or offset of the start is kept.
+//!
 //! # What it never does
 //!
 //! Never performs I/O, never reads a clock and never waits: the same question has the same answer everywhere, on every
@@ -47,6 +50,7 @@ mod every;
 mod instant;
 mod jitter;
 mod plan;
+mod repeat;
 mod spec;
 mod timetable;
 mod wall;

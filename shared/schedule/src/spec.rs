@@ -1,6 +1,7 @@
 //! What a user writes about time, and its way to a timetable.
 //! Never knows whether it came from a file, a request or the store.
 
+use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -8,13 +9,14 @@ use serde::{Deserialize, Serialize};
 use crate::cron::{Cron, every_macro};
 use crate::duration::{Step, parse_duration, parse_step};
 use crate::error::TimingError;
-use crate::every::{CalendarEvery, FixedEvery};
+use crate::every::{CalendarEvery, EPOCH, FixedEvery, Turns};
 use crate::instant::{self, Moment, parse_instant, parse_moment};
-use crate::timetable::{Rule, Timetable};
+use crate::repeat::Repetition;
+use crate::timetable::{Rule, Steps, Timetable};
 use crate::wall::{Fold, Gap, Instants, Wall};
 use crate::zone::zone;
 
-/// What a user writes about time: exactly one of `cron`, `every` and `at`, and what goes with it.
+/// What a user writes about time: exactly one of `cron`, `every`, `repeat` and `at`, and what goes with it.
 ///
 /// ```
 /// # use upbeat_schedule::TimingSpec;
@@ -39,6 +41,10 @@ pub struct TimingSpec {
     /// or else from the epoch.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub every: Option<String>,
+    /// An ISO 8601 repetition, `R5/2026-01-31T09:00:00Z/P1M`: start, and how far apart. The zone or offset of its start is
+    /// kept; a start without either is read in `timezone`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub repeat: Option<String>,
     /// A single instant.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub at: Option<String>,
@@ -74,17 +80,16 @@ const STEPS: &str = "steps are written as `90s`, `15m`, `1h 30m` or `PT15M`, and
 impl TimingSpec {
     /// Checks everything that was written, and makes it answer what fires next.
     pub fn compile(&self) -> Result<Timetable, TimingError> {
-        let zone = match &self.timezone {
-            Some(name) => zone(name).map_err(|error| error.in_field("timezone"))?,
-            None => TimeZone::UTC,
-        };
+        let repeat = self.repeat.as_deref().map(Repetition::parse).transpose();
+        let repeat = repeat.map_err(|error| error.in_field("repeat"))?;
+        let zone = self.zone(repeat.as_ref())?;
         let starts = parse_bound(self.starts.as_deref(), &zone, Bound::Start)
             .map_err(|error| error.in_field("starts"))?;
         let ends =
             parse_bound(self.ends.as_deref(), &zone, Bound::End).map_err(|error| error.in_field("ends"))?;
         let jitter = self.jitter.as_deref().map_or(Ok(SignedDuration::ZERO), parse_duration);
         let timetable = Timetable {
-            rule: self.rule(&zone, starts)?,
+            rule: self.rule(&zone, starts, repeat.as_ref())?,
             zone,
             starts,
             ends,
@@ -94,26 +99,77 @@ impl TimingSpec {
         Ok(timetable)
     }
 
-    fn rule(&self, zone: &TimeZone, starts: Option<Timestamp>) -> Result<Rule, TimingError> {
+    /// The text of a field, as a person wrote it; what [`TimingError::render`] wants to be given.
+    ///
+    /// ```
+    /// # use upbeat_schedule::TimingSpec;
+    /// let spec = TimingSpec { every: Some("soon".into()), ..TimingSpec::default() };
+    /// let error = spec.compile().unwrap_err();
+    /// assert_eq!(spec.text_of(error.field), "soon");
+    /// ```
+    pub fn text_of(&self, field: &str) -> &str {
+        let text = match field {
+            "cron" => &self.cron,
+            "every" => &self.every,
+            "repeat" => &self.repeat,
+            "at" => &self.at,
+            "timezone" => &self.timezone,
+            "starts" => &self.starts,
+            "ends" => &self.ends,
+            "jitter" => &self.jitter,
+            _ => &None,
+        };
+        text.as_deref().unwrap_or_default()
+    }
+
+    /// The zone of the wall clock: that of a repetition's start, or else `timezone`.
+    fn zone(&self, repeat: Option<&Repetition>) -> Result<TimeZone, TimingError> {
+        let named = match &self.timezone {
+            Some(name) => Some((name, zone(name).map_err(|error| error.in_field("timezone"))?)),
+            None => None,
+        };
+        match (repeat.and_then(|repeat| repeat.zone.clone()), named) {
+            // Neither is dropped in silence: it would move every occurrence by hours.
+            (Some(own), Some((name, named))) if own != named => {
+                Err(TimingError::whole(name, "the start of `repeat` says where it is already")
+                    .help("leave this out, or write the start without `Z`, an offset or a zone")
+                    .in_field("timezone"))
+            }
+            (Some(own), _) => Ok(own),
+            (None, Some((_, named))) => Ok(named),
+            (None, None) => Ok(TimeZone::UTC),
+        }
+    }
+
+    fn rule(
+        &self,
+        zone: &TimeZone,
+        starts: Option<Timestamp>,
+        repeat: Option<&Repetition>,
+    ) -> Result<Rule, TimingError> {
         if let (Some(both), None) = (self.dom_and_dow, &self.cron) {
             return Err(TimingError::whole(&both.to_string(), "only `cron` has day fields")
                 .help("leave it out")
                 .in_field("dom_and_dow"));
         }
-        match (&self.cron, &self.every, &self.at) {
-            (Some(text), None, None) => {
+        match (&self.cron, &self.every, repeat, &self.at) {
+            (Some(text), None, None, None) => {
                 self.cron_rule(text, zone, starts).map_err(|error| error.in_field("cron"))
             }
-            (None, Some(text), None) => {
+            (None, Some(text), None, None) => {
                 self.every_rule(text, zone, starts).map_err(|error| error.in_field("every"))
             }
-            (None, None, Some(text)) => self.at_rule(text, zone).map_err(|error| error.in_field("at")),
-            (None, None, None) => {
-                Err(TimingError::new(0..0, "the schedule says nothing about when it fires")
-                    .help("set one of `cron`, `every` and `at`"))
+            (None, None, Some(repeat), None) => {
+                self.repeat_rule(repeat, zone).map_err(|error| error.in_field("repeat"))
             }
-            _ => Err(TimingError::new(0..0, "the schedule has more than one rule")
-                .help("keep one of `cron`, `every` and `at`; make a schedule for each of the others")),
+            (None, None, None, Some(text)) => self.at_rule(text, zone).map_err(|error| error.in_field("at")),
+            (None, None, None, None) => {
+                Err(TimingError::new(0..0, "the schedule says nothing about when it fires")
+                    .help("set one of `cron`, `every`, `repeat` and `at`"))
+            }
+            _ => Err(TimingError::new(0..0, "the schedule has more than one rule").help(
+                "keep one of `cron`, `every`, `repeat` and `at`; make a schedule for each of the others",
+            )),
         }
     }
 
@@ -135,22 +191,44 @@ impl TimingSpec {
         zone: &TimeZone,
         starts: Option<Timestamp>,
     ) -> Result<Rule, TimingError> {
-        let anchor = starts.unwrap_or(Timestamp::UNIX_EPOCH);
-        let written = text.trim().to_owned();
-        match parse_step(text, STEPS)? {
+        let step = parse_step(text, STEPS)?;
+        let fixed = starts.unwrap_or(Timestamp::UNIX_EPOCH);
+        let anchor = (starts, starts.map_or(EPOCH, |starts| zone.to_datetime(starts)));
+        let steps = self.steps(text, step, Some(fixed), anchor, Turns::ALL)?;
+        Ok(Rule::Every { text: format!("every {}", text.trim()), steps })
+    }
+
+    fn repeat_rule(&self, repeat: &Repetition, zone: &TimeZone) -> Result<Rule, TimingError> {
+        let text = self.text_of("repeat");
+        let first = repeat.first(zone, self.wall());
+        let steps = self.steps(text, repeat.step, first, repeat.anchor(zone), repeat.turns)?;
+        Ok(Rule::Every { text: format!("repeat {}", text.trim()), steps })
+    }
+
+    /// Steps from a start; `fixed` is the start as an instant, which elapsed time is counted from.
+    fn steps(
+        &self,
+        text: &str,
+        step: Step,
+        fixed: Option<Timestamp>,
+        anchor: (Option<Timestamp>, DateTime),
+        turns: Turns,
+    ) -> Result<Steps, TimingError> {
+        match step {
             Step::Fixed(step) if step < SHORTEST_STEP => {
                 Err(TimingError::whole(text, "this step is too short").help("the shortest is `1ms`"))
             }
-            Step::Fixed(step) => match FixedEvery::new(anchor, step) {
-                Some(every) => Ok(Rule::Fixed { text: written, every }),
-                None => {
-                    Err(TimingError::whole(text, "this step is longer than all the years that have instants"))
-                }
-            },
-            Step::Calendar(step) => Ok(Rule::Calendar {
-                text: written,
-                every: CalendarEvery::new(starts, zone, step, self.wall()),
-            }),
+            Step::Fixed(step) => {
+                let Some(anchor) = fixed else {
+                    return Err(TimingError::whole(text, "a change of clocks skips the start")
+                        .help("choose another time, or set `gap = \"run_after\"`"));
+                };
+                let every = FixedEvery::new(anchor, step, turns).ok_or_else(|| {
+                    TimingError::whole(text, "this step is longer than all the years that have instants")
+                })?;
+                Ok(Steps::Fixed(every))
+            }
+            Step::Calendar(step) => Ok(Steps::Calendar(CalendarEvery::new(anchor, step, self.wall(), turns))),
         }
     }
 
@@ -191,20 +269,19 @@ impl TimingSpec {
                 .help("the first occurrence has to be at `ends` or before")
                 .in_field("ends"));
         }
-        let (field, text) = match (&self.cron, &self.every, &self.starts) {
-            (_, _, Some(starts)) => ("starts", starts),
-            (Some(cron), ..) => ("cron", cron),
-            (None, every, _) => ("every", every.as_ref().or(self.at.as_ref()).unwrap_or(&EMPTY)),
+        let field = match (&self.cron, &self.repeat, &self.starts) {
+            (_, _, Some(_)) => "starts",
+            (Some(_), ..) => "cron",
+            (None, Some(_), None) => "repeat",
+            (None, None, None) => "every",
         };
         let message = match field {
             "starts" => "this never fires: nothing is planned from here on",
             _ => "this never fires: a change of clocks skips all that it names",
         };
-        Err(TimingError::whole(text, message).in_field(field))
+        Err(TimingError::whole(self.text_of(field), message).in_field(field))
     }
 }
-
-static EMPTY: String = String::new();
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Bound {

@@ -1,6 +1,7 @@
 //! A compiled rule in a zone: what fires next.
 //! Never reads a clock; every answer follows from the instant that is passed in.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use jiff::tz::TimeZone;
@@ -25,9 +26,15 @@ pub struct Timetable {
 #[derive(Clone, Debug)]
 pub(crate) enum Rule {
     Cron { text: String, pattern: Box<Pattern>, wall: Wall },
-    Fixed { text: String, every: FixedEvery },
-    Calendar { text: String, every: CalendarEvery },
+    Every { text: String, steps: Steps },
     At(Timestamp),
+}
+
+/// Steps of `every` and `repeat`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Steps {
+    Fixed(FixedEvery),
+    Calendar(CalendarEvery),
 }
 
 impl Timetable {
@@ -36,8 +43,8 @@ impl Timetable {
         let after = self.starts.map_or(after, |starts| after.max(just_before(starts)));
         let next = match &self.rule {
             Rule::Cron { pattern, wall, .. } => wall.next(pattern, &self.zone, after),
-            Rule::Fixed { every, .. } => every.next(after),
-            Rule::Calendar { every, .. } => every.next(&self.zone, after),
+            Rule::Every { steps: Steps::Fixed(every), .. } => every.next(after),
+            Rule::Every { steps: Steps::Calendar(every), .. } => every.next(&self.zone, after),
             Rule::At(instant) => (*instant > after).then_some(*instant),
         };
         next.filter(|next| self.ends.is_none_or(|ends| *next <= ends))
@@ -48,9 +55,13 @@ impl Timetable {
         std::iter::successors(self.next(after), |previous| self.next(*previous))
     }
 
-    /// The IANA name of the zone; `UTC` unless another was asked for.
-    pub fn zone_name(&self) -> &str {
-        self.zone.iana_name().unwrap_or("UTC")
+    /// The IANA name of the zone; `UTC` unless another was asked for, and an offset such as `+01:00` where the start of a
+    /// repetition has one.
+    pub fn zone_name(&self) -> Cow<'_, str> {
+        match self.zone.iana_name() {
+            Some(name) => name.into(),
+            None => Timestamp::UNIX_EPOCH.to_zoned(self.zone.clone()).strftime("%:z").to_string().into(),
+        }
     }
 
     /// The zone in which the rule is read.
@@ -72,10 +83,10 @@ impl Timetable {
     /// Counts without walking, where the rule allows it: the occurrences from `first`, which is one, to `until`.
     pub(crate) fn through(&self, first: Timestamp, until: Timestamp) -> Option<(Timestamp, u64)> {
         match &self.rule {
-            Rule::Fixed { every, .. } => {
+            Rule::Every { steps: Steps::Fixed(every), .. } => {
                 every.through(first, self.ends.map_or(until, |ends| until.min(ends)))
             }
-            Rule::Cron { .. } | Rule::Calendar { .. } | Rule::At(_) => None,
+            Rule::Cron { .. } | Rule::Every { .. } | Rule::At(_) => None,
         }
     }
 }
@@ -84,8 +95,10 @@ impl fmt::Display for Timetable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.rule {
             Rule::Cron { text, .. } => write!(f, "cron {text} {}", self.zone_name()),
-            Rule::Fixed { text, .. } => write!(f, "every {text}"),
-            Rule::Calendar { text, .. } => write!(f, "every {text} {}", self.zone_name()),
+            Rule::Every { text, steps: Steps::Calendar(_) } if text.starts_with("every") => {
+                write!(f, "{text} {}", self.zone_name())
+            }
+            Rule::Every { text, .. } => f.write_str(text),
             Rule::At(instant) => write!(f, "at {instant}"),
         }
     }

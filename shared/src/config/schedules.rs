@@ -129,6 +129,7 @@ fn timing(section: &mut Section<'_, '_>) -> TimingSpec {
     let spec = TimingSpec {
         cron: section.find("cron", |found| found.text().map(str::to_owned)),
         every: section.find("every", step),
+        repeat: section.find("repeat", |found| found.text().map(str::to_owned)),
         at: section.find("at", instant),
         timezone: section.find("timezone", |found| found.text().map(str::to_owned)),
         gap: section.find("gap", |found| found.choice(&gaps)),
@@ -148,19 +149,10 @@ fn timing(section: &mut Section<'_, '_>) -> TimingSpec {
 }
 
 fn report(section: &mut Section<'_, '_>, spec: &TimingSpec, error: TimingError) {
-    let text = match error.field {
-        "cron" => &spec.cron,
-        "every" => &spec.every,
-        "at" => &spec.at,
-        "timezone" => &spec.timezone,
-        "starts" => &spec.starts,
-        "ends" => &spec.ends,
-        "jitter" => &spec.jitter,
-        _ => &None,
-    };
+    let text = spec.text_of(error.field);
     let Some(at) = section.place(error.field) else { return };
     let fault = Fault { spot: Spot::Part(error.span), message: error.message, help: error.help };
-    section.cx.text_fault(at, text.as_deref().unwrap_or_default(), fault);
+    section.cx.text_fault(at, text, fault);
 }
 
 /// A step in time, as its own parser reads it.

@@ -7,5 +7,6 @@ mod generate;
 mod oracle;
 mod planning;
 mod refusals;
+mod repetitions;
 mod steps;
 mod surface;

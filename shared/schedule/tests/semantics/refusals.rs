@@ -4,24 +4,9 @@ use std::fmt::Write as _;
 
 use upbeat_schedule::TimingSpec;
 
-/// The value of the field at fault.
-fn text_of<'s>(spec: &'s TimingSpec, field: &str) -> &'s str {
-    let text = match field {
-        "cron" => &spec.cron,
-        "every" => &spec.every,
-        "at" => &spec.at,
-        "timezone" => &spec.timezone,
-        "starts" => &spec.starts,
-        "ends" => &spec.ends,
-        "jitter" => &spec.jitter,
-        _ => &None,
-    };
-    text.as_deref().unwrap_or_default()
-}
-
 fn refusal(spec: &TimingSpec) -> String {
     let error = spec.compile().err().unwrap_or_else(|| panic!("{spec:?} was accepted"));
-    error.render(text_of(spec, error.field))
+    error.render(spec.text_of(error.field))
 }
 
 fn all(specs: impl IntoIterator<Item = TimingSpec>) -> String {
@@ -169,6 +154,39 @@ fn everything_else_that_is_refused() {
         TimingSpec { jitter: Some("x".into()), ..every("1m") },
         TimingSpec { starts: Some("x".into()), ..every("1m") },
         TimingSpec { ends: Some("9999-12-31".into()), ..every("1m") },
+    ]);
+    insta::assert_snapshot!(shown);
+}
+
+#[test]
+fn repetitions_that_are_refused() {
+    let repeat = |text: &str| TimingSpec { repeat: Some(text.into()), ..TimingSpec::default() };
+    let berlin = |text: &str| TimingSpec { timezone: Some("Europe/Berlin".into()), ..repeat(text) };
+    let shown = all([
+        repeat(""),
+        repeat("P1M"),
+        repeat("R5"),
+        repeat("R5/P1M"),
+        repeat("R5/2026-01-31T09:00:00Z"),
+        repeat("R0/2026-01-31T09:00:00Z/P1M"),
+        repeat("R-2/2026-01-31T09:00:00Z/P1M"),
+        repeat("R5x/2026-01-31T09:00:00Z/P1M"),
+        repeat("R99999999999/2026-01-31T09:00:00Z/P1M"),
+        repeat("R5/2026-01-31/P1M"),
+        repeat("R5/2026-02-30T09:00:00Z/P1M"),
+        repeat("R5/2026-01-31T09:00[Europe/Berlim]/P1M"),
+        repeat("R5/2026-01-31T09:00:00Z/2026-02-28T09:00:00Z"),
+        repeat("R5/P1M/2026-02-28T09:00:00Z"),
+        repeat("R5/2026-01-31T09:00:00Z/"),
+        repeat("R5/2026-01-31T09:00:00Z/P0D"),
+        repeat("R5/2026-01-31T09:00:00Z/-P1D"),
+        repeat("R5/2026-01-31T09:00:00Z/monthly"),
+        berlin("R5/2026-01-31T09:00:00Z/P1M"),
+        berlin("R5/2026-01-31T09:00:00[Asia/Tokyo]/P1M"),
+        TimingSpec { gap: Some(upbeat_schedule::Gap::Skip), ..berlin("R1/2026-03-29T02:30/P1D") },
+        TimingSpec { gap: Some(upbeat_schedule::Gap::Skip), ..berlin("R1/2026-03-29T02:30/PT1H") },
+        TimingSpec { ends: Some("2026-01-01".into()), ..repeat("R5/2026-01-31T09:00:00Z/P1M") },
+        TimingSpec { cron: Some("@daily".into()), ..repeat("R5/2026-01-31T09:00:00Z/P1M") },
     ]);
     insta::assert_snapshot!(shown);
 }

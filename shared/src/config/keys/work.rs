@@ -84,7 +84,7 @@ pub(in super::super) const TARGET: Keys = Keys {
 pub(in super::super) const SCHEDULE: Keys = Keys {
     table: "schedule",
     about: "When tasks are run; two brackets, since there can be many. `id`, `task` and exactly one \
-            of `cron`, `every` and `at` are needed.",
+            of `cron`, `every`, `repeat` and `at` are needed.",
     keys: &[
         key("id", Name, "Its name, which no other schedule has. Under another id it is another schedule."),
         key("task", Name, "What each occurrence runs: one of `[tasks]`, or a handler of your own program."),
@@ -100,6 +100,12 @@ pub(in super::super) const SCHEDULE: Keys = Keys {
             "A step: elapsed time (`\"15m\"`, `\"1h 30m\"`), or a step on the calendar of `timezone` (`\"1 day\"`, \
              `\"1 month\"`). Counted from `starts`, or else from 1970, so that it does not depend on when the beat \
              started.",
+        ),
+        key(
+            "repeat",
+            Text,
+            "An ISO 8601 repetition, `\"R5/2026-01-31T09:00:00Z/P1M\"`: five times, from that start on, a month apart. \
+             `R/` repeats without end. The n-th is start + n × duration, and the zone of the start is kept.",
         ),
         key(
             "at",
