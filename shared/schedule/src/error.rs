@@ -42,7 +42,8 @@ impl TimingError {
         self
     }
 
-    pub(crate) fn in_field(mut self, field: &'static str) -> Self {
+    /// Says which field of a `TimingSpec` or of a calendar the text at fault is.
+    pub fn in_field(mut self, field: &'static str) -> Self {
         self.field = field;
         self
     }

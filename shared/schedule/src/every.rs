@@ -1,10 +1,11 @@
 //! `every`: the n-th occurrence is start + n × step, computed and never accumulated.
 //! Never walks from the start: the cost of an answer does not grow with n.
 
-use jiff::civil::DateTime;
+use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Span, Timestamp};
 
+use crate::calendar::Business;
 use crate::duration::CalendarStep;
 use crate::wall::{Instants, Wall};
 
@@ -55,6 +56,26 @@ impl FixedEvery {
         self.at(self.turns.from(since.div_euclid(self.step).checked_add(1)?)?)
     }
 
+    /// The first occurrence after that instant whose day in that zone is not off.
+    pub(crate) fn next_working(
+        self,
+        zone: &TimeZone,
+        business: &Business,
+        after: Timestamp,
+    ) -> Option<Timestamp> {
+        let mut after = after;
+        for _ in 0..MOST_OFF_IN_A_ROW {
+            let next = self.next(after)?;
+            let date = zone.to_datetime(next).date();
+            if !business.is_off(date) {
+                return Some(next);
+            }
+            let working = business.working_after(date)?;
+            after = just_before(zone.to_timestamp(working.into()).ok()?).max(next);
+        }
+        None
+    }
+
     /// The occurrences from `first`, which is one, to `until`: the last of them, and how many there are.
     pub(crate) fn through(self, first: Timestamp, until: Timestamp) -> Option<(Timestamp, u64)> {
         let end = self.at(self.turns.last).unwrap_or(Timestamp::MAX);
@@ -87,6 +108,9 @@ pub(crate) const EPOCH: DateTime = DateTime::constant(1970, 1, 1, 0, 0, 0, 0);
 /// days, and have 28 at least; without months, what drifts is offsets, by 2 days at most, and a step has 1 at least.
 const ESTIMATE_ERROR: i64 = 4;
 
+/// A rule that meets so many days off in a row is over: with steps of a day or more, nothing else has such runs.
+const MOST_OFF_IN_A_ROW: u32 = 5_000;
+
 const DAY_MICROS: i64 = 86_400 * 1_000_000;
 /// A 4800th of the 146097 days in which the calendar repeats.
 const MEAN_MONTH_MICROS: i64 = 146_097 * DAY_MICROS / 4_800;
@@ -102,20 +126,46 @@ impl CalendarEvery {
         Self { start, anchor, step, wall, turns }
     }
 
-    pub(crate) fn next(&self, zone: &TimeZone, after: Timestamp) -> Option<Timestamp> {
+    pub(crate) fn next(
+        &self,
+        zone: &TimeZone,
+        business: Option<&Business>,
+        after: Timestamp,
+    ) -> Option<Timestamp> {
+        self.next_numbered(zone, business, after).map(|(_, next)| next)
+    }
+
+    /// The first occurrence after that instant, with its number.
+    ///
+    /// A step on the calendar keeps the time of day, so that moving days keeps the order of occurrences, and all that one run
+    /// of days off moves past an instant end up on one moment: the last before that instant stands for them.
+    pub(crate) fn next_numbered(
+        &self,
+        zone: &TimeZone,
+        business: Option<&Business>,
+        after: Timestamp,
+    ) -> Option<(i64, Timestamp)> {
         let elapsed = zone.to_datetime(after).duration_since(self.anchor).as_micros();
         let estimate = i64::try_from(elapsed.div_euclid(self.mean_step_micros())).ok()?;
         let estimated = estimate + ESTIMATE_ERROR;
         let mut n = self.turns.from(estimate - ESTIMATE_ERROR)?;
+        let mut off_in_a_row = 0;
         loop {
-            let found = match self.civil(n) {
-                Some(civil) => self.first_after(zone, civil, n, after),
+            match self.civil(n) {
+                Some(civil) => {
+                    let day = business.map_or(Some(civil.date()), |business| business.day_for(civil.date()));
+                    let found = day.and_then(|day| self.first_after(zone, civil, day, n, after));
+                    if let Some(found) = found {
+                        return Some((n, found));
+                    }
+                    off_in_a_row = if day.is_none() { off_in_a_row + 1 } else { 0 };
+                    if off_in_a_row > MOST_OFF_IN_A_ROW {
+                        return None;
+                    }
+                }
                 // Too low an estimate lies before the first year there is; what follows may not.
-                None if n < estimated.min(0) => None,
+                None if n < estimated.min(0) => {}
                 None => return None,
-            };
-            if found.is_some() {
-                return found;
             }
             n = self.turns.from(n + 1)?;
         }
@@ -126,26 +176,45 @@ impl CalendarEvery {
             + self.step.time.as_micros()
     }
 
-    /// The wall-clock time of the n-th occurrence, before its elapsed part is added.
-    fn civil(&self, n: i64) -> Option<DateTime> {
+    /// The wall-clock time of the n-th occurrence, before its elapsed part is added and a calendar moves it.
+    pub(crate) fn civil(&self, n: i64) -> Option<DateTime> {
         let months = Span::new().try_months(n.checked_mul(self.step.months)?).ok()?;
         let days = n.checked_mul(self.step.days)?;
         self.anchor.checked_add(months.try_days(days).ok()?).ok()
     }
 
-    fn first_after(&self, zone: &TimeZone, civil: DateTime, n: i64, after: Timestamp) -> Option<Timestamp> {
+    /// Whether a short month made the n-th occurrence come on an earlier day than the first.
+    pub(crate) fn is_clamped(&self, n: i64) -> Option<i8> {
+        let wanted = self.anchor.day();
+        let found = self.civil(n)?;
+        (self.step.days == 0 && found.day() < wanted).then_some(wanted)
+    }
+
+    fn first_after(
+        &self,
+        zone: &TimeZone,
+        civil: DateTime,
+        day: Date,
+        n: i64,
+        after: Timestamp,
+    ) -> Option<Timestamp> {
         let micros = self.step.time.as_micros().checked_mul(n.into())?;
         let time = SignedDuration::try_from_micros_i128(micros)?;
         let later = |instant: Timestamp| instant.checked_add(time).ok().filter(|instant| *instant > after);
-        if let (Some(start), 0) = (self.start, n) {
+        if let (Some(start), 0, true) = (self.start, n, day == civil.date()) {
             return later(start);
         }
-        match self.wall.instants(zone, civil) {
+        match self.wall.instants(zone, day.to_datetime(civil.time())) {
             Instants::None => None,
             Instants::One(instant) => later(instant),
             Instants::Two(first, second) => later(first).or_else(|| later(second)),
         }
     }
+}
+
+/// Occurrences have whole microseconds.
+fn just_before(instant: Timestamp) -> Timestamp {
+    instant.checked_sub(SignedDuration::from_micros(1)).unwrap_or(Timestamp::MIN)
 }
 
 /// jiff gives fractions the sign of the instant, and so rounds towards the epoch.

@@ -6,6 +6,7 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use crate::calendar::{Business, Calendar, OnHoliday};
 use crate::cron::{Cron, every_macro};
 use crate::duration::{Step, parse_duration, parse_step};
 use crate::error::TimingError;
@@ -67,6 +68,12 @@ pub struct TimingSpec {
     /// No occurrence after this instant. A date includes the whole day.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ends: Option<String>,
+    /// Days off: no occurrence runs on one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub calendar: Option<Calendar>,
+    /// What becomes of an occurrence on a day off of the calendar; it is skipped unless told otherwise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub on_holiday: Option<OnHoliday>,
     /// The window within which occurrences are delayed, each by its own amount.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub jitter: Option<String>,
@@ -88,12 +95,14 @@ impl TimingSpec {
         let ends =
             parse_bound(self.ends.as_deref(), &zone, Bound::End).map_err(|error| error.in_field("ends"))?;
         let jitter = self.jitter.as_deref().map_or(Ok(SignedDuration::ZERO), parse_duration);
+        let business = self.business()?;
         let timetable = Timetable {
-            rule: self.rule(&zone, starts, repeat.as_ref())?,
+            rule: self.rule(&zone, starts, repeat.as_ref(), business.as_ref())?,
             zone,
             starts,
             ends,
             jitter: jitter.map_err(|error| error.in_field("jitter"))?,
+            business,
         };
         self.check_that_it_fires(&timetable)?;
         Ok(timetable)
@@ -117,6 +126,8 @@ impl TimingSpec {
             "starts" => &self.starts,
             "ends" => &self.ends,
             "jitter" => &self.jitter,
+            "on_holiday" => return self.on_holiday.map_or("", OnHoliday::as_str),
+            "calendar" => return self.calendar.as_ref().map_or("", Calendar::name),
             _ => &None,
         };
         text.as_deref().unwrap_or_default()
@@ -146,6 +157,7 @@ impl TimingSpec {
         zone: &TimeZone,
         starts: Option<Timestamp>,
         repeat: Option<&Repetition>,
+        business: Option<&Business>,
     ) -> Result<Rule, TimingError> {
         if let (Some(both), None) = (self.dom_and_dow, &self.cron) {
             return Err(TimingError::whole(&both.to_string(), "only `cron` has day fields")
@@ -154,15 +166,17 @@ impl TimingSpec {
         }
         match (&self.cron, &self.every, repeat, &self.at) {
             (Some(text), None, None, None) => {
-                self.cron_rule(text, zone, starts).map_err(|error| error.in_field("cron"))
+                self.cron_rule(text, zone, starts, business).map_err(|error| error.in_field("cron"))
             }
             (None, Some(text), None, None) => {
-                self.every_rule(text, zone, starts).map_err(|error| error.in_field("every"))
+                self.every_rule(text, zone, starts, business).map_err(|error| error.in_field("every"))
             }
             (None, None, Some(repeat), None) => {
-                self.repeat_rule(repeat, zone).map_err(|error| error.in_field("repeat"))
+                self.repeat_rule(repeat, zone, business).map_err(|error| error.in_field("repeat"))
             }
-            (None, None, None, Some(text)) => self.at_rule(text, zone).map_err(|error| error.in_field("at")),
+            (None, None, None, Some(text)) => {
+                self.at_rule(text, zone, business).map_err(|error| error.in_field("at"))
+            }
             (None, None, None, None) => {
                 Err(TimingError::new(0..0, "the schedule says nothing about when it fires")
                     .help("set one of `cron`, `every`, `repeat` and `at`"))
@@ -173,14 +187,20 @@ impl TimingSpec {
         }
     }
 
-    fn cron_rule(&self, text: &str, zone: &TimeZone, starts: Option<Timestamp>) -> Result<Rule, TimingError> {
+    fn cron_rule(
+        &self,
+        text: &str,
+        zone: &TimeZone,
+        starts: Option<Timestamp>,
+        business: Option<&Business>,
+    ) -> Result<Rule, TimingError> {
         if let Some((every, at)) = every_macro(text) {
-            return self.every_rule(every, zone, starts).map_err(|error| error.shifted(at));
+            return self.every_rule(every, zone, starts, business).map_err(|error| error.shifted(at));
         }
         let cron = Cron::parse(text, self.dom_and_dow == Some(true))?;
         Ok(Rule::Cron {
             text: text.split_whitespace().collect::<Vec<_>>().join(" "),
-            pattern: Box::new(cron.pattern),
+            pattern: Box::new(cron.pattern.with_calendar(business.cloned())),
             wall: if cron.interval { Wall::ELAPSED } else { self.wall() },
         })
     }
@@ -190,16 +210,24 @@ impl TimingSpec {
         text: &str,
         zone: &TimeZone,
         starts: Option<Timestamp>,
+        business: Option<&Business>,
     ) -> Result<Rule, TimingError> {
         let step = parse_step(text, STEPS)?;
         let fixed = starts.unwrap_or(Timestamp::UNIX_EPOCH);
         let anchor = (starts, starts.map_or(EPOCH, |starts| zone.to_datetime(starts)));
+        check_step(text, step, business)?;
         let steps = self.steps(text, step, Some(fixed), anchor, Turns::ALL)?;
         Ok(Rule::Every { text: format!("every {}", text.trim()), steps })
     }
 
-    fn repeat_rule(&self, repeat: &Repetition, zone: &TimeZone) -> Result<Rule, TimingError> {
+    fn repeat_rule(
+        &self,
+        repeat: &Repetition,
+        zone: &TimeZone,
+        business: Option<&Business>,
+    ) -> Result<Rule, TimingError> {
         let text = self.text_of("repeat");
+        check_step(text, repeat.step, business)?;
         let first = repeat.first(zone, self.wall());
         let steps = self.steps(text, repeat.step, first, repeat.anchor(zone), repeat.turns)?;
         Ok(Rule::Every { text: format!("repeat {}", text.trim()), steps })
@@ -232,12 +260,21 @@ impl TimingSpec {
         }
     }
 
-    fn at_rule(&self, text: &str, zone: &TimeZone) -> Result<Rule, TimingError> {
-        let (civil, zone) = match parse_moment(text)? {
-            Moment::Instant(instant) => return Ok(Rule::At(instant)),
+    fn at_rule(&self, text: &str, zone: &TimeZone, business: Option<&Business>) -> Result<Rule, TimingError> {
+        let (exact, civil, zone) = match parse_moment(text)? {
+            Moment::Instant(instant) => (Some(instant), zone.to_datetime(instant), zone.clone()),
             Moment::Date(_) => return Err(instant::without_time(text)),
-            Moment::Civil(civil, named) => (civil, named.unwrap_or_else(|| zone.clone())),
+            Moment::Civil(civil, named) => (None, civil, named.unwrap_or_else(|| zone.clone())),
         };
+        let day = business.map_or(Some(civil.date()), |business| business.day_for(civil.date()));
+        let day = day.ok_or_else(|| {
+            TimingError::whole(text, "this never fires: the calendar has that day off")
+                .help("choose another day, or set `on_holiday = \"next_business_day\"`")
+        })?;
+        if let Some(exact) = exact.filter(|_| day == civil.date()) {
+            return Ok(Rule::At(exact));
+        }
+        let civil = day.to_datetime(civil.time());
         match self.wall().instants(&zone, civil) {
             Instants::One(instant) => Ok(Rule::At(instant::whole_micros(instant))),
             Instants::Two(..) => {
@@ -252,6 +289,17 @@ impl TimingSpec {
         }
     }
 
+    fn business(&self) -> Result<Option<Business>, TimingError> {
+        let on_holiday = self.on_holiday.unwrap_or_default();
+        match (&self.calendar, self.on_holiday) {
+            (Some(calendar), _) => Ok(Some(Business { calendar: calendar.clone(), on_holiday })),
+            (None, Some(_)) => Err(TimingError::new(0..0, "there is no calendar to say what a holiday is")
+                .help("name one with `calendar`, or leave this out")
+                .in_field("on_holiday")),
+            (None, None) => Ok(None),
+        }
+    }
+
     fn wall(&self) -> Wall {
         Wall { gap: self.gap.unwrap_or_default(), fold: self.fold.unwrap_or_default() }
     }
@@ -260,6 +308,17 @@ impl TimingSpec {
     fn check_that_it_fires(&self, timetable: &Timetable) -> Result<(), TimingError> {
         if timetable.next(Timestamp::MIN).is_some() {
             return Ok(());
+        }
+        if let Some(business) = &timetable.business
+            && timetable.without_calendar().next(Timestamp::MIN).is_some()
+        {
+            let name = business.calendar.name();
+            let message = format!("this never fires: the calendar `{name}` has every such day off");
+            return Err(TimingError::whole(name, message)
+                .help(
+                    "choose other days, or move what falls on them with `on_holiday = \"next_business_day\"`",
+                )
+                .in_field("calendar"));
         }
         if let Some(ends) = &self.ends {
             if timetable.ends < timetable.starts {
@@ -280,6 +339,22 @@ impl TimingSpec {
             _ => "this never fires: a change of clocks skips all that it names",
         };
         Err(TimingError::whole(self.text_of(field), message).in_field(field))
+    }
+}
+
+/// Elapsed time has no day that could be moved, and one step in two measures has no time of day.
+fn check_step(text: &str, step: Step, business: Option<&Business>) -> Result<(), TimingError> {
+    let Some(business) = business else { return Ok(()) };
+    match step {
+        Step::Fixed(_) if business.on_holiday != OnHoliday::Skip => {
+            Err(TimingError::whole(text, "elapsed time has no day that could be moved to a business day")
+                .help("use a step on the calendar, such as `1 day`, or `on_holiday = \"skip\"`"))
+        }
+        Step::Calendar(step) if !step.time.is_zero() => {
+            Err(TimingError::whole(text, "a step of days and hours cannot follow a calendar")
+                .help("use whole days, weeks, months or years"))
+        }
+        Step::Fixed(_) | Step::Calendar(_) => Ok(()),
     }
 }
 

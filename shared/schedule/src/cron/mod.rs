@@ -10,5 +10,6 @@ mod parse;
 mod pattern;
 mod years;
 
+pub(crate) use days::{DaySet, Month, all_days};
 pub(crate) use parse::{Cron, every_macro};
 pub(crate) use pattern::Pattern;

@@ -107,6 +107,7 @@ impl<'t> Fields<'t> {
             },
             months: set(Field::Month, self.month)?,
             years: self.year.map_or(Ok(Years::All), years)?,
+            business: None,
         };
         let clock = [self.second, Some(self.minute), Some(self.hour)];
         let interval = clock.iter().flatten().any(|field| repeats(field.text));

@@ -1,9 +1,11 @@
 //! What schedules mean, tested through the public interface alone.
 
 mod against_oracle;
+mod calendars;
 mod contract;
 mod dialect;
 mod generate;
+mod ical;
 mod oracle;
 mod planning;
 mod refusals;
