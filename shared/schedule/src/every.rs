@@ -190,6 +190,12 @@ impl CalendarEvery {
         (self.step.days == 0 && found.day() < wanted).then_some(wanted)
     }
 
+    /// Whether the n-th occurrence is read off the wall clock: not if its start was given as an instant, or if elapsed time is
+    /// part of the step.
+    pub(crate) fn is_on_the_wall_clock(&self, n: i64) -> bool {
+        self.step.time.is_zero() && !(n == 0 && self.start.is_some())
+    }
+
     fn first_after(
         &self,
         zone: &TimeZone,

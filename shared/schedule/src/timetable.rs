@@ -130,6 +130,11 @@ impl Timetable {
         &self.zone
     }
 
+    /// Whether the zone's clocks change now and then.
+    pub(crate) fn changes_clocks(&self) -> bool {
+        self.zone.to_fixed_offset().is_err()
+    }
+
     /// The rule in a few words: `cron 30 2 * * * Europe/Berlin`, `every 15m`, `at 2026-01-31T09:00:00Z`.
     pub fn describe(&self) -> String {
         self.to_string()
@@ -166,6 +171,6 @@ impl fmt::Display for Timetable {
 }
 
 /// The instant before, so that "strictly after" includes the given one.
-fn just_before(instant: Timestamp) -> Timestamp {
+pub(crate) fn just_before(instant: Timestamp) -> Timestamp {
     instant.checked_sub(SignedDuration::from_micros(1)).unwrap_or(Timestamp::MIN)
 }

@@ -193,6 +193,14 @@ impl Stretch {
     }
 }
 
+/// The first time matching a pattern that a change of clocks at that instant removes.
+pub(crate) fn removed_before(pattern: &Pattern, zone: &TimeZone, at: Timestamp) -> Option<DateTime> {
+    let stretch = Stretch::around(zone, at.as_second()).filter(|stretch| stretch.start == at.as_second())?;
+    let gap = stretch.start + stretch.offset_before..stretch.start + stretch.offset;
+    let local = next_local(pattern, gap.start).filter(|local| gap.contains(local))?;
+    EPOCH.checked_add(SignedDuration::from_secs(local)).ok()
+}
+
 fn offset_secs(zone: &TimeZone, at: Timestamp) -> i64 {
     zone.to_offset(at).seconds().into()
 }

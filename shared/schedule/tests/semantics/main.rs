@@ -4,6 +4,7 @@ mod against_oracle;
 mod calendars;
 mod contract;
 mod dialect;
+mod explaining;
 mod generate;
 mod ical;
 mod oracle;

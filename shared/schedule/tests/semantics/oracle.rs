@@ -93,6 +93,12 @@ impl Rule {
         })
     }
 
+    pub(crate) fn has_time(&self, time: jiff::civil::Time) -> bool {
+        self.hours.contains(&number(time.hour()))
+            && self.minutes.contains(&number(time.minute()))
+            && self.seconds.contains(&number(time.second()))
+    }
+
     pub(crate) fn has_date(&self, date: Date) -> bool {
         let by_month = self.of_month.iter().any(|day| day.is(date));
         let by_week = self.of_week.iter().any(|day| day.is(date));
