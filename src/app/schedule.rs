@@ -9,7 +9,9 @@ use upbeat_shared::message::Priority;
 use upbeat_shared::name::{QueueName, ScheduleId};
 use upbeat_shared::occurrence::{ScheduleDefinition, TaskTemplate, default_grace};
 use upbeat_shared::retry::RetryPolicy;
-use upbeat_shared::schedule::{CatchUp, CatchUpPolicy, Fold, Gap, TimingError, TimingSpec};
+use upbeat_shared::schedule::{
+    Calendar, CatchUp, CatchUpPolicy, Fold, Gap, OnHoliday, TimingError, TimingSpec,
+};
 
 /// A rule in time and the task that each of its occurrences becomes.
 ///
@@ -123,6 +125,13 @@ impl Schedule {
     /// A day has to satisfy both day fields of the cron expression, where a crontab is content with either.
     pub fn dom_and_dow(mut self) -> Self {
         self.timing.dom_and_dow = Some(true);
+        self
+    }
+
+    /// Days off, and what becomes of an occurrence on one of them.
+    pub fn calendar(mut self, calendar: Calendar, on_holiday: OnHoliday) -> Self {
+        self.timing.calendar = Some(calendar);
+        self.timing.on_holiday = Some(on_holiday);
         self
     }
 

@@ -79,8 +79,8 @@ impl TimingError {
         out
     }
 
-    /// The text and what is under it; the message alone where there is nothing to point at.
-    fn picture(&self, text: &str) -> String {
+    /// The text and what is under it, without the help; the message alone where there is nothing to point at.
+    pub fn picture(&self, text: &str) -> String {
         if self.field.is_empty() && text.is_empty() {
             return format!("{}\n", self.message);
         }

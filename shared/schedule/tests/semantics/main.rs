@@ -3,8 +3,10 @@
 mod against_oracle;
 mod calendars;
 mod contract;
+mod crontabs;
 mod dialect;
 mod explaining;
+mod forecasting;
 mod generate;
 mod ical;
 mod oracle;
