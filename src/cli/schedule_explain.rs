@@ -18,7 +18,7 @@ const MOST: usize = 10_000;
 const AFTER_HELP: &str = "\
 Examples:
   upbeat schedules explain nightly
-  upbeat schedules explain '30 2 * * *' --zone Europe/Berlin --from 2026-03-28T00:00:00Z
+  upbeat schedules explain @hourly --zone America/New_York --from 2026-11-01T00:00:00Z
   upbeat schedules explain 'R5/2026-01-31T09:00:00Z/P1M' --json";
 
 #[derive(Debug, Args)]

@@ -10,7 +10,7 @@ use std::str::FromStr;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use upbeat_schedule::{Calendar, OnHoliday, Timetable, TimingSpec};
+use upbeat_schedule::{Calendar, Gap, OnHoliday, Timetable, TimingSpec};
 
 /// How long each rule is asked.
 const EACH: Duration = Duration::from_millis(300);
@@ -33,7 +33,7 @@ const COMMON: [&str; 8] = [
 const FAR: [&str; 7] = [
     "0 0 29 2 *",
     "0 0 29 2 1",
-    "0 0 31W 8 6#5",
+    "0 0 31W 8 1#5",
     "0 0 0 29 2 5L 1970-9999",
     "0 0 0 1 1 * 9999",
     "59 59 23 31 12 7#5 *",
@@ -61,13 +61,23 @@ fn main() {
             TimingSpec { calendar: Some(office()), on_holiday: Some(OnHoliday::PreviousBusinessDay), ..both };
         row(&format!("{text} (both days, days off)"), &moved, None);
     }
+    // The clocks skip this very hour every year since 2007, so each candidate is found and lost again.
+    let lost = TimingSpec {
+        dom_and_dow: Some(true),
+        timezone: Some("America/New_York".into()),
+        gap: Some(Gap::Skip),
+        ..cron("30 2 8-14 3 0")
+    };
+    row("30 2 8-14 3 0, skipped by the clocks every year", &lost, None);
+    let lost = TimingSpec { cron: Some("0 30 2 8-14 3 0 2000-9999".into()), ..lost };
+    row("the same, years listed", &lost, None);
     let yearly = TimingSpec {
         every: Some("1 year".into()),
-        starts: Some("2000-12-26".into()),
+        starts: Some("2000-12-31".into()),
         calendar: Some(office()),
         ..cron_none()
     };
-    row("every 1 year, mostly on days off", &yearly, None);
+    row("every 1 year with days off, skip", &yearly, None);
 }
 
 fn cron(text: &str) -> TimingSpec {
