@@ -112,8 +112,12 @@ mod executors;
 mod logging;
 #[cfg(feature = "cli")]
 mod ops;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 #[cfg(feature = "worker")]
 mod roles;
+#[cfg(feature = "embedded")]
+pub mod sqlite;
 mod stack;
 #[cfg(any(feature = "testing", test))]
 pub mod testing;
@@ -137,12 +141,10 @@ pub use upbeat_broker as broker;
 /// The trait of typed tasks, and the derive that implements it.
 pub use upbeat_derive::Task;
 pub use upbeat_shared::client::{Client, NewTask, Publish, Publishable, TaskHandle};
-#[cfg(feature = "embedded")]
-pub use upbeat_shared::sqlite;
 pub use upbeat_shared::typed::{ArgsError, Returns, Task, Unsaid, Yields};
 pub use upbeat_shared::{
     client, clock, config, hook, id, ledger, member, message, name, occurrence, progress, retry, schedule,
-    task, transport, typed, verdict,
+    task, transport, typed, unique, verdict,
 };
 #[cfg(feature = "worker")]
 pub use upbeat_worker as worker;
@@ -182,4 +184,6 @@ mod pages {
     struct Cookbook;
     #[doc = include_str!("../docs/coming-from.md")]
     struct ComingFrom;
+    #[doc = include_str!("../docs/transactions.md")]
+    struct Transactions;
 }

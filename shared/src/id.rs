@@ -71,6 +71,17 @@ impl TaskId {
     }
 }
 
+/// What a unique key is to a ledger: of one size, whatever the key is.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct KeyId(pub Uuid);
+
+impl KeyId {
+    /// The key of the tasks of this name.
+    pub fn of(name: &TaskName, key: &str) -> Self {
+        Self(derive(&[b"unique", name.as_str().as_bytes(), key.as_bytes()]).0)
+    }
+}
+
 /// The first 16 bytes of SHA-256 over the fields, each preceded by its length (u32, big endian), as UUID version 8.
 ///
 /// Lengths keep `("ab", "c")` apart from `("a", "bc")`. Vectors stand in `docs/wire.md`.

@@ -26,6 +26,7 @@ pub mod telemetry;
 mod tls;
 pub mod transport;
 pub mod typed;
+pub mod unique;
 pub mod verdict;
 
 pub use upbeat_schedule as schedule;

@@ -114,6 +114,8 @@ pub struct TaskRecord {
     pub cancel_requested: bool,
     /// Why it waits or ended, in a few words, where the state alone does not say (`no worker knows it`, `worker lost`).
     pub note: Option<String>,
+    /// Its details are gone (purged, dropped, or never known): the arguments shown here are not its own.
+    pub forgotten: bool,
 }
 
 impl TaskRecord {
@@ -142,6 +144,7 @@ impl TaskRecord {
             "args_version": self.message.args_version,
             "tags": self.message.tags,
             "dedup_id": self.message.dedup_id,
+            "unique_key": self.message.unique.as_ref().map(|unique| &unique.key),
             "traceparent": self.message.trace.as_ref().map(|trace| &trace.traceparent),
             "schedule_id": planned.map(|planned| planned.schedule_id.as_str()),
             "planned_at": time(planned.map(|planned| planned.planned_at)),

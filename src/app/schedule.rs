@@ -246,9 +246,9 @@ impl Schedule {
 
     fn template(&self) -> Result<TaskTemplate, String> {
         let task = self.task.clone().map_err(|error| error.to_string())?;
-        if task.due.is_some() || task.dedup_id.is_some() || task.expires.is_some() {
-            return Err("its task says when it is due, when it expires or which task it is the same as; \
-                        the schedule says that for each occurrence (`expires_after`)"
+        if task.due.is_some() || task.dedup_id.is_some() || task.unique.is_some() || task.expires.is_some() {
+            return Err("its task says when it is due, when it expires, which task it is the same as or by \
+                        which key it is unique; the schedule says that for each occurrence (`expires_after`)"
                 .to_owned());
         }
         let queue = self.queue.as_ref().map(QueueName::new).transpose().map_err(|error| error.to_string())?;
@@ -323,5 +323,6 @@ mod tests {
         assert!(refused(&often().priority(10)).contains("0 to 9"));
         assert!(refused(&often().queue("a b")).contains("is no queue name"));
         assert!(refused(&Schedule::every("a", "15m", task().dedup_id("b"))).contains("which task"));
+        assert!(refused(&Schedule::every("a", "15m", task().unique("b"))).contains("which key"));
     }
 }

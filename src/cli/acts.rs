@@ -38,16 +38,23 @@ impl Told {
             ActAnswer::Applied(_) => format!("{id} {done}"),
             ActAnswer::Requested => format!("{id} is running: asked to stop"),
             ActAnswer::Refused(state) => format!("{id} is {state} and cannot be {verb}"),
+            ActAnswer::KeyTaken { by } => format!(
+                "{id} cannot be {verb} while {by} has its unique key; wait until that one has ended, or cancel it"
+            ),
             ActAnswer::Unknown => format!("{id} is not known"),
         }
     }
 
     fn to_json(&self) -> Value {
+        if let ActAnswer::KeyTaken { by } = self.answer {
+            let (id, by) = (self.id.to_string(), by.to_string());
+            return serde_json::json!({ "id": id, "answer": "key_taken", "state": null, "by": by });
+        }
         let (answer, state) = match self.answer {
             ActAnswer::Applied(state) => ("applied", Some(state.as_str())),
             ActAnswer::Requested => ("requested", Some("running")),
             ActAnswer::Refused(state) => ("refused", Some(state.as_str())),
-            ActAnswer::Unknown => ("unknown", None),
+            ActAnswer::KeyTaken { .. } | ActAnswer::Unknown => ("unknown", None),
         };
         serde_json::json!({ "id": self.id.to_string(), "answer": answer, "state": state })
     }

@@ -7,10 +7,10 @@ use upbeat_shared::config::Overrides;
 
 use super::{
     beat::BeatCommand, bench::BenchCommand, completions::CompletionsCommand, config::ConfigCommand,
-    dead::DeadCommand, doctor::DoctorCommand, explain::ExplainCommand, healthcheck::HealthcheckCommand,
-    init::InitCommand, migrate::MigrateCommand, publish::PublishCommand, queues::QueuesCommand,
-    schedules::SchedulesCommand, tasks::TasksCommand, up::UpCommand, worker::WorkerCommand,
-    workers::WorkersCommand,
+    dead::DeadCommand, doctor::DoctorCommand, explain::ExplainCommand, export::ExportCommand,
+    healthcheck::HealthcheckCommand, import::ImportCommand, init::InitCommand, migrate::MigrateCommand,
+    publish::PublishCommand, queues::QueuesCommand, schedules::SchedulesCommand, tasks::TasksCommand,
+    up::UpCommand, worker::WorkerCommand, workers::WorkersCommand,
 };
 use crate::logging::Verbosity;
 
@@ -107,6 +107,8 @@ pub(crate) enum Command {
     Schedules(SchedulesCommand),
     Queues(QueuesCommand),
     Workers(WorkersCommand),
+    Export(ExportCommand),
+    Import(ImportCommand),
     Config(ConfigCommand),
     Migrate(MigrateCommand),
     Bench(BenchCommand),
@@ -148,11 +150,19 @@ mod tests {
             "tasks show ID",
             "tasks cancel ID ID --reason late",
             "tasks retry ID",
+            "tasks retry --state dead,cancelled --name n --queue q --schedule s --tag t --since 1h",
+            "tasks cancel --name n --dry-run --reason late",
             "tasks rerun ID ID",
-            "dead list --name n",
-            "dead replay ID",
+            "dead list --name n --queue q --schedule s --tag t --error x --since 1h --until 5m --limit 7",
+            "dead list --reason timed_out,undeliverable",
+            "dead show ID --raw",
+            "dead edit ID --args {} --name n --queue q --args-version 2 --replay",
+            "dead edit ID --content-type application/json --without-header a --without-header b",
+            "dead replay ID --args @file",
             "dead replay --all --name n",
+            "dead replay --name n --reason failed --rate 50/s --limit 9 --dry-run",
             "dead drop --all",
+            "dead drop ID --dry-run",
             "schedules list",
             "schedules show nightly",
             "schedules check upbeat.toml",
@@ -164,6 +174,11 @@ mod tests {
             "queues resume q",
             "workers list --all",
             "workers show host:7",
+            "export all.jsonl --finished --force",
+            "export - --tasks",
+            "export schedules.jsonl --schedules",
+            "import all.jsonl --dry-run --force",
+            "import -",
             "config check",
             "config print",
             "config reference",
@@ -195,10 +210,13 @@ mod tests {
             ("publish a --count 0", ErrorKind::ValueValidation),
             ("publish a --timeout 5s", ErrorKind::MissingRequiredArgument),
             ("tasks list --state done", ErrorKind::InvalidValue),
-            ("tasks cancel", ErrorKind::MissingRequiredArgument),
+            ("tasks rerun", ErrorKind::MissingRequiredArgument),
             ("tasks show 17", ErrorKind::ValueValidation),
-            ("dead replay", ErrorKind::MissingRequiredArgument),
-            ("dead replay 0198a2f0-0000-7000-8000-000000000001 --all", ErrorKind::ArgumentConflict),
+            ("dead list --reason late", ErrorKind::ValueValidation),
+            ("dead replay --all --rate 50", ErrorKind::ValueValidation),
+            ("dead show 0198a2f0-0000-7000-8000-000000000001 --raw --json", ErrorKind::ArgumentConflict),
+            ("export", ErrorKind::MissingRequiredArgument),
+            ("export a --tasks --schedules", ErrorKind::ArgumentConflict),
             ("queues pause my@queue", ErrorKind::ValueValidation),
             ("queues list --watch --sample 1s", ErrorKind::ArgumentConflict),
             ("tasks list -v -q", ErrorKind::ArgumentConflict),
@@ -261,10 +279,12 @@ mod tests {
           worker       Run a worker: takes tasks from queues and runs them
           publish      Publish a task, now or later
           tasks        Look at tasks; cancel, retry and rerun them
-          dead         Look at tasks that failed for good; replay or drop them
+          dead         Look at tasks that failed for good; edit, replay or drop them
           schedules    Look at schedules, check and trigger them
           queues       Look at queues, pause and resume them
           workers      Look at the workers
+          export       Write tasks and schedules into a file, to be imported elsewhere
+          import       Take over the tasks and schedules of an export
           config       Check the configuration, print it, or look up its keys
           migrate      Look at the ledger's schema, or bring it up to date
           bench        Measure publishing, running and settling of no-op tasks

@@ -3,7 +3,10 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use jiff::Timestamp;
+use upbeat_shared::clock;
 use upbeat_shared::ledger::QueueRecord;
+use upbeat_shared::ledger::holding::{COUNTED, Holding};
 use upbeat_shared::member::{MemberRecord, MemberState, Role};
 use upbeat_shared::name::QueueName;
 use upbeat_shared::task::TaskState;
@@ -55,6 +58,8 @@ pub(crate) async fn everything(context: &Context, session: &Session) -> Vec<Exam
         }
         Err(error) => found.push(Err(("members", error.into()))),
     }
+    found.push(undeliverable(session).await);
+    found.push(contents(session).await);
     found
 }
 
@@ -177,4 +182,76 @@ async fn queues(session: &Session, all: &[MemberRecord]) -> Examined {
 
 fn count(queue: &QueueRecord, state: TaskState) -> u64 {
     queue.counts.iter().find(|(known, _)| *known == state).map_or(0, |(_, count)| *count)
+}
+
+/// Messages that nobody can read, until a beat has looked at them.
+async fn undeliverable(session: &Session) -> Examined {
+    let queue = QueueName::undeliverable();
+    let depth = session.stack.transport.depth(&queue).await;
+    let depth = depth.map_err(|error| ("undeliverable", Failure::from(error)))?;
+    let waiting = depth.map_or(0, |depth| depth.ready + depth.unacknowledged.unwrap_or(0));
+    Ok(match waiting {
+        0 => Finding::ok("undeliverable", "no message waits to be looked at"),
+        n => {
+            let advice =
+                "a beat looks at them: what it can read is due again, the rest is dead (`upbeat dead list`)";
+            Finding::warning("undeliverable", format!("{} to be looked at", counted(n, "message")), advice)
+        }
+    })
+}
+
+/// What the ledger holds, and how much room that takes.
+async fn contents(session: &Session) -> Examined {
+    let failed = |error: upbeat_shared::ledger::LedgerError| ("contents", Failure::from(error));
+    let store = &session.stack.store;
+    let holdings = store.schema.holdings().await.map_err(failed)?;
+    let queues = store.inspect.queues().await.map_err(failed)?;
+    let now = session.now();
+    let mut parts: Vec<String> = holdings.iter().map(|holding| held(now, holding)).collect();
+    let by_state = TaskState::ALL.into_iter().filter_map(|state| {
+        let tasks: u64 = queues.iter().map(|queue| count(queue, state)).sum();
+        (tasks > 0).then(|| format!("{tasks} {state}"))
+    });
+    let by_state: Vec<String> = by_state.collect();
+    if !by_state.is_empty() {
+        parts.insert(0, by_state.join(", "));
+    }
+    Ok(Finding::ok("contents", parts.join("; ")))
+}
+
+/// `1203 tasks in 3 MiB, the oldest 6d old`.
+fn held(now: Timestamp, holding: &Holding) -> String {
+    let more = if holding.count >= COUNTED { " or more" } else { "" };
+    let bytes = holding.bytes.map(|bytes| format!(" in {}", size(bytes))).unwrap_or_default();
+    let age = holding.oldest.filter(|oldest| *oldest <= now && holding.count > 0);
+    let age = age.map(|oldest| format!(", the oldest {} old", rough(clock::until(oldest, now))));
+    format!("{}{more} {}{bytes}{}", holding.count, holding.part, age.unwrap_or_default())
+}
+
+/// In the unit in which it is a short number.
+fn size(bytes: u64) -> String {
+    const KIB: u64 = 1024;
+    match bytes {
+        0..KIB => format!("{bytes} bytes"),
+        KIB..1_048_576 => format!("{} KiB", bytes / KIB),
+        1_048_576..10_737_418_240 => format!("{} MiB", bytes / KIB / KIB),
+        _ => format!("{} GiB", bytes / KIB / KIB / KIB),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use upbeat_shared::ledger::holding::Part;
+
+    #[test]
+    fn what_is_held_is_told_in_a_few_words() {
+        let now: Timestamp = "2026-05-06T12:00:00Z".parse().unwrap();
+        let oldest = "2026-05-06T10:00:00Z".parse().ok();
+        let tasks = Holding { part: Part::Tasks, count: 7, bytes: Some(3 * 1024 * 1024), oldest };
+        assert_eq!(held(now, &tasks), "7 tasks in 3 MiB, the oldest 2h old");
+        let many = Holding { count: COUNTED, bytes: None, oldest: None, ..tasks };
+        assert_eq!(held(now, &many), "1000000 or more tasks");
+        assert_eq!([size(0), size(2048), size(u64::MAX)].join(", "), "0 bytes, 2 KiB, 17179869183 GiB");
+    }
 }

@@ -1,9 +1,11 @@
 //! The command line: one file a subcommand. Branches here, works there.
 
 mod acts;
+mod archive;
 mod args;
 mod beat;
 mod bench;
+mod bulk;
 mod completions;
 mod config;
 mod context;
@@ -13,10 +15,13 @@ mod dead;
 mod doctor;
 mod examination;
 mod explain;
+mod export;
 mod failure;
 mod healthcheck;
+mod import;
 mod init;
 mod launch;
+mod live;
 mod member_view;
 mod migrate;
 mod moment;
@@ -30,6 +35,7 @@ mod publish;
 mod queue_view;
 mod queues;
 mod quickstart;
+mod rate;
 mod rates;
 mod reference;
 mod running;
@@ -45,6 +51,7 @@ mod task_view;
 mod tasks;
 mod up;
 mod wait;
+mod which;
 mod words;
 mod worker;
 mod workers;
@@ -98,6 +105,8 @@ async fn dispatch(context: &Context, command: Command) -> Result<(), Failure> {
         Command::Schedules(command) => command.run(context).await,
         Command::Queues(command) => command.run(context).await,
         Command::Workers(command) => command.run(context).await,
+        Command::Export(command) => command.run(context).await,
+        Command::Import(command) => command.run(context).await,
         Command::Config(command) => command.run(context),
         Command::Migrate(command) => command.run(context).await,
         Command::Bench(command) => command.run(context).await,

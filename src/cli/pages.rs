@@ -39,6 +39,11 @@ impl<'a> Pages<'a> {
         Ok(Some(page.tasks).filter(|tasks| !tasks.is_empty()))
     }
 
+    /// There is no further page.
+    pub(crate) fn is_over(&self) -> bool {
+        self.ended
+    }
+
     /// At most `most` tasks from here on.
     pub(crate) async fn take(mut self, most: u64) -> Result<Taken, LedgerError> {
         let mut tasks: Vec<TaskRecord> = Vec::new();

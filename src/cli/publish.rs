@@ -10,6 +10,7 @@ use upbeat_shared::ledger::Due;
 use upbeat_shared::message::{Payload, Priority, TraceContext};
 use upbeat_shared::name::{QueueName, TaskName};
 use upbeat_shared::task::TaskState;
+use upbeat_shared::unique::Unique;
 
 use super::context::{Access, Context, Session};
 use super::failure::Failure;
@@ -25,6 +26,7 @@ const EXAMPLES: &str = r#"Examples:
   upbeat publish hello --args '{"name": "world"}' --wait
   upbeat publish billing.invoice --args @order.json --dedup-id order-17
   generate-args | upbeat publish report.load --args -
+  upbeat publish crm.sync --unique customer-7
   upbeat publish mail.reminder --delay 5m --priority 9
   upbeat publish mail.reminder --at 2026-05-01T09:00[Europe/Berlin]
   upbeat publish noop --count 100000"#;
@@ -69,6 +71,15 @@ pub(crate) struct PublishCommand {
     /// Every task of this name with this id is the same task, and runs once
     #[arg(long, value_name = "ID")]
     dedup_id: Option<String>,
+    /// Unless an unfinished task of this name has this key: then that one is the answer, and nothing new is made
+    #[arg(long, value_name = "KEY")]
+    unique: Option<String>,
+    /// The key is taken for this long, however soon the task ends: 90s, 5m, 1h 30m
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration, requires = "unique")]
+    unique_within: Option<Duration>,
+    /// Take the place of the task that has the key, if that one does not run yet
+    #[arg(long, requires = "unique")]
+    replace: bool,
     /// From 0 (last) to 9 (first); that of this program's own handler, or 4
     #[arg(long, value_name = "0-9", value_parser = clap::value_parser!(u8).range(0..=i64::from(Priority::MAX)))]
     priority: Option<u8>,
@@ -119,11 +130,18 @@ impl PublishCommand {
         task.queue = queue.unwrap_or_else(QueueName::default_queue);
         task.due = self.delay.map(Due::In).or(self.at.map(Due::At));
         task.dedup_id.clone_from(&self.dedup_id);
+        task.unique = self.unique();
         let priority = self.priority.and_then(Priority::new).or_else(|| native?.priority);
         task.priority = priority.unwrap_or_default();
         task.expires = self.expires.map(Due::In);
         task.tags.clone_from(&self.tags);
         task
+    }
+
+    fn unique(&self) -> Option<Unique> {
+        let unique = Unique::by(self.unique.clone()?);
+        let unique = self.unique_within.map_or(unique.clone(), |window| unique.within(window));
+        Some(if self.replace { unique.replacing() } else { unique })
     }
 
     /// What was given must be right. What merely lies in the environment is left out if it is not, as the standard asks: it
@@ -193,10 +211,14 @@ impl PublishCommand {
         Ok(kept)
     }
 
-    /// With a dedup id all of them are one task, named once.
+    /// With a dedup id all of them are one task, named once; with a unique key many are.
     fn fresh(&self, published: &[Published], first: bool) -> Vec<Published> {
         match (&self.dedup_id, first) {
-            (None, _) => published.to_vec(),
+            (None, _) => {
+                let mut named = published.to_vec();
+                named.dedup_by_key(|one| one.id);
+                named
+            }
             (Some(_), true) => published[..1].to_vec(),
             (Some(_), false) => Vec::new(),
         }
@@ -209,6 +231,9 @@ impl PublishCommand {
         }
         match duplicates {
             0 => {}
+            1 if self.count == 1 && self.unique.is_some() => {
+                output.note("this task has the key already: nothing new was made");
+            }
             1 if self.count == 1 => output.note("it was published before: nothing new was made"),
             n => output.note(format_args!(
                 "{n} of {} were published before: nothing new was made of them",

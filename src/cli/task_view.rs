@@ -89,6 +89,13 @@ pub(crate) fn standing(now: Timestamp, task: &TaskRecord, running: &Running) -> 
 
 /// Everything that is known of a task.
 pub(crate) fn details(now: Timestamp, task: &TaskRecord, running: &Running, output: &Output) -> String {
+    let mut view = outline(now, task, running, output);
+    view.line("args", pretty(&task.message.args));
+    view.render().trim_end().to_owned()
+}
+
+/// Everything but its arguments.
+pub(crate) fn outline(now: Timestamp, task: &TaskRecord, running: &Running, output: &Output) -> Details {
     let message = &task.message;
     let mut view =
         Details::new(output.paint(&Cell::new(format!("{} {}", message.name, task.id()), Look::Strong)));
@@ -104,6 +111,7 @@ pub(crate) fn details(now: Timestamp, task: &TaskRecord, running: &Running, outp
         );
     }
     view.maybe("dedup id", message.dedup_id.as_deref());
+    view.maybe("unique", message.unique.as_ref().map(|unique| visible(&unique.to_string())));
     view.maybe("trace", message.trace.as_ref().map(|trace| visible(&trace.traceparent)));
     view.maybe("tags", (!message.tags.is_empty()).then(|| message.tags.join(", ")));
     for (label, at) in [
@@ -125,8 +133,7 @@ pub(crate) fn details(now: Timestamp, task: &TaskRecord, running: &Running, outp
     view.maybe("result", task.result.as_ref().map(pretty));
     // Everybody's first shape needs no mention.
     view.maybe("args version", (message.args_version != 1).then(|| message.args_version.to_string()));
-    view.line("args", pretty(&message.args));
-    view.render().trim_end().to_owned()
+    view
 }
 
 fn state_line(task: &TaskRecord, output: &Output) -> String {
@@ -175,7 +182,7 @@ fn visible(text: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use upbeat_shared::id::TaskId;
     use upbeat_shared::message::Message;
@@ -186,7 +193,7 @@ mod tests {
         text.parse().unwrap()
     }
 
-    fn failed_once() -> TaskRecord {
+    pub(crate) fn failed_once() -> TaskRecord {
         let id: TaskId = "0198a2f0-0000-7000-8000-000000000001".parse().unwrap();
         let args = Payload::json(&serde_json::json!({ "customer": 7 })).unwrap();
         let mut message =
@@ -207,6 +214,7 @@ mod tests {
             result: None,
             cancel_requested: false,
             note: None,
+            forgotten: false,
         }
     }
 

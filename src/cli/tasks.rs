@@ -4,17 +4,17 @@ use clap::{Args, Subcommand};
 use upbeat_shared::client::NewTask;
 use upbeat_shared::id::TaskId;
 use upbeat_shared::ledger::{Action, TaskFilter};
-use upbeat_shared::name::{QueueName, ScheduleId, TaskName};
 use upbeat_shared::task::{TaskRecord, TaskState};
 
 use super::acts::{self, Told};
+use super::bulk::{Bulk, Outcome};
 use super::context::{Access, Context, Session};
 use super::failure::Failure;
-use super::moment::{Moment, parse_moment};
 use super::pages::Pages;
 use super::running::Running;
 use super::task_id::parse_id;
 use super::task_view;
+use super::which::Which;
 
 /// Look at tasks; cancel, retry and rerun them
 #[derive(Debug, Args)]
@@ -42,10 +42,11 @@ enum TasksAction {
     ///
     /// A task that is not recorded yet is cancelled too: when its message arrives, it does not run. A running task is
     /// asked to stop; if it succeeds all the same, the success stands.
+    #[command(after_help = "Examples:\n  upbeat tasks cancel 0198a2f0-0000-7000-8000-000000000001\n  \
+                            upbeat tasks cancel --name mail.welcome --state scheduled --dry-run")]
     Cancel {
-        /// Ids of tasks
-        #[arg(value_name = "ID", required = true, value_parser = parse_id)]
-        ids: Vec<TaskId>,
+        #[command(flatten)]
+        chosen: Chosen,
         /// Why, for the record: it is shown with the task
         #[arg(
             long,
@@ -58,14 +59,15 @@ enum TasksAction {
     /// Run dead, cancelled or expired tasks again, and scheduled ones now
     ///
     /// The task keeps its id; its attempts and crashes are counted from zero.
+    #[command(after_help = "Examples:\n  upbeat tasks retry 0198a2f0-0000-7000-8000-000000000001\n  \
+                            upbeat tasks retry --state cancelled,expired --schedule nightly --since 24h")]
     Retry {
-        /// Ids of tasks
-        #[arg(value_name = "ID", required = true, value_parser = parse_id)]
-        ids: Vec<TaskId>,
+        #[command(flatten)]
+        chosen: Chosen,
     },
     /// Publish copies of tasks, each with a new id
     ///
-    /// Prints the new ids. Name, arguments, queue and settings are the task's; a dedup id is not copied.
+    /// Prints the new ids. Name, arguments, queue and settings are the task's; a dedup id and a unique key are not.
     Rerun {
         /// Ids of tasks
         #[arg(value_name = "ID", required = true, value_parser = parse_id)]
@@ -75,27 +77,24 @@ enum TasksAction {
 
 #[derive(Debug, Args)]
 struct ListArgs {
-    /// In one of these states
-    #[arg(long = "state", value_name = "STATE", value_delimiter = ',', value_parser = super::states::parser())]
-    states: Vec<TaskState>,
-    /// Of this queue
-    #[arg(long, value_name = "QUEUE")]
-    queue: Option<QueueName>,
-    /// Of this name
-    #[arg(long, value_name = "NAME")]
-    name: Option<TaskName>,
-    /// Made by this schedule
-    #[arg(long, value_name = "ID")]
-    schedule: Option<ScheduleId>,
-    /// With this label
-    #[arg(long, value_name = "TAG")]
-    tag: Option<String>,
-    /// First recorded since: 30m, 24h, or an instant
-    #[arg(long, value_name = "TIME", value_parser = parse_moment)]
-    since: Option<Moment>,
+    #[command(flatten)]
+    which: Which,
     /// At most so many
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u64).range(1..))]
     limit: u64,
+}
+
+/// Some by their ids, or all that fit.
+#[derive(Debug, Args)]
+struct Chosen {
+    /// Ids of tasks
+    #[arg(value_name = "ID", value_parser = parse_id)]
+    ids: Vec<TaskId>,
+    #[command(flatten)]
+    which: Which,
+    /// Say what would be done, with examples, and do nothing
+    #[arg(long)]
+    dry_run: bool,
 }
 
 impl TasksCommand {
@@ -104,24 +103,17 @@ impl TasksCommand {
         match self.action {
             TasksAction::List(args) => list(context, &session, args).await,
             TasksAction::Show { id } => show(context, &session, id).await,
-            TasksAction::Cancel { ids, reason } => {
-                act(context, &session, ids, Action::Cancel { reason }).await
+            TasksAction::Cancel { chosen, reason } => {
+                act(context, &session, chosen, Action::Cancel { reason }, "cancelled").await
             }
-            TasksAction::Retry { ids } => act(context, &session, ids, Action::Retry).await,
+            TasksAction::Retry { chosen } => act(context, &session, chosen, Action::Retry, "retried").await,
             TasksAction::Rerun { ids } => rerun(context, &session, ids).await,
         }
     }
 }
 
 async fn list(context: &Context, session: &Session, args: ListArgs) -> Result<(), Failure> {
-    let filter = TaskFilter {
-        states: args.states,
-        queue: args.queue,
-        name: args.name,
-        schedule: args.schedule,
-        tag: args.tag,
-        since: args.since.map(|since| since.resolve(session.now())),
-    };
+    let filter = args.which.filter(session);
     let anything = filter == TaskFilter::default();
     let tasks = Pages::new(&session.stack.store, filter).take(args.limit).await?;
     print(context, session, &tasks.tasks).await?;
@@ -157,11 +149,72 @@ fn unknown(id: TaskId) -> Failure {
     )
 }
 
-async fn act(context: &Context, session: &Session, ids: Vec<TaskId>, action: Action) -> Result<(), Failure> {
+async fn act(
+    context: &Context,
+    session: &Session,
+    chosen: Chosen,
+    action: Action,
+    verb: &'static str,
+) -> Result<(), Failure> {
+    let Chosen { ids, which, dry_run } = chosen;
+    let filter = which.filter(session);
+    match (ids.is_empty(), filter == TaskFilter::default()) {
+        (true, true) => {
+            return Err(Failure::usage("no task is named, and no condition is given")
+                .advice("name ids, or conditions such as --name and --state"));
+        }
+        (false, false) => {
+            return Err(Failure::usage("ids and conditions are given; only one of them can be meant"));
+        }
+        (true, false) => return act_on_all(context, session, filter, action, verb, dry_run).await,
+        (false, true) if dry_run => {
+            return Err(Failure::usage("--dry-run is for conditions; `upbeat tasks show ID` shows one task"));
+        }
+        (false, true) => {}
+    }
     let answers = session.stack.store.inspect.act(ids.clone(), action.clone()).await?;
     let told: Vec<Told> =
         ids.into_iter().zip(answers).map(|(id, answer)| Told::new(id, &action, answer)).collect();
     acts::report(&context.output, &told)
+}
+
+/// One pass over those in a state that the action applies to.
+async fn act_on_all(
+    context: &Context,
+    session: &Session,
+    mut filter: TaskFilter,
+    action: Action,
+    verb: &'static str,
+    dry_run: bool,
+) -> Result<(), Failure> {
+    if filter.states.is_empty() {
+        let applies = |state: &TaskState| match action {
+            Action::Cancel { .. } => !state.is_terminal(),
+            _ => matches!(state, TaskState::Dead | TaskState::Cancelled | TaskState::Expired),
+        };
+        filter.states = TaskState::ALL.into_iter().filter(applies).collect();
+    }
+    let bulk = Bulk {
+        context,
+        session,
+        filter,
+        matches: &|_| true,
+        verb,
+        limit: None,
+        rate: None,
+        again: "give the same command again".to_owned(),
+    };
+    if dry_run {
+        return bulk.rehearse().await;
+    }
+    bulk.run(async |tasks| {
+        let ids: Vec<TaskId> = tasks.iter().map(TaskRecord::id).collect();
+        let answers = session.stack.store.inspect.act(ids.clone(), action.clone()).await?;
+        let told = ids.into_iter().zip(answers).map(|(id, answer)| Told::new(id, &action, answer));
+        let applied = told.filter(Told::applied).count() as u64;
+        Ok(Outcome { applied, left: tasks.len() as u64 - applied })
+    })
+    .await
 }
 
 async fn rerun(context: &Context, session: &Session, ids: Vec<TaskId>) -> Result<(), Failure> {

@@ -40,6 +40,7 @@ pub fn message_for(queue_name: &str) -> Message {
 
 /// A message with something in each of its fields.
 pub fn full_message() -> Message {
+    let message = message();
     let schedule = schedule_id("nightly");
     let planned_at = instant("2026-05-06T03:00:00Z");
     Message {
@@ -56,7 +57,9 @@ pub fn full_message() -> Message {
             traceparent: "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".to_owned(),
             tracestate: Some("vendor=1".to_owned()),
         }),
-        ..message()
+        // Nobody else's.
+        unique: Some(upbeat_shared::unique::Unique::by(message.id.to_string()).replacing()),
+        ..message
     }
 }
 

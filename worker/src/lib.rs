@@ -23,6 +23,8 @@ pub mod registry;
 mod runtime;
 #[cfg(feature = "testing")]
 pub mod stepper;
+#[cfg(any(feature = "embedded", feature = "postgres"))]
+pub mod transaction;
 mod worker;
 
 pub use executor::blocking::IntoBlockingTask;

@@ -36,13 +36,15 @@ async fn purge(ctx: &Context) -> Result<(), Fault> {
         total.details += report.details;
         total.ids += report.ids;
         total.occurrences += report.occurrences;
+        total.windows += report.windows;
+        total.dead += report.dead;
         if !is_full(report) || !ctx.pause(PAUSE).await {
             break;
         }
     }
     if total != PurgeReport::default() {
-        let PurgeReport { details, ids, occurrences } = total;
-        tracing::debug!(details, ids, occurrences, "removed what retention no longer keeps");
+        let PurgeReport { details, dead, ids, occurrences, windows } = total;
+        tracing::debug!(details, dead, ids, occurrences, windows, "removed what retention no longer keeps");
     }
     Ok(())
 }
@@ -50,7 +52,11 @@ async fn purge(ctx: &Context) -> Result<(), Fault> {
 /// There may be more of some kind.
 fn is_full(report: PurgeReport) -> bool {
     let full = BATCH as u64;
-    report.details >= full || report.ids >= full || report.occurrences >= full
+    report.details >= full
+        || report.dead >= full
+        || report.ids >= full
+        || report.occurrences >= full
+        || report.windows >= full
 }
 
 #[cfg(test)]
@@ -59,7 +65,7 @@ mod tests {
 
     #[test]
     fn a_full_batch_of_any_kind_means_that_there_may_be_more() {
-        assert!(!is_full(PurgeReport { details: 999, ids: 0, occurrences: 999 }));
+        assert!(!is_full(PurgeReport { details: 999, ids: 0, occurrences: 999, windows: 999, dead: 999 }));
         assert!(is_full(PurgeReport { ids: 1000, ..PurgeReport::default() }));
     }
 }

@@ -78,13 +78,13 @@ impl<T> TaskHandle<T> {
         Self { client, published, task: PhantomData }
     }
 
-    /// Its id.
+    /// Its id: that of the task that did the same already, if there was one ([`TaskHandle::duplicate_of`]).
     pub fn id(&self) -> TaskId {
         self.published.id
     }
 
-    /// The state of the task that had this id already (by its dedup id): nothing new was made, and this handle is for that
-    /// task.
+    /// The state of the task that had this id already (by its dedup id), or that holds its unique key: nothing new was made, and
+    /// this handle is for that task.
     pub fn duplicate_of(&self) -> Option<TaskState> {
         self.published.duplicate_of
     }

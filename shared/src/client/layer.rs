@@ -27,7 +27,8 @@
 //! assert_eq!(layers.len(), 1);
 //! ```
 //!
-//! Occurrences of schedules are not published by a client, and pass no layer.
+//! Occurrences of schedules are not published by a client, and pass no layer. What is published in a transaction of the
+//! user's own passes them before it is written: there, no answer says that a task is a duplicate.
 
 use std::fmt;
 use std::future::Future;
@@ -36,6 +37,8 @@ use std::sync::Arc;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
+#[cfg(any(feature = "embedded", feature = "postgres"))]
+use super::outbox::Outbox;
 use super::{Client, NewTask, PublishError, Published};
 
 type Answers = Result<Vec<Published>, PublishError>;
@@ -124,13 +127,16 @@ impl fmt::Debug for PublishLayers {
 pub struct PublishNext {
     client: Client,
     passed: usize,
+    /// Where the tasks go, if not to ledger and broker.
+    #[cfg(any(feature = "embedded", feature = "postgres"))]
+    outbox: Option<Outbox>,
 }
 
 impl PublishNext {
     /// Goes on with these tasks; answers for each, in their order.
     pub async fn publish(mut self, tasks: Vec<NewTask>) -> Answers {
         let next = self.client.layers.all().get(self.passed).cloned();
-        let Some(layer) = next else { return self.client.publish_checked(tasks).await };
+        let Some(layer) = next else { return self.innermost(tasks).await };
         self.passed += 1;
         let asked = tasks.len();
         let answers = layer.erased(tasks, self).await?;
@@ -142,6 +148,29 @@ impl PublishNext {
             )));
         }
         Ok(answers)
+    }
+
+    fn from_outside(client: &Client) -> Self {
+        Self {
+            client: client.clone(),
+            passed: 0,
+            #[cfg(any(feature = "embedded", feature = "postgres"))]
+            outbox: None,
+        }
+    }
+
+    /// Tasks end in this outbox.
+    #[cfg(any(feature = "embedded", feature = "postgres"))]
+    pub(super) fn into_outbox(client: &Client, outbox: &Outbox) -> Self {
+        Self { outbox: Some(outbox.clone()), ..Self::from_outside(client) }
+    }
+
+    async fn innermost(self, tasks: Vec<NewTask>) -> Answers {
+        #[cfg(any(feature = "embedded", feature = "postgres"))]
+        if let Some(outbox) = &self.outbox {
+            return self.client.collect(outbox, tasks).await;
+        }
+        self.client.publish_checked(tasks).await
     }
 }
 
@@ -156,7 +185,7 @@ impl Client {
         if self.layers.is_empty() {
             return self.publish_checked(tasks).await;
         }
-        PublishNext { client: self.clone(), passed: 0 }.publish(tasks).await
+        PublishNext::from_outside(self).publish(tasks).await
     }
 }
 

@@ -2,6 +2,8 @@
 
 mod handle;
 mod layer;
+#[cfg(any(feature = "embedded", feature = "postgres"))]
+mod outbox;
 mod publish;
 mod request;
 mod task;

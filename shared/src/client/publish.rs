@@ -1,5 +1,6 @@
 //! The publish: through the agenda, or straight to the broker.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -26,9 +27,9 @@ const MAX_DEDUP_BYTES: usize = 512;
 /// A task that was accepted: it will reach succeeded, dead, cancelled or expired.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Published {
-    /// Its id.
+    /// Its id; that of the task that holds its unique key, if there is one.
     pub id: TaskId,
-    /// The state of the task that has this id already: nothing new was made.
+    /// The state of the task that has this id, or holds its key, already: nothing new was made.
     pub duplicate_of: Option<TaskState>,
 }
 
@@ -107,6 +108,9 @@ impl Client {
         if task.queue == QueueName::undeliverable() {
             return Err(PublishError::Invalid("the queue \"undeliverable\" is the broker's own".into()));
         }
+        if let Some(unique) = &task.unique {
+            unique.check().map_err(|error| PublishError::Invalid(error.to_string()))?;
+        }
         let now = self.now().await;
         let id = match &task.dedup_id {
             Some(dedup) if dedup.is_empty() || dedup.len() > MAX_DEDUP_BYTES => {
@@ -131,8 +135,16 @@ impl Client {
         message.tags = task.tags;
         message.args_version = task.args_version;
         message.occurrence = task.planned;
+        message.unique = task.unique;
         message.trace = task.trace.or_else(|| self.trace.clone());
         Ok(Entry { message, due: task.due })
+    }
+
+    /// As [`Client::entry`], for an outbox.
+    #[cfg(any(feature = "embedded", feature = "postgres"))]
+    pub(super) async fn checked(&self, task: NewTask) -> Result<(Message, Option<Due>), PublishError> {
+        let Entry { message, due } = self.entry(task).await?;
+        Ok((message, due))
     }
 
     /// The store's time; asked of the store if this client has not met it yet and can reach it.
@@ -147,15 +159,21 @@ impl Client {
     }
 
     async fn publish_batch(&self, entries: &[Entry]) -> Result<Vec<Published>, PublishError> {
-        let recorded =
-            |entry: &Entry| entry.due.is_some() || self.record_of(&entry.message.queue) == Record::Publish;
+        let recorded = |entry: &Entry| {
+            // Only a row can hold a key.
+            entry.due.is_some()
+                || entry.message.unique.is_some()
+                || self.record_of(&entry.message.queue) == Record::Publish
+        };
         let (rows, direct): (Vec<_>, Vec<_>) = entries.iter().partition(|entry| recorded(entry));
         let mut known = self.record(&rows).await?;
         self.send(&direct).await?;
         let answer = |entry: &Entry| {
-            let duplicate_of =
-                if recorded(entry) { known.pop_front().expect("one answer a row") } else { None };
-            Published { id: entry.message.id, duplicate_of }
+            let known = recorded(entry).then(|| known.pop_front().expect("one answer a row")).flatten();
+            match known {
+                None => Published { id: entry.message.id, duplicate_of: None },
+                Some((id, state)) => Published { id, duplicate_of: Some(state) },
+            }
         };
         Ok(entries.iter().map(answer).collect())
     }
@@ -166,21 +184,19 @@ impl Client {
     }
 
     /// Writes rows first; then publishes and marks those that are due now. From the first step on they are accepted:
-    /// whatever fails after it, a beat makes good.
-    async fn record(
-        &self,
-        rows: &[&Entry],
-    ) -> Result<std::collections::VecDeque<Option<TaskState>>, PublishError> {
+    /// whatever fails after it, a beat makes good. Answers for each which task there is instead, if there is one.
+    async fn record(&self, rows: &[&Entry]) -> Result<VecDeque<Option<(TaskId, TaskState)>>, PublishError> {
         if rows.is_empty() {
-            return Ok(std::collections::VecDeque::new());
+            return Ok(VecDeque::new());
         }
         let answers = self.inner.store.agenda.add(rows.iter().map(|entry| entry.as_row()).collect()).await?;
         crate::failpoint!("client.publish.recorded");
         let mut now_due = Vec::new();
-        let mut known = std::collections::VecDeque::with_capacity(rows.len());
+        let mut known = VecDeque::with_capacity(rows.len());
         for (entry, answer) in rows.iter().zip(answers) {
             known.push_back(match answer {
-                AddAnswer::Exists(state) => Some(state),
+                AddAnswer::Exists(state) => Some((entry.message.id, state)),
+                AddAnswer::Taken { by, state } => Some((by, state)),
                 AddAnswer::Added(seq) => {
                     if entry.due.is_none() {
                         let mut message = entry.message.clone();

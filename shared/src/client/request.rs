@@ -13,6 +13,7 @@ use crate::message::{Priority, TraceContext};
 use crate::name::QueueName;
 use crate::retry::RetryPolicy;
 use crate::typed::{Task, Unsaid};
+use crate::unique::{OnTaken, Unique};
 
 /// What can be published: a value of a task's type, or a [`NewTask`] by name.
 #[diagnostic::on_unimplemented(
@@ -40,6 +41,14 @@ impl<T: Task> Publishable for T {
         NewTask::of(&self).map_err(|error| {
             PublishError::Invalid(format!("the arguments of {} cannot be encoded: {error}", T::NAME))
         })
+    }
+}
+
+/// A publish with its options, to be made by something else than an await: in a transaction, for one.
+impl<T: Publishable> Publishable for Publish<T> {
+    type Output = T::Output;
+    fn into_new_task(self) -> Result<NewTask, PublishError> {
+        self.task
     }
 }
 
@@ -94,6 +103,44 @@ impl<T> Publish<T> {
     /// Every task of this name with this dedup id is the same task, while ids are kept (`retention.ids`).
     pub fn dedup_id(self, id: impl Into<String>) -> Self {
         self.with(|task| task.dedup_id = Some(id.into()))
+    }
+
+    /// The only unfinished task of its name with this key. Where there is one already, that one is the answer:
+    /// [`TaskHandle::id`] is its id, and [`TaskHandle::duplicate_of`] its state.
+    ///
+    /// ```no_run
+    /// # use std::time::Duration;
+    /// # use upbeat_shared::client::{Client, NewTask, PublishError};
+    /// # async fn example(client: Client, sync: NewTask) -> Result<(), PublishError> {
+    /// let handle = client.publish(sync).unique("customer-7").await?;
+    /// if let Some(state) = handle.duplicate_of() {
+    ///     println!("{} does it already, and is {state}", handle.id());
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn unique(self, unique: impl Into<Unique>) -> Self {
+        self.with(|task| task.unique = Some(unique.into()))
+    }
+
+    /// The only task of its name with this key within this time from when it was accepted, however soon it ends.
+    pub fn unique_within(self, key: impl Into<String>, window: Duration) -> Self {
+        self.unique(Unique::by(key).within(window))
+    }
+
+    /// Takes the place of the task that holds its unique key, if that does not run yet: the other one is cancelled, and says
+    /// so. Goes behind [`Publish::unique`] or [`Publish::unique_within`].
+    pub fn replacing(mut self) -> Self {
+        match &mut self.task {
+            Ok(NewTask { unique: Some(unique), .. }) => unique.on_taken = OnTaken::Replace,
+            Ok(_) => {
+                return self.refuse(
+                    "replacing() goes behind unique(…): without a key there is nothing to replace".into(),
+                );
+            }
+            Err(_) => {}
+        }
+        self
     }
 
     /// Where it waits for a worker, in place of its type's own queue.

@@ -7,6 +7,7 @@ use crate::message::{Payload, PayloadError, Planned, Priority, TraceContext};
 use crate::name::{QueueName, TaskName};
 use crate::retry::RetryPolicy;
 use crate::typed::{Task, TaskSettings};
+use crate::unique::Unique;
 
 /// Name, arguments and options.
 ///
@@ -37,6 +38,9 @@ pub struct NewTask {
     pub due: Option<Due>,
     /// Every task of this name with this dedup id is the same task.
     pub dedup_id: Option<String>,
+    /// The key that one task of this name holds at a time. Where another one holds it, that one is the answer. With a dedup
+    /// id too, the id is looked at first.
+    pub unique: Option<Unique>,
     /// After this it must not start.
     pub expires: Option<Due>,
     /// How long one run may take.
@@ -63,6 +67,7 @@ impl NewTask {
             priority: Priority::default(),
             due: None,
             dedup_id: None,
+            unique: None,
             expires: None,
             timeout: None,
             retry: None,
@@ -113,6 +118,12 @@ impl NewTask {
     /// Every task of this name with this dedup id is the same task, while ids are kept.
     pub fn dedup_id(mut self, id: impl Into<String>) -> Self {
         self.dedup_id = Some(id.into());
+        self
+    }
+
+    /// The only unfinished task of this name with this key; [`Unique`] says what else it may be.
+    pub fn unique(mut self, unique: impl Into<Unique>) -> Self {
+        self.unique = Some(unique.into());
         self
     }
 

@@ -244,13 +244,14 @@ fn retention(mut section: Section<'_, '_>) -> Retention {
     let range = SECOND..=YEAR * 100;
     let ids = section.get("ids", defaults.ids, |found| found.duration(range.clone()));
     let details = section.get("details", defaults.details.min(ids), |found| found.duration(range.clone()));
+    let dead = section.find("dead", |found| found.duration(range.clone()));
     let occurrences = section.get("occurrences", defaults.occurrences, |found| found.duration(range.clone()));
     if details > ids {
         let help = "without its id a task is forgotten, and its details with it";
         section.fault("details", Fault::new("`details` are kept longer than `ids`").help(help));
     }
     section.finish();
-    Retention { details, ids, occurrences }
+    Retention { details, dead, ids, occurrences }
 }
 
 fn limits(mut section: Section<'_, '_>) -> Limits {

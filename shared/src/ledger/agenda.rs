@@ -41,6 +41,13 @@ pub enum AddAnswer {
     Added(Seq),
     /// There is a row with this id already, in this state: nothing changed.
     Exists(TaskState),
+    /// Another task holds its unique key: nothing was made.
+    Taken {
+        /// Which.
+        by: TaskId,
+        /// That one's state.
+        state: TaskState,
+    },
 }
 
 /// Why an entry is in a [`DueBatch`].
@@ -151,7 +158,8 @@ pub struct ReapReport {
 /// What has to happen later: a beat's half of the ledger.
 #[async_trait]
 pub trait Agenda: Send + Sync + fmt::Debug {
-    /// Makes rows, scheduled. An id that exists is left alone.
+    /// Makes rows, scheduled, one after the other. An id that exists is left alone; then a unique key is looked at. The key
+    /// is held from this transaction on, and freed by the one that ends its task, whoever that is.
     async fn add(&self, entries: Vec<NewEntry>) -> Result<Vec<AddAnswer>, LedgerError>;
 
     /// Leases what is due to this caller: no other caller gets it for `lease`. Entries whose `expires_at` has passed

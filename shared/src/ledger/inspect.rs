@@ -61,8 +61,8 @@ pub enum Action {
         /// By whom or why.
         reason: String,
     },
-    /// Makes a dead, cancelled or expired task due again, its attempts and crashes counted from zero; makes a
-    /// scheduled one due now.
+    /// Makes a dead, cancelled or expired task due again, its attempts and crashes counted from zero, if nobody else holds its
+    /// unique key; makes a scheduled one due now.
     Retry,
     /// Forgets the details of a dead task; its id stays known.
     Drop,
@@ -77,6 +77,11 @@ pub enum ActAnswer {
     Requested,
     /// It does not apply to a task in this state.
     Refused(TaskState),
+    /// It has ended, and meanwhile another task holds the unique key that it would need again.
+    KeyTaken {
+        /// Which.
+        by: TaskId,
+    },
     /// There is no such task.
     Unknown,
 }
@@ -84,8 +89,10 @@ pub enum ActAnswer {
 /// How long what is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retention {
-    /// Arguments, result and error of finished tasks (dead ones stay until dropped).
+    /// Arguments, result and error of finished tasks, but for dead ones.
     pub details: Duration,
+    /// Dead tasks, whole, before they are dropped; `None` keeps them until somebody drops them.
+    pub dead: Option<Duration>,
     /// Ids of finished tasks: for so long a repeat is recognised.
     pub ids: Duration,
     /// Records of occurrences.
@@ -93,10 +100,10 @@ pub struct Retention {
 }
 
 impl Default for Retention {
-    /// 24 hours, 7 days, 1 year.
+    /// 24 hours, dead tasks for ever, 7 days, 1 year.
     fn default() -> Self {
         const DAY: Duration = Duration::from_secs(24 * 3600);
-        Self { details: DAY, ids: DAY * 7, occurrences: DAY * 365 }
+        Self { details: DAY, dead: None, ids: DAY * 7, occurrences: DAY * 365 }
     }
 }
 
@@ -114,10 +121,14 @@ impl Retention {
 pub struct PurgeReport {
     /// Tasks whose details went.
     pub details: u64,
+    /// Dead tasks that were dropped.
+    pub dead: u64,
     /// Tasks whose ids went.
     pub ids: u64,
     /// Records of occurrences.
     pub occurrences: u64,
+    /// Windows of unique keys that were over.
+    pub windows: u64,
 }
 
 /// Looking at tasks, queues and members.

@@ -1,6 +1,6 @@
 //! The ports to the record of tasks: the dedup store and the truth about their state.
 //!
-//! Six small traits, one adapter a folder; every adapter passes the conformance suites of `upbeat-tests`. Batches
+//! Seven small traits, one adapter a folder; every adapter passes the conformance suites of `upbeat-tests`. Batches
 //! everywhere: answers come in the order of the questions. Whatever is compared with now is compared with the store's
 //! time, inside the store's transaction.
 
@@ -9,6 +9,7 @@ mod catalog;
 mod claim;
 #[cfg(feature = "embedded")]
 pub mod embedded;
+pub mod holding;
 mod inspect;
 mod leases;
 #[cfg(feature = "memory")]
@@ -17,8 +18,15 @@ pub mod memory;
 mod pace;
 #[cfg(feature = "postgres")]
 pub mod postgres;
+mod records;
 #[cfg(feature = "redis")]
 pub mod redis;
+#[cfg(any(feature = "embedded", feature = "memory", feature = "postgres", feature = "redis"))]
+#[cfg_attr(
+    not(any(feature = "embedded", feature = "memory", feature = "postgres")),
+    allow(dead_code, reason = "on Redis, most is decided in scripts")
+)]
+mod restored;
 #[cfg(any(feature = "embedded", feature = "memory", feature = "postgres", feature = "redis"))]
 #[cfg_attr(
     not(any(feature = "embedded", feature = "memory", feature = "postgres")),
@@ -28,6 +36,9 @@ mod rule;
 mod settle;
 #[cfg(any(feature = "embedded", feature = "memory", feature = "postgres", feature = "redis"))]
 mod stored;
+mod transaction;
+#[cfg(any(feature = "embedded", feature = "memory", feature = "postgres"))]
+mod unique;
 
 use std::fmt;
 use std::sync::Arc;
@@ -48,7 +59,9 @@ pub use inspect::{
     ActAnswer, Action, Inspect, PageCursor, PurgeReport, QueueRecord, Retention, TaskFilter, TaskPage,
 };
 pub use leases::{LeaseRequest, Leases};
+pub use records::{AfterEdit, Edit, EditAnswer, Records, RestoreAnswer, RestoredSchedule};
 pub use settle::{SettleAnswer, Settlement};
+pub use transaction::{CommitError, TransactionHome};
 
 /// Why a ledger could not do it.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -122,10 +135,18 @@ pub trait Schema: Send + Sync {
     /// For `doctor` and logs: kind, version and address, without secrets.
     fn describe(&self) -> String;
 
+    /// Where a user's own transaction must be, for the ledger to take part in it.
+    fn transactions(&self) -> TransactionHome {
+        TransactionHome::Nowhere
+    }
+
     /// For `doctor`: what an operator should change about the store, though it works.
     fn advice(&self) -> Option<String> {
         None
     }
+
+    /// For `doctor`: what each part of the ledger holds. Cheap, and in nobody's way.
+    async fn holdings(&self) -> Result<Vec<holding::Holding>, LedgerError>;
 }
 
 /// See [`Schema::status`].
@@ -150,6 +171,8 @@ pub struct Store {
     pub inspect: Arc<dyn Inspect>,
     /// Named leases.
     pub leases: Arc<dyn Leases>,
+    /// Records in a person's hands.
+    pub records: Arc<dyn Records>,
     /// The schema.
     pub schema: Arc<dyn Schema>,
 }
@@ -158,7 +181,7 @@ impl Store {
     /// One adapter behind every port.
     pub fn from_adapter<A>(adapter: Arc<A>) -> Self
     where
-        A: Ledger + Agenda + Catalog + Inspect + Leases + Schema + 'static,
+        A: Ledger + Agenda + Catalog + Inspect + Leases + Records + Schema + 'static,
     {
         Self {
             ledger: adapter.clone(),
@@ -166,6 +189,7 @@ impl Store {
             catalog: adapter.clone(),
             inspect: adapter.clone(),
             leases: adapter.clone(),
+            records: adapter.clone(),
             schema: adapter,
         }
     }

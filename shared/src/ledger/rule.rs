@@ -46,6 +46,9 @@ pub(super) fn tombstone_note(reason: &str) -> String {
     format!("{reason}; nothing else was known of it")
 }
 
+/// What is written on a dead task that retention drops.
+pub(super) const DROPPED_BY_RETENTION: &str = "dropped after `retention.dead`";
+
 /// What is left of a message whose details were purged.
 pub(super) fn forgotten(id: TaskId, name: TaskName, queue: QueueName, priority: Priority) -> Message {
     let nothing = Payload { content_type: ContentType::Json, bytes: bytes::Bytes::from_static(b"null") };

@@ -3,6 +3,7 @@
 mod limits;
 mod nesting;
 mod trace;
+mod undeliverable;
 mod wire;
 
 use std::time::Duration;
@@ -12,12 +13,14 @@ use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::id::{Seq, TaskId};
+use crate::id::{KeyId, Seq, TaskId};
 use crate::name::{QueueName, ScheduleId, TaskName};
 use crate::retry::RetryPolicy;
+use crate::unique::Unique;
 
 pub use limits::{LimitExceeded, Limits};
 pub use trace::{TraceContext, TraceError};
+pub use undeliverable::Undeliverable;
 pub use wire::{DecodeError, HeaderValue, WireMessage};
 
 /// A task on its way to one run: metadata, and arguments as the publisher encoded them.
@@ -57,6 +60,9 @@ pub struct Message {
     pub args_version: u32,
     /// The publisher's trace, continued by every run.
     pub trace: Option<TraceContext>,
+    /// The key that its row holds. It stays with the row and does not travel: a task without a row holds none.
+    #[serde(default)]
+    pub unique: Option<Unique>,
 }
 
 impl Message {
@@ -80,7 +86,13 @@ impl Message {
             tags: Vec::new(),
             args_version: 1,
             trace: None,
+            unique: None,
         }
+    }
+
+    /// What it is unique by, as ledgers know it.
+    pub fn unique_key(&self) -> Option<KeyId> {
+        self.unique.as_ref().map(|unique| KeyId::of(&self.name, &unique.key))
     }
 }
 

@@ -52,6 +52,11 @@ impl SqliteFile {
         &self.path
     }
 
+    /// Another connection that writes: for transactions of the user's own.
+    pub(crate) fn connect(&self) -> Result<rusqlite::Connection, SqliteError> {
+        open::writer(&self.path)
+    }
+
     /// The version of SQLite in this build.
     pub fn sqlite_version() -> &'static str {
         rusqlite::version()

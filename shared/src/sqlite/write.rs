@@ -30,7 +30,20 @@ pub(crate) struct Write<'a> {
     touched: Cell<u8>,
 }
 
-impl Write<'_> {
+impl<'a> Write<'a> {
+    /// A transaction that the user began on a connection of their own, at this time. Whom it touches is not told.
+    pub(crate) fn of_user(transaction: &'a rusqlite::Transaction<'_>, now: i64) -> Self {
+        Self { connection: transaction, now, touched: Cell::new(0) }
+    }
+
+    /// Runs `operation`, which leaves nothing behind if it fails.
+    pub(crate) fn in_savepoint<T>(
+        &self,
+        operation: impl FnOnce(&Write<'_>) -> Result<T, SqliteError>,
+    ) -> Result<T, SqliteError> {
+        in_savepoint(self, operation)
+    }
+
     /// The store's time of this transaction, in microseconds.
     pub(crate) fn now(&self) -> i64 {
         self.now

@@ -36,8 +36,8 @@ pub enum RunFailed {
     /// It was given back by its worker.
     #[error("it was given back, and runs again at once")]
     Released,
-    /// It was not run: there is a task with its dedup id already.
-    #[error("it was not run: there is a task with this dedup id, and it is {0}")]
+    /// It was not run: there is a task with its dedup id, or one that holds its unique key, already.
+    #[error("it was not run: there is a task with this dedup id or unique key, and it is {0}")]
     Duplicate(TaskState),
     /// It was not run: nothing here can.
     #[error("it was not run: {0}")]

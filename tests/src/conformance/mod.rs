@@ -9,9 +9,11 @@ pub mod ledger;
 pub mod memory;
 pub mod postgres;
 pub mod redis;
+pub mod transaction;
 pub mod transport;
 
 pub use ledger::LedgerWorld;
+pub use transaction::TransactionWorld;
 pub use transport::TransportWorld;
 
 /// Publishes a file's cases: as functions in `cases`, and as a macro that makes a test of each. A case that is not on

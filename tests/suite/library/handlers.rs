@@ -180,6 +180,37 @@ async fn options_that_cannot_be_are_refused_with_what_may_be() {
     );
     let priority = client.publish(Plain("a".into())).priority(10).await.unwrap_err();
     assert_eq!(priority.to_string(), "a priority is 0 to 9, and 10 is none");
+    let key = client.publish(Plain("a".into())).unique("").await.unwrap_err();
+    assert_eq!(key.to_string(), "a unique key has 1 to 512 bytes, this one has 0");
+    let window = client.publish(Plain("a".into())).unique_within("b", Duration::ZERO).await.unwrap_err();
+    assert_eq!(window.to_string(), "a unique key is held for a microsecond to 365 days, and not for 0ns");
+    let nothing = client.publish(Plain("a".into())).replacing().unique("b").await.unwrap_err();
+    assert!(nothing.to_string().contains("goes behind unique(…)"), "{nothing}");
+}
+
+#[tokio::test]
+async fn a_task_whose_key_is_taken_is_the_one_that_has_it() {
+    let home = Home::new();
+    let (running, client) = home.up(App::new().task(plain)).await;
+    let hour = Duration::from_secs(3600);
+
+    let first = client.publish(Plain("a".into())).delay(hour).unique("customer-7").await.unwrap();
+    let second = client.publish(Plain("b".into())).unique("customer-7").await.unwrap();
+    assert_eq!((second.id(), second.duplicate_of()), (first.id(), Some(TaskState::Scheduled)));
+    let newest = client.publish(Plain("c".into())).unique("customer-7").replacing().await.unwrap();
+    assert_eq!(newest.duplicate_of(), None);
+    // Both handles are of the one that was replaced, and it says by whom.
+    let error = second.result::<String>().await.unwrap_err();
+    assert!(error.to_string().contains(&format!("replaced by {}", newest.id())), "{error}");
+    assert_eq!(newest.result::<String>().await.unwrap(), "c");
+
+    let once = || client.publish(Plain("d".into())).unique_within("customer-8", hour);
+    let first = once().await.unwrap();
+    assert_eq!(first.result::<String>().await.unwrap(), "d");
+    let again = once().await.unwrap();
+    assert_eq!((again.id(), again.duplicate_of()), (first.id(), Some(TaskState::Succeeded)));
+    assert_eq!(again.result::<String>().await.unwrap(), "d", "whose result is this one's");
+    running.stop().await.unwrap();
 }
 
 #[tokio::test]

@@ -12,6 +12,7 @@ use upbeat_shared::message::{Message, Payload, Priority};
 use upbeat_shared::occurrence::ScheduleRecord;
 use upbeat_shared::schedule::{SkipReason, SkippedRange};
 use upbeat_shared::task::TaskState;
+use upbeat_shared::unique::Unique;
 use upbeat_shared::verdict::{RunErrorKind, Verdict};
 use upbeat_tests::dice::Dice;
 use upbeat_tests::message::{
@@ -120,7 +121,18 @@ impl History {
         if self.chance(10) {
             message.seq = Seq(self.number(3));
         }
+        if self.chance(3) {
+            message.unique = Some(self.unique());
+        }
         message
+    }
+
+    /// Of few keys, so that they meet.
+    fn unique(&mut self) -> Unique {
+        let unique = Unique::by(["a", "b", "c"][self.dice.below(3)]);
+        let unique =
+            if self.chance(3) { unique.within(self.seconds(600) + Duration::from_secs(1)) } else { unique };
+        if self.chance(2) { unique.replacing() } else { unique }
     }
 
     fn entry(&mut self, twins: &Twins) -> NewEntry {
@@ -357,7 +369,12 @@ impl History {
             return;
         }
         let details = self.seconds(600);
-        let retention = Retention { details, ids: details * 3, occurrences: self.seconds(3600) };
+        let retention = Retention {
+            details,
+            dead: self.chance(2).then_some(details * 2),
+            ids: details * 3,
+            occurrences: self.seconds(3600),
+        };
         // Without a limit: which of several that may go goes first is a store's own business.
         twins.ask("purge", async |store| store.inspect.purge(retention, 100_000).await).await;
     }

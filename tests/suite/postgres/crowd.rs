@@ -203,6 +203,7 @@ impl Member {
                 let claims = self.dice.some(&self.claims, 5);
                 self.ledger.ledger.release(self.owner, claims).await.map(drop).expect("it releases");
                 let keep = Retention {
+                    dead: Some(Duration::ZERO),
                     details: Duration::ZERO,
                     ids: Duration::from_secs(1),
                     ..Retention::default()

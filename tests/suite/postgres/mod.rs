@@ -6,7 +6,12 @@ mod crowd;
 mod plans;
 mod schema;
 mod text;
+mod unique;
 
 mod ledger {
     upbeat_tests::ledger_conformance!(upbeat_tests::conformance::postgres::Ledger);
+}
+
+mod transaction {
+    upbeat_tests::transaction_conformance!(upbeat_tests::conformance::postgres::Ledger);
 }

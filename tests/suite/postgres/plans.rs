@@ -8,6 +8,7 @@ use upbeat_shared::ledger::{
 };
 use upbeat_shared::message::{Message, Payload};
 use upbeat_shared::task::TaskState;
+use upbeat_shared::unique::Unique;
 use upbeat_shared::verdict::Verdict;
 use upbeat_tests::conformance::ledger::{Probe, Running};
 use upbeat_tests::conformance::postgres::{Space, connect};
@@ -54,6 +55,7 @@ async fn a_bit_of_everything(store: &Store) {
         let ids: Vec<TaskId> = vec![runs[31].claim.id, dead, runs[2].claim.id, message().id];
         store.inspect.act(ids, action).await.expect("it acts");
     }
+    with_keys(&ledger).await;
     ledger.park(&message()).await;
     ledger.park(&new[4]).await;
     store.inspect.get(known.iter().map(|message| message.id).collect()).await.expect("it shows");
@@ -62,7 +64,25 @@ async fn a_bit_of_everything(store: &Store) {
     ledger.beat(owner, 2).await;
     store.agenda.reap(vec![Lost { owner, counter: 2 }], 3).await.expect("it reaps");
     store.ledger.leave(owner).await.expect("it may leave");
-    store.inspect.purge(Retention { details: by, ids: by, occurrences: by }, 100).await.expect("it purges");
+    store
+        .inspect
+        .purge(Retention { details: by, dead: Some(by), ids: by, occurrences: by }, 100)
+        .await
+        .expect("it purges");
+}
+
+/// Keys that are taken, replaced, freed and taken again.
+async fn with_keys(ledger: &Probe) {
+    let keyed = |unique: Unique| Message { unique: Some(unique), ..message() };
+    let window = Unique::by("window").within(Duration::from_secs(60)).replacing();
+    let batch: Vec<Message> = (0..3)
+        .flat_map(|number| [Unique::by(number.to_string()).replacing(), window.clone()])
+        .map(keyed)
+        .collect();
+    let due = Due::In(Duration::from_secs(3600));
+    ledger.add_all(batch.iter().map(|message| entry(message, due)).collect()).await;
+    ledger.cancel(batch[0].id).await;
+    ledger.act(batch[0].id, Action::Retry).await;
 }
 
 async fn look_around(store: &Store) {
@@ -126,7 +146,7 @@ fn growth(schema: &str) -> String {
 /// Sequential scans of the large tables, rows read by them, and lookups in indexes.
 async fn scans(space: &Space) -> (i64, i64, i64) {
     let sql = "select sum(seq_scan)::bigint, sum(seq_tup_read)::bigint, sum(idx_scan)::bigint from pg_stat_user_tables
-        where schemaname = $1 and relname in ('task', 'detail', 'outcome')";
+        where schemaname = $1 and relname in ('task', 'detail', 'outcome', 'unique_window')";
     let schema = space.schema().replace('"', "");
     let row = connect(&space.url).await.query_one(sql, &[&schema]).await.expect("Postgres counts");
     (row.get(0), row.get(1), row.get(2))

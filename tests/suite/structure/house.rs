@@ -157,8 +157,8 @@ fn no_file_mentions_a_place_on_a_machine_or_a_registry() {
     for file in files::all() {
         let text = files::read(&file);
         found.extend(machine_paths(&file, &text));
-        // Cargo writes the registry into its lock file itself.
-        if file != "Cargo.lock" {
+        // Cargo writes the registry into its lock files itself.
+        if !file.ends_with("Cargo.lock") {
             found.extend(registry_hosts(&file, &text));
         }
     }

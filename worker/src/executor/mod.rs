@@ -21,10 +21,11 @@ use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 use upbeat_shared::client::Client;
 use upbeat_shared::clock::{self, StoreClock, SystemClock};
-use upbeat_shared::id::{Fence, TaskId};
+use upbeat_shared::id::{Fence, OwnerId, TaskId, Token};
 use upbeat_shared::message::{Message, Payload};
 use upbeat_shared::progress::Progress;
 
+use crate::job::committed::Committed;
 use crate::progress::Reporter;
 
 use blocking::Seat;
@@ -64,6 +65,8 @@ pub struct RunContext {
     /// Grows with every run of this task. Whoever writes to a place of its own can keep the highest fence there, and
     /// refuse a write with a lower one.
     pub fence: Fence,
+    /// The claim's own number. Whoever knows it, with the id and the fence, may settle the run: see `docs/transactions.md`.
+    pub token: Token,
     /// When the run is out of time, in the store's time.
     pub deadline: Timestamp,
     /// Cancelled when the run should stop: out of time, cancelled by somebody, or its worker stops. A handler that
@@ -75,6 +78,17 @@ pub struct RunContext {
     /// The thread that a blocking handler runs on.
     pub(crate) seat: Option<Arc<Seat>>,
     pub(crate) reporter: Reporter,
+    #[cfg_attr(
+        not(any(feature = "embedded", feature = "postgres")),
+        allow(dead_code, reason = "runs settle themselves in transactions of such ledgers")
+    )]
+    pub(crate) owner: OwnerId,
+    /// Whether the run has settled itself.
+    #[cfg_attr(
+        not(any(feature = "embedded", feature = "postgres")),
+        allow(dead_code, reason = "runs settle themselves in transactions of such ledgers")
+    )]
+    pub(crate) committed: Arc<Committed>,
 }
 
 impl RunContext {
@@ -87,12 +101,15 @@ impl RunContext {
             crashes: message.crashes,
             message: Arc::new(message),
             fence: Fence(1),
+            token: Token(0),
             deadline,
             cancel: CancellationToken::new(),
             client: None,
             clock,
             seat: None,
             reporter: Reporter::default(),
+            owner: OwnerId::random(),
+            committed: Arc::default(),
         }
     }
 

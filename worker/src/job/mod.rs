@@ -3,6 +3,7 @@
 
 mod aside;
 mod claim;
+pub(crate) mod committed;
 mod dead;
 pub(crate) mod handlers;
 mod read;

@@ -38,7 +38,7 @@ pub(crate) async fn run(ctx: &Context, job: &Job, seat: Option<Arc<Seat>>) -> Ou
     if let Some(seat) = seat {
         seat.leave();
     }
-    outcome
+    job.control.committed().stands(outcome)
 }
 
 async fn run_on(ctx: &Context, job: &Job, seat: Option<&Arc<Seat>>) -> Outcome {
@@ -154,12 +154,15 @@ fn context(ctx: &Context, job: &Job, timeout: Duration, seat: Option<&Arc<Seat>>
         attempt: job.claim.attempts.saturating_add(1),
         crashes: job.claim.crashes,
         fence: job.claim.fence,
+        token: job.token,
         deadline: clock::later(begins, timeout),
         cancel: job.control.token().clone(),
         client: Some(ctx.client.continuing(job.message.trace.clone())),
         clock: Arc::clone(&ctx.clock),
         seat: seat.cloned(),
         reporter: Reporter { latest: job.control.progress().clone(), news: Some(ctx.member.news().clone()) },
+        owner: job.owner,
+        committed: job.control.committed().clone(),
     }
 }
 

@@ -7,7 +7,7 @@ use upbeat_shared::ledger::{LedgerError, SettleAnswer, Settlement};
 use upbeat_shared::message::Message;
 use upbeat_shared::verdict::{RunError, RunErrorKind, Verdict};
 
-use super::dead;
+use super::{committed, dead};
 use crate::runtime::Context;
 use crate::runtime::receipt::{Acks, Receipt};
 
@@ -62,7 +62,7 @@ async fn settle(ctx: &Context, batch: Batch) {
     match ask(ctx, settlements).await {
         Ok(answers) => {
             for ((settlement, ran), answer) in batch.iter().zip(answers) {
-                tell(ctx, settlement, ran, answer);
+                tell(ctx, settlement, ran, answer).await;
             }
         }
         Err(error) if batch.len() == 1 => {
@@ -82,7 +82,7 @@ async fn settle(ctx: &Context, batch: Batch) {
 
 async fn settle_one(ctx: &Context, settlement: &Settlement, ran: &Ran) -> Result<(), LedgerError> {
     for answer in ask(ctx, || vec![settlement.clone()]).await? {
-        tell(ctx, settlement, ran, answer);
+        tell(ctx, settlement, ran, answer).await;
     }
     Ok(())
 }
@@ -134,7 +134,7 @@ async fn ask(ctx: &Context, batch: impl Fn() -> Vec<Settlement>) -> Result<Vec<S
     }
 }
 
-fn tell(ctx: &Context, settlement: &Settlement, ran: &Ran, answer: SettleAnswer) {
+async fn tell(ctx: &Context, settlement: &Settlement, ran: &Ran, answer: SettleAnswer) {
     let id = settlement.claim.id;
     match answer {
         SettleAnswer::Applied(state) if settlement.stands(state) => {
@@ -142,6 +142,12 @@ fn tell(ctx: &Context, settlement: &Settlement, ran: &Ran, answer: SettleAnswer)
         }
         SettleAnswer::Applied(_) => {
             tracing::info!(%id, "the task was cancelled while it ran; it does not run again");
+        }
+        SettleAnswer::AlreadySettled if matches!(settlement.verdict, Verdict::Succeeded { .. }) => {
+            tracing::debug!(%id, "the run has settled itself, or this verdict was settled before");
+        }
+        SettleAnswer::AlreadySettled if committed::has_succeeded(ctx, settlement).await => {
+            tracing::info!(%id, "the run succeeded in a transaction of its own; what it said afterwards falls away");
         }
         SettleAnswer::AlreadySettled => {
             tracing::debug!(%id, "this verdict was settled before");

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use upbeat_shared::id::{TaskId, Token};
 use upbeat_shared::progress::Progress;
 
+use crate::job::committed::Committed;
 use crate::job::verdict::StopReason;
 use crate::progress::Latest;
 
@@ -24,13 +25,20 @@ pub(crate) struct Held {
 pub(crate) struct Control {
     id: TaskId,
     progress: Arc<Latest>,
+    committed: Arc<Committed>,
     cancel: CancellationToken,
     reason: OnceLock<StopReason>,
 }
 
 impl Control {
     pub(crate) fn new(id: TaskId) -> Self {
-        Self { id, progress: Arc::default(), cancel: CancellationToken::new(), reason: OnceLock::new() }
+        Self {
+            id,
+            progress: Arc::default(),
+            committed: Arc::default(),
+            cancel: CancellationToken::new(),
+            reason: OnceLock::new(),
+        }
     }
 
     /// Tells the run to stop. The first reason stands.
@@ -48,6 +56,11 @@ impl Control {
     /// What the run says of how far it has come.
     pub(crate) fn progress(&self) -> &Arc<Latest> {
         &self.progress
+    }
+
+    /// Whether the run has settled itself.
+    pub(crate) fn committed(&self) -> &Arc<Committed> {
+        &self.committed
     }
 
     /// Cancelled when the run is told to stop.

@@ -90,6 +90,7 @@ mod tests {
             result: None,
             cancel_requested: false,
             note: None,
+            forgotten: false,
         }
     }
 

@@ -2,30 +2,23 @@
 
 use std::time::Duration;
 
-use serde_json::json;
 use sha2::{Digest, Sha256};
 use upbeat_shared::id::TaskId;
 use upbeat_shared::ledger::Park;
-use upbeat_shared::message::{HeaderValue, Limits, Message, Payload, WireMessage};
+use upbeat_shared::message::{HeaderValue, Limits, Message, Undeliverable, WireMessage};
 use upbeat_shared::name::{Namespace, QueueName, TaskName};
 use upbeat_shared::verdict::RunErrorKind;
 
 /// The name of tasks that stand for what could not be understood.
-pub(super) const NAME: &str = "upbeat.undeliverable";
+pub(super) const NAME: &str = Undeliverable::NAME;
 
 /// Why a worker could not understand it.
 const REASON: &str = "upbeat-undeliverable-reason";
-
-/// Where it was before: our own word, then the broker's.
-const ORIGINS: [&str; 3] = ["upbeat-undeliverable-queue", "x-last-death-queue", "x-first-death-queue"];
 
 /// What came back is due again after this, doubled each time, and dead after a day.
 const DELAY: Duration = Duration::from_secs(1);
 const MAX_DELAY: Duration = Duration::from_secs(3600);
 const PATIENCE: Duration = Duration::from_secs(24 * 3600);
-
-/// So much of a body is kept for a person to look at.
-const BODY_SHOWN: usize = 64 * 1024;
 
 /// What becomes of it.
 #[derive(Debug)]
@@ -51,18 +44,16 @@ pub(super) fn fate(
     new_id: impl FnOnce() -> TaskId,
 ) -> Fate {
     let given = text(wire, REASON).unwrap_or("the broker gave it back too often");
-    let queue = origin(wire, namespace).unwrap_or_else(QueueName::default_queue);
+    if let Some(buried) = buried_before(wire, namespace, limits) {
+        let other_id = buried.id;
+        return Fate::Bury {
+            message: Box::new(buried),
+            other_id,
+            reason: "it still cannot be understood".into(),
+        };
+    }
+    let queue = Undeliverable::of(wire, namespace).queue.unwrap_or_else(QueueName::default_queue);
     match Message::decode(wire, namespace, &queue, limits, new_id) {
-        // One of ours that came back: somebody retried it, or its beat died while burying it.
-        Ok(message) if message.name.as_str() == NAME => {
-            let other_id = message.id;
-            let message = Message { queue: QueueName::undeliverable(), ..message };
-            Fate::Bury {
-                message: Box::new(message),
-                other_id,
-                reason: "it still cannot be understood".into(),
-            }
-        }
         Ok(message) => Fate::Park(Box::new(Park {
             message,
             note: format!("came back as undeliverable: {given}"),
@@ -74,22 +65,25 @@ pub(super) fn fate(
     }
 }
 
+/// One of ours that came back: somebody retried it, or its beat died while burying it. It holds another message in a form
+/// that takes more room, so it may be larger than others.
+fn buried_before(wire: &WireMessage, namespace: &Namespace, limits: &Limits) -> Option<Message> {
+    if wire.kind.as_deref() != Some(NAME) {
+        return None;
+    }
+    let limits = Limits { body_bytes: limits.body_bytes.max(2 * Undeliverable::BODY), ..*limits };
+    let id = TaskId::from_foreign(namespace, wire.message_id.as_deref()?);
+    Message::decode(wire, namespace, &QueueName::undeliverable(), &limits, || id).ok()
+}
+
 fn bury(wire: &WireMessage, namespace: &Namespace, reason: String) -> Fate {
     let other_id = TaskId::from_foreign(namespace, &format!("undeliverable {}", fingerprint(wire)));
     let own = wire.message_id.as_deref().filter(|id| !id.is_empty());
     let id = own.map_or(other_id, |id| TaskId::from_foreign(namespace, id));
     let name = TaskName::new(NAME).expect("a constant that is a name");
-    let args = Payload::json(&describe(wire)).expect("a JSON value has a JSON form");
+    let args = Undeliverable::of(wire, namespace).to_payload();
     let message = Box::new(Message::new(id, name, QueueName::undeliverable(), args));
     Fate::Bury { message, other_id, reason }
-}
-
-/// Where it was before it became undeliverable.
-fn origin(wire: &WireMessage, namespace: &Namespace) -> Option<QueueName> {
-    let prefix = format!("upbeat.{namespace}.");
-    let queue = ORIGINS.into_iter().find_map(|header| text(wire, header))?;
-    let queue = QueueName::new(queue.strip_prefix(&prefix).unwrap_or(queue)).ok()?;
-    (queue != QueueName::undeliverable()).then_some(queue)
 }
 
 fn text<'a>(wire: &'a WireMessage, name: &str) -> Option<&'a str> {
@@ -115,34 +109,12 @@ fn hex(digest: &[u8]) -> String {
     format!("{number:032x}")
 }
 
-/// The message as a person may want to see it.
-fn describe(wire: &WireMessage) -> serde_json::Value {
-    let shown = &wire.body[..wire.body.len().min(BODY_SHOWN)];
-    let header = |(name, value): &(String, HeaderValue)| match value {
-        HeaderValue::Int(number) => (cut(name), json!(number)),
-        HeaderValue::Text(text) => (cut(name), json!(cut(text))),
-        HeaderValue::Other => (cut(name), json!("of another type")),
-    };
-    let headers: serde_json::Map<_, _> =
-        wire.headers.iter().take(Limits::default().headers).map(header).collect();
-    json!({
-        "message_id": wire.message_id.as_deref().map(cut),
-        "type": wire.kind.as_deref().map(cut),
-        "content_type": wire.content_type.as_deref().map(cut),
-        "headers": headers,
-        "body": String::from_utf8_lossy(shown),
-        "body_bytes": wire.body.len(),
-    })
-}
-
-fn cut(text: &str) -> String {
-    text.chars().take(1024).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use bytes::Bytes;
+    use serde_json::json;
+    use upbeat_shared::message::Payload;
 
     fn wire() -> WireMessage {
         let id: TaskId = "0198a2f0-0000-7000-8000-000000000001".parse().unwrap();
@@ -218,11 +190,25 @@ mod tests {
     }
 
     #[test]
+    fn a_large_one_that_comes_back_still_holds_what_it_held() {
+        let wire = WireMessage { body: Bytes::from(vec![0xff; 1024 * 1024]), ..WireMessage::default() };
+        let Fate::Bury { message, .. } = decide(&wire) else { panic!("it names no task") };
+        assert!(
+            message.args.bytes.len() > Limits::default().body_bytes,
+            "a larger form than others may have"
+        );
+        let Fate::Bury { message: again, .. } = decide(&message.encode()) else {
+            panic!("it is one of ours")
+        };
+        assert_eq!(again.args, message.args);
+    }
+
+    #[test]
     fn a_body_of_any_size_and_kind_can_be_described() {
         let mut wire = wire();
         wire.body = Bytes::from(vec![0xff; 3 * 1024 * 1024]);
         let Fate::Bury { message, .. } = decide(&wire) else { panic!("it is too large") };
-        assert!(message.args.bytes.len() < 512 * 1024);
+        assert!(message.args.bytes.len() < 2 * Undeliverable::BODY);
         assert_eq!(message.args.to_json()["body_bytes"], 3 * 1024 * 1024);
     }
 }

@@ -243,8 +243,13 @@ pub(in super::super) const RETENTION: Keys = Keys {
         key(
             "details",
             Duration,
-            "Arguments, results and errors of finished tasks; never longer than `ids`. Dead tasks stay until they \
-             are dropped.",
+            "Arguments, results and errors of finished tasks; never longer than `ids`. Dead tasks stay.",
+        ),
+        key(
+            "dead",
+            Duration,
+            "Dead tasks, with everything, before they are dropped as by `upbeat dead drop`. Not set, they stay until \
+             somebody drops them.",
         ),
         key("occurrences", Duration, "What became of each occurrence of each schedule."),
     ],

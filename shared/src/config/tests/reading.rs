@@ -215,3 +215,10 @@ fn bounds_that_nobody_wrote_give_way_to_those_that_somebody_did() {
     assert_eq!(config.worker.retry.max_delay, Duration::from_secs(3600));
     assert_eq!(config.retention.details, Duration::from_secs(3600));
 }
+
+#[test]
+fn dead_tasks_stay_for_ever_unless_somebody_says_for_how_long() {
+    assert_eq!(World::with("").config().retention.dead, None);
+    let config = World::with("[retention]\ndead = '30d'\n").config();
+    assert_eq!(config.retention.dead, Some(Duration::from_secs(30 * 24 * 3600)));
+}

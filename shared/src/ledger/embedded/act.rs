@@ -2,6 +2,7 @@
 
 use super::row::{self, Brief, End, Move, New, state_number};
 use super::tally::Tally;
+use super::unique;
 use crate::id::{Seq, TaskId};
 use crate::ledger::{ActAnswer, Action, rule};
 use crate::sqlite::{SqliteError, Write};
@@ -16,7 +17,7 @@ pub(super) fn act(write: &Write<'_>, ids: &[TaskId], action: &Action) -> Result<
             (Action::Cancel { reason }, Some(row)) => cancel(write, &mut tally, &row, reason)?,
             (Action::Cancel { reason }, None) => tombstone(write, &mut tally, *id, reason)?,
             (_, None) => ActAnswer::Unknown,
-            (Action::Retry, Some(row)) => retry(write, &mut tally, &row)?,
+            (Action::Retry, Some(row)) => retry(write, &mut tally, *id, &row)?,
             (Action::Drop, Some(row)) => forget(write, &mut tally, &row)?,
         });
     }
@@ -59,11 +60,14 @@ fn tombstone(
     Ok(ActAnswer::Applied(TaskState::Cancelled))
 }
 
-fn retry(write: &Write<'_>, tally: &mut Tally, row: &Brief) -> Result<ActAnswer, SqliteError> {
+fn retry(write: &Write<'_>, tally: &mut Tally, id: TaskId, row: &Brief) -> Result<ActAnswer, SqliteError> {
     let ended_badly = matches!(row.state, TaskState::Dead | TaskState::Cancelled | TaskState::Expired);
     let waits = row.state == TaskState::Scheduled;
     if !(ended_badly && has_details(write, row)? || waits) {
         return Ok(ActAnswer::Refused(row.state));
+    }
+    if ended_badly && let Some(by) = unique::take_again(write, id, row)? {
+        return Ok(ActAnswer::KeyTaken { by });
     }
     let moved = Move {
         attempts: if waits { row.attempts } else { 0 },

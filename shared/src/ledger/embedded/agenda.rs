@@ -7,7 +7,7 @@ use rusqlite::{Connection, Row};
 
 use super::row::{self, BEHIND_BRIEF, Brief, New, duration_micros, instant, select_brief, state_number};
 use super::tally::Tally;
-use super::{EmbeddedLedger, claim, park, reap};
+use super::{EmbeddedLedger, claim, park, reap, unique};
 use crate::id::{Seq, TaskId};
 use crate::ledger::rule::{OVERTAKEN, UNCLAIMED, UNCLAIMED_MAX};
 use crate::ledger::{
@@ -87,13 +87,18 @@ pub(super) fn add(
             answers.push(AddAnswer::Exists(row.state));
             continue;
         }
+        if let Some(taken) = unique::take(write, tally, message)? {
+            answers.push(taken);
+            continue;
+        }
         let due_at = match entry.due {
             Due::At(at) => at.as_microsecond(),
             Due::In(delay) => write.now().saturating_add(duration_micros(delay)),
         };
         let wake_at = Some(due_at.saturating_add(duration_micros(entry.cover)));
         let (state, seq) = (TaskState::Scheduled, message.seq);
-        row::insert(write, tally, &New { message, state, seq, due_at, wake_at, note: None })?;
+        let row = row::insert(write, tally, &New { message, state, seq, due_at, wake_at, note: None })?;
+        unique::write_key(write, row, message)?;
         if entry.cover.is_zero() {
             write.touch(Topic::Agenda);
         }

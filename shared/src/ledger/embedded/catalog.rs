@@ -168,3 +168,33 @@ fn remove(write: &Write<'_>, id: &ScheduleId, revision: u64) -> Result<bool, Sql
     tally.write(write)?;
     Ok(true)
 }
+
+/// Makes a schedule as it stood in another ledger; answers whether it did, for there may be one of this id.
+pub(super) fn restore(write: &Write<'_>, schedule: &ScheduleRecord) -> Result<bool, SqliteError> {
+    if find(write, &schedule.id)?.is_some() {
+        return Ok(false);
+    }
+    let definition = serde_json::to_string(&schedule.definition)
+        .map_err(|error| SqliteError::Invalid(error.to_string()))?;
+    let counted = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+    let incarnation = counted(schedule.incarnation);
+    write
+        .prepare_cached(
+            "INSERT INTO schedule (id, incarnation, revision, definition, source, cursor, updated_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        )?
+        .execute((
+            schedule.id.as_str(),
+            incarnation,
+            counted(schedule.revision),
+            definition,
+            &schedule.source,
+            schedule.cursor.as_microsecond(),
+            schedule.updated_at.as_microsecond(),
+        ))?;
+    // The next one that is made must not get the same.
+    let last = number(write, "incarnation")?.map_or(incarnation, |last| last.max(incarnation));
+    set_number(write, "incarnation", last)?;
+    raise_version(write)?;
+    Ok(true)
+}

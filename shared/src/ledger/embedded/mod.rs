@@ -4,6 +4,7 @@ mod act;
 mod agenda;
 mod catalog;
 mod claim;
+mod holding;
 mod inspect;
 mod leases;
 mod member;
@@ -11,10 +12,13 @@ mod occurrence;
 mod park;
 mod purge;
 mod reap;
+mod records;
 mod row;
 mod schema;
 mod settle;
 mod tally;
+mod transaction;
+mod unique;
 
 use std::fmt;
 use std::sync::Arc;
@@ -24,13 +28,17 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::Timestamp;
 
+use super::holding::Holding;
 use super::{
     ClaimAnswer, ClaimRequest, Ledger, LedgerError, OwnedClaim, Retention, Schema, SchemaStatus,
-    SettleAnswer, Settlement,
+    SettleAnswer, Settlement, TransactionHome,
 };
 use crate::id::OwnerId;
 use crate::member::{Heartbeat, HeartbeatAnswer};
 use crate::sqlite::{SqliteFile, Topic, component_version, migrate};
+
+pub use rusqlite;
+pub use transaction::{SqliteClientExt, commit};
 
 /// How the embedded ledger judges.
 #[derive(Clone, Copy, Debug)]
@@ -133,7 +141,15 @@ impl Schema for EmbeddedLedger {
         Ok(applied)
     }
 
+    async fn holdings(&self) -> Result<Vec<Holding>, LedgerError> {
+        Ok(self.file.read(holding::holdings).await?)
+    }
+
     fn describe(&self) -> String {
         format!("embedded SQLite {} at {}", SqliteFile::sqlite_version(), self.file.path().display())
+    }
+
+    fn transactions(&self) -> TransactionHome {
+        TransactionHome::Sqlite(self.file.clone())
     }
 }

@@ -9,7 +9,7 @@ use super::tally::Tally;
 use super::{agenda, catalog};
 use crate::id::TaskId;
 use crate::ledger::rule::{self, Standing};
-use crate::ledger::{AddAnswer, Advance, AdvanceAnswer};
+use crate::ledger::{AddAnswer, Advance, AdvanceAnswer, RestoredSchedule};
 use crate::name::ScheduleId;
 use crate::occurrence::OccurrenceRecord;
 use crate::sqlite::{SqliteError, Topic, Write};
@@ -82,6 +82,30 @@ fn record_skipped(write: &Write<'_>, advance: &Advance) -> Result<(), SqliteErro
             write.now(),
             nobody,
         ))?;
+    }
+    Ok(())
+}
+
+/// Keeps what another ledger knew of a schedule's past.
+pub(super) fn restore(write: &Write<'_>, schedule: &RestoredSchedule) -> Result<(), SqliteError> {
+    let RestoredSchedule { record, occurrences } = schedule;
+    let incarnation = i64::try_from(record.incarnation).unwrap_or(i64::MAX);
+    let mut insert = write.prepare_cached(INSERT)?;
+    for occurrence in occurrences {
+        let (at, until, count, reason, fired_at, task) = match occurrence {
+            OccurrenceRecord::Fired { planned_at, fired_at, task_id } => {
+                let at = planned_at.as_microsecond();
+                (at, at, 1, None, fired_at.as_microsecond(), Some(task_id.0.as_bytes()))
+            }
+            OccurrenceRecord::Skipped(range) => {
+                let reason = serde_json::to_string(&range.reason);
+                let reason = reason.map_err(|e| SqliteError::Invalid(e.to_string()))?;
+                let (from, until) = (range.from.as_microsecond(), range.until.as_microsecond());
+                let count = i64::try_from(range.count).unwrap_or(i64::MAX);
+                (from, until, count, Some(reason), write.now(), None)
+            }
+        };
+        insert.execute((record.id.as_str(), at, incarnation, until, count, reason, fired_at, task))?;
     }
     Ok(())
 }

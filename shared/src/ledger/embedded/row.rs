@@ -5,6 +5,7 @@ use rusqlite::{Row, Rows};
 use uuid::Uuid;
 
 use super::tally::Tally;
+use super::unique;
 use crate::id::{Fence, OwnerId, Seq, TaskId};
 pub(super) use crate::ledger::stored::{duration_micros, instant};
 use crate::ledger::{rule, stored};
@@ -43,6 +44,7 @@ pub(super) struct Brief {
     pub(super) parks: u32,
     pub(super) parked_at: Option<i64>,
     pub(super) due_at: Option<i64>,
+    pub(super) unique_key: Option<[u8; 16]>,
 }
 
 /// Selects what [`brief`] reads, and more columns behind it. A literal, so that whole statements are literals too.
@@ -53,7 +55,7 @@ macro_rules! select_brief {
     ($more:literal, $rest:literal) => {
         concat!(
             "SELECT t.row, t.queue, t.priority, t.state, t.seq, t.attempts, t.crashes, t.fence, t.token, t.owner, t.cancel,
-                t.enqueued_at, t.expires_at, t.parks, t.parked_at, t.due_at",
+                t.enqueued_at, t.expires_at, t.parks, t.parked_at, t.due_at, t.unique_key",
             $more,
             " FROM task t ",
             $rest
@@ -63,7 +65,7 @@ macro_rules! select_brief {
 pub(super) use select_brief;
 
 /// The first column behind those of [`brief`].
-pub(super) const BEHIND_BRIEF: usize = 16;
+pub(super) const BEHIND_BRIEF: usize = 17;
 
 /// Reads a row that [`select_brief`] selected.
 pub(super) fn brief(row: &Row<'_>) -> Result<Brief, SqliteError> {
@@ -84,6 +86,7 @@ pub(super) fn brief(row: &Row<'_>) -> Result<Brief, SqliteError> {
         parks: row.get(13)?,
         parked_at: row.get(14)?,
         due_at: row.get(15)?,
+        unique_key: row.get(16)?,
     })
 }
 
@@ -214,6 +217,9 @@ pub(super) fn end(
         )?
         .execute((row.row, state, end.attempts, end.crashes, write.now(), end.note, end.keep_token))?;
     write_outcome(write, row.row, end.error, end.result)?;
+    if let Some(key) = row.unique_key {
+        unique::free(write, key, row.row)?;
+    }
     tally.step(&row.queue, state_number(row.state), state);
     write.touch(Topic::Ended);
     Ok(())
@@ -250,7 +256,8 @@ pub(super) fn reschedule(
     Ok(())
 }
 
-fn write_outcome(
+/// Keeps what a run left behind.
+pub(super) fn write_outcome(
     write: &Write<'_>,
     row: i64,
     error: Option<&RunError>,
@@ -285,11 +292,10 @@ pub(super) fn record(row: &Row<'_>) -> Result<(i64, TaskRecord), SqliteError> {
         Ok(row.get::<_, Option<i64>>(column)?.map(instant))
     };
     let encoded: Option<Vec<u8>> = row.get(18)?;
-    let mut message = match encoded {
-        // A listing goes on behind a row that a newer program may have written.
-        Some(bytes) => decode(&bytes).or_else(|_| forgotten(row))?,
-        None => forgotten(row)?,
-    };
+    // A listing goes on behind a row that a newer program may have written.
+    let kept = encoded.and_then(|bytes| decode(&bytes).ok());
+    let is_forgotten = kept.is_none();
+    let mut message = kept.map_or_else(|| forgotten(row), Ok)?;
     message.seq = Seq(row.get(6)?);
     message.attempts = row.get(7)?;
     message.crashes = row.get(8)?;
@@ -314,6 +320,7 @@ pub(super) fn record(row: &Row<'_>) -> Result<(i64, TaskRecord), SqliteError> {
             .transpose()
             .map_err(|e| invalid(e.to_string()))?,
         result: result.map(|b| rmp_serde::from_slice(&b)).transpose().map_err(|e| invalid(e.to_string()))?,
+        forgotten: is_forgotten,
     };
     Ok((row.get(0)?, record))
 }

@@ -123,4 +123,17 @@ CREATE TABLE number (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWI
 
 /// The whole life of a task: what came with it after the first version.
 const V2: &str = "
+-- The unique key that a task holds until it has ended, and takes again if it is retried by hand.
+ALTER TABLE task ADD COLUMN unique_key BLOB;
+
+-- Which task holds a key: until it has ended, or until its window is over.
+CREATE TABLE unique_hold (
+    key BLOB PRIMARY KEY,
+    task_id BLOB NOT NULL,
+    until_at INTEGER
+) WITHOUT ROWID;
+-- A purge must not read all that was recorded in a year.
+CREATE INDEX occurrence_until ON occurrence (until_at);
+
+CREATE INDEX unique_hold_until ON unique_hold (until_at) WHERE until_at IS NOT NULL;
 ";

@@ -2,6 +2,7 @@
 
 use super::row::{End, Move, Row};
 use super::state::Write;
+use super::unique;
 use crate::id::{Seq, TaskId};
 use crate::ledger::{ActAnswer, Action, rule};
 use crate::task::TaskState;
@@ -57,6 +58,9 @@ fn retry(write: &mut Write<'_>, number: i64) -> ActAnswer {
     if waits {
         write.reschedule(number, to);
     } else {
+        if let Err(by) = unique::take_again(write, number) {
+            return ActAnswer::KeyTaken { by };
+        }
         write.reschedule(number, Move { attempts: 0, crashes: 0, ..to });
         write.state.change(number, |row| row.expires_at = None);
     }

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 
 use super::row::Row;
 use super::state::{State, Write};
-use super::{MemoryLedger, claim, park, reap};
+use super::{MemoryLedger, claim, park, reap, unique};
 use crate::ledger::rule::{OVERTAKEN, UNCLAIMED, UNCLAIMED_MAX};
 use crate::ledger::stored::{duration_micros, instant};
 use crate::ledger::{
@@ -67,13 +67,17 @@ fn add_one(write: &mut Write<'_>, entry: NewEntry) -> AddAnswer {
     if let Some((_, row)) = write.state.find(message.id) {
         return AddAnswer::Exists(row.state);
     }
+    if let Some(taken) = unique::take(write, &message) {
+        return taken;
+    }
     let (seq, now) = (message.seq, write.now());
     let due_at = match due {
         Due::At(at) => at.as_microsecond(),
         Due::In(delay) => now.saturating_add(duration_micros(delay)),
     };
     let wake_at = Some(due_at.saturating_add(duration_micros(cover)));
-    write.insert(Row { wake_at, ..Row::new(message, TaskState::Scheduled, seq, due_at, now) });
+    let unique = unique::held_by(&message);
+    write.insert(Row { wake_at, unique, ..Row::new(message, TaskState::Scheduled, seq, due_at, now) });
     if cover.is_zero() {
         write.touch_agenda();
     }

@@ -99,3 +99,16 @@ fn raise_version(write: &mut Write<'_>) {
     write.state.catalog_version += 1;
     write.touch_agenda();
 }
+
+/// Makes a schedule as it stood in another ledger; answers whether it did, for there may be one of this id.
+pub(super) fn restore(write: &mut Write<'_>, schedule: ScheduleRecord) -> bool {
+    if write.state.schedules.contains_key(&schedule.id) {
+        return false;
+    }
+    // The next one that is made must not get the same.
+    let incarnation = i64::try_from(schedule.incarnation).unwrap_or(i64::MAX);
+    write.state.last_incarnation = write.state.last_incarnation.max(Some(incarnation));
+    write.state.schedules.insert(schedule.id.clone(), schedule);
+    raise_version(write);
+    true
+}

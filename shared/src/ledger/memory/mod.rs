@@ -8,6 +8,7 @@ mod act;
 mod agenda;
 mod catalog;
 mod claim;
+mod holding;
 mod inspect;
 mod leases;
 mod member;
@@ -15,9 +16,11 @@ mod occurrence;
 mod park;
 mod purge;
 mod reap;
+mod records;
 mod row;
 mod settle;
 mod state;
+mod unique;
 mod wake;
 
 use std::fmt;
@@ -28,6 +31,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::Timestamp;
 
+use super::holding::Holding;
 use super::stored::instant;
 use super::{
     ClaimAnswer, ClaimRequest, Ledger, LedgerError, OwnedClaim, Retention, Schema, SchemaStatus,
@@ -167,6 +171,10 @@ impl Schema for MemoryLedger {
 
     async fn up(&self) -> Result<Vec<u32>, LedgerError> {
         Ok(Vec::new())
+    }
+
+    async fn holdings(&self) -> Result<Vec<Holding>, LedgerError> {
+        Ok(self.read(holding::holdings))
     }
 
     fn describe(&self) -> String {

@@ -50,6 +50,11 @@ impl Occurrences {
         old.len() as u64
     }
 
+    /// How many there are, and since when.
+    pub(super) fn held(&self) -> (usize, Option<i64>) {
+        (self.records.len(), self.until.first().map(|(until, _)| *until))
+    }
+
     /// What is known of an instant already stays.
     fn insert(&mut self, key: Key, until: i64, occurrence: Occurrence) {
         if !self.records.contains_key(&key) {
@@ -108,5 +113,27 @@ fn record(write: &mut Write<'_>, advance: &Advance) {
         let (from, until) = (range.from.as_microsecond(), range.until.as_microsecond());
         let whole = SkippedRange { from: instant(from), until: instant(until), ..*range };
         occurrences.insert(key(from), until, Occurrence::Skipped(whole));
+    }
+}
+
+/// Keeps what another ledger knew of a schedule's past.
+pub(super) fn restore(
+    write: &mut Write<'_>,
+    id: &ScheduleId,
+    incarnation: u64,
+    occurrences: Vec<OccurrenceRecord>,
+) {
+    for occurrence in occurrences {
+        let (at, until, occurrence) = match occurrence {
+            OccurrenceRecord::Fired { planned_at, fired_at, task_id } => {
+                let (at, fired_at) = (planned_at.as_microsecond(), fired_at.as_microsecond());
+                (at, at, Occurrence::Fired { fired_at, task: task_id })
+            }
+            OccurrenceRecord::Skipped(range) => {
+                let (from, until) = (range.from.as_microsecond(), range.until.as_microsecond());
+                (from, until, Occurrence::Skipped(range))
+            }
+        };
+        write.state.occurrences.insert((id.clone(), at, incarnation), until, occurrence);
     }
 }

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::state::{State, Write};
-use crate::id::{Fence, OwnerId, Seq, TaskId, Token};
+use crate::id::{Fence, KeyId, OwnerId, Seq, TaskId, Token};
 use crate::ledger::rule;
 use crate::ledger::stored::instant;
 use crate::message::{Message, Payload, Priority};
@@ -41,6 +41,8 @@ pub(super) struct Row {
     /// Between commas.
     pub(super) tags: Option<String>,
     pub(super) note: Option<String>,
+    /// The unique key that it holds until it has ended.
+    pub(super) unique: Option<KeyId>,
     /// What retention takes first.
     pub(super) details: Option<Box<Details>>,
 }
@@ -99,6 +101,7 @@ impl Row {
             schedule: message.occurrence.as_ref().map(|planned| planned.schedule_id.clone()),
             tags: rule::joined_tags(&message.tags),
             note: None,
+            unique: None,
             details: Some(Box::new(Details { message, error: None, result: None })),
         }
     }
@@ -195,6 +198,10 @@ impl Write<'_> {
             row.token = row.token.filter(|_| end.keep_token);
             row.keep_outcome(end.error, end.result);
         });
+        let Row { id, unique, .. } = *self.state.row(number);
+        if let Some(key) = unique {
+            self.state.holds.free(key, id);
+        }
         self.touch_ended();
     }
 
@@ -221,6 +228,7 @@ impl State {
     /// A row as listings show it.
     pub(super) fn record(&self, row: &Row) -> TaskRecord {
         let message = row.promoted();
+        let forgotten = message.is_none();
         let mut message = message.unwrap_or_else(|| {
             let left = rule::forgotten(row.id, row.name.clone(), row.queue.clone(), row.priority);
             Message { seq: Seq(row.seq), attempts: row.attempts, crashes: row.crashes, ..left }
@@ -244,6 +252,7 @@ impl State {
             result,
             cancel_requested: row.cancel,
             note: row.note.clone(),
+            forgotten,
         }
     }
 }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::member::Member;
 use super::occurrence::Occurrences;
 use super::row::{Place, Row};
+use super::unique::Holds;
 use super::wake::Touched;
 use crate::id::{OwnerId, TaskId};
 use crate::message::Priority;
@@ -36,6 +37,7 @@ pub(super) struct State {
     /// The newest of all schedules.
     pub(super) last_incarnation: Option<i64>,
     pub(super) occurrences: Occurrences,
+    pub(super) holds: Holds,
     /// Whose each lease is, and until when.
     pub(super) leases: BTreeMap<String, (OwnerId, i64)>,
 }

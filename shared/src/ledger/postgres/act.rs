@@ -8,6 +8,7 @@ use super::error::Fault;
 use super::rounds::Rounds;
 use super::row::{self, Brief};
 use super::session::{Patience, Session, Work};
+use super::unique::{self, Holders};
 use crate::id::{Seq, TaskId};
 use crate::ledger::{ActAnswer, Action, Due, rule};
 use crate::message::Message;
@@ -29,6 +30,9 @@ impl Work for Act<'_> {
 
     async fn run(&self, session: &mut Session) -> Result<Vec<ActAnswer>, Fault> {
         session.begin().await?;
+        if *self.action == Action::Retry {
+            unique::lock_keys_again(session, self.ids).await?;
+        }
         let mut answers = vec![ActAnswer::Unknown; self.ids.len()];
         let mut rounds = Rounds::of_ids(self.ids.iter().copied());
         while let Some(places) = rounds.next() {
@@ -58,12 +62,20 @@ impl Act<'_> {
             answers = bury(session, ids, reason).await?;
         }
         let mut changes = Changes::default();
-        for row in lock(session, ids).await? {
+        let rows = lock(session, ids).await?;
+        let mut holders = match self.action {
+            Action::Retry => Holders::of_ended(session, &rows).await?,
+            Action::Cancel { .. } | Action::Drop => Holders::default(),
+        };
+        for row in rows {
             let at = ids.binary_search(&row.id).expect("only these were asked for");
             if answers[at] == ActAnswer::Unknown {
                 let (answer, change) = decide(&row, self.action);
                 answers[at] = answer;
-                if let Some(change) = change {
+                let revived = change.as_ref().is_some_and(|change| change.kind == Kind::Revive);
+                if revived && let Some(by) = holders.take_again(&row) {
+                    answers[at] = ActAnswer::KeyTaken { by };
+                } else if let Some(change) = change {
                     changes.push(&row, &change)?;
                 }
             }

@@ -9,6 +9,7 @@ use super::columns::Columns;
 use super::error::Fault;
 use super::row::{duration_micros, state_number, state_of, text};
 use super::session::{Session, Work};
+use super::unique;
 use crate::id::{Seq, TaskId};
 use crate::ledger::{AddAnswer, Due, NewEntry};
 use crate::message::Message;
@@ -37,6 +38,23 @@ pub(super) enum RowKind {
     Parked,
     /// Cancelled before anybody knew more of it than its id.
     Tombstone,
+    /// Taken over from another ledger.
+    Restored {
+        /// Its state here.
+        state: TaskState,
+        /// Whether its message is kept.
+        has_details: bool,
+    },
+}
+
+impl RowKind {
+    fn state(self) -> TaskState {
+        match self {
+            Self::Entry | Self::Parked => TaskState::Scheduled,
+            Self::Tombstone => TaskState::Cancelled,
+            Self::Restored { state, .. } => state,
+        }
+    }
 }
 
 /// What became of a row to be made.
@@ -52,14 +70,14 @@ pub(super) async fn insert(session: &Session, rows: &[NewRow<'_>]) -> Result<Vec
     let mut columns = Columns::with_capacity(rows.len());
     for row in rows {
         match row.kind {
-            RowKind::Tombstone => columns.push_bare(row.message),
-            RowKind::Entry | RowKind::Parked => columns.push(row.message)?,
+            RowKind::Tombstone | RowKind::Restored { has_details: false, .. } => {
+                columns.push_bare(row.message);
+            }
+            RowKind::Entry | RowKind::Parked | RowKind::Restored { .. } => columns.push(row.message)?,
         }
     }
     columns.seqs = rows.iter().map(|row| row.seq.0).collect();
-    let is_tombstone = |row: &NewRow<'_>| row.kind == RowKind::Tombstone;
-    let state = |tombstone| if tombstone { TaskState::Cancelled } else { TaskState::Scheduled };
-    let states: Vec<i16> = rows.iter().map(|row| state_number(state(is_tombstone(row)))).collect();
+    let states: Vec<i16> = rows.iter().map(|row| state_number(row.kind.state())).collect();
     let (due, relative): (Vec<i64>, Vec<bool>) = rows
         .iter()
         .map(|row| match row.due {
@@ -67,7 +85,8 @@ pub(super) async fn insert(session: &Session, rows: &[NewRow<'_>]) -> Result<Vec
             Due::In(delay) => (duration_micros(delay), true),
         })
         .unzip();
-    let cover: Vec<Option<i64>> = rows.iter().map(|row| (!is_tombstone(row)).then_some(row.cover)).collect();
+    let has_ended = |row: &NewRow<'_>| row.kind.state().is_terminal();
+    let cover: Vec<Option<i64>> = rows.iter().map(|row| (!has_ended(row)).then_some(row.cover)).collect();
     let notes: Vec<Option<String>> = rows.iter().map(|row| row.note.map(text)).collect();
     let parks: Vec<i32> = rows.iter().map(|row| i32::from(row.kind == RowKind::Parked)).collect();
     let mut params: Vec<&(dyn ToSql + Sync)> = columns.params().to_vec();
@@ -87,8 +106,21 @@ pub(super) async fn insert(session: &Session, rows: &[NewRow<'_>]) -> Result<Vec
     Ok(made.into_iter().map(|made| made.unwrap_or(Made::Exists(TaskState::Succeeded))).collect())
 }
 
-/// Puts entries on the agenda; leaves ids alone that exist.
+/// Puts entries on the agenda; leaves ids alone that exist. In a transaction, if some of them have unique keys.
 pub(super) async fn add(session: &Session, entries: &[&NewEntry]) -> Result<Vec<AddAnswer>, Fault> {
+    if !entries.iter().any(|entry| unique::has_key(entry)) {
+        return add_plain(session, entries).await;
+    }
+    let (keyed, plain): (Vec<&NewEntry>, Vec<&NewEntry>) =
+        entries.iter().partition(|entry| unique::has_key(entry));
+    let mut keyed = unique::add(session, &keyed).await?.into_iter();
+    let mut plain = add_plain(session, &plain).await?.into_iter();
+    let answers =
+        entries.iter().filter_map(|entry| if unique::has_key(entry) { keyed.next() } else { plain.next() });
+    Ok(answers.collect())
+}
+
+async fn add_plain(session: &Session, entries: &[&NewEntry]) -> Result<Vec<AddAnswer>, Fault> {
     if entries.is_empty() {
         return Ok(Vec::new());
     }
@@ -118,7 +150,7 @@ pub(super) async fn add(session: &Session, entries: &[&NewEntry]) -> Result<Vec<
 }
 
 impl<'a> NewRow<'a> {
-    fn of(entry: &'a NewEntry) -> Self {
+    pub(super) fn of(entry: &'a NewEntry) -> Self {
         Self {
             message: &entry.message,
             seq: entry.message.seq,
@@ -139,7 +171,13 @@ impl Work for Add<'_> {
 
     async fn run(&self, session: &mut Session) -> Result<Vec<AddAnswer>, Fault> {
         let entries: Vec<&NewEntry> = self.0.iter().collect();
-        add(session, &entries).await
+        if !self.0.iter().any(unique::has_key) {
+            return add(session, &entries).await;
+        }
+        session.begin().await?;
+        let answers = add(session, &entries).await?;
+        session.commit().await?;
+        Ok(answers)
     }
 }
 

@@ -94,7 +94,7 @@ pub(super) fn record(row: &Row) -> Result<ScheduleRecord, Fault> {
 }
 
 /// Raises the catalog's version. The first step of every change: others wait here until this one is done.
-async fn raise_version(session: &Session) -> Result<(), Fault> {
+pub(super) async fn raise_version(session: &Session) -> Result<(), Fault> {
     let sql = "insert into number (name, value) values ('catalog_version', 1)
         on conflict (name) do update set value = number.value + 1";
     session.execute(sql, &[]).await?;

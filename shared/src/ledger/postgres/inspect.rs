@@ -10,7 +10,7 @@ use super::error::Fault;
 use super::row::{RECORD, limit, queue_name, record, state_number, state_of, text};
 use super::session::{Patience, Session, Work};
 use crate::id::TaskId;
-use crate::ledger::rule::MEMBERS;
+use crate::ledger::rule::{DROPPED_BY_RETENTION, MEMBERS};
 use crate::ledger::{PageCursor, PurgeReport, QueueRecord, Retention, TaskFilter, TaskPage};
 use crate::name::QueueName;
 use crate::task::{TaskRecord, TaskState};
@@ -187,12 +187,13 @@ impl Work for Purge {
     type Answer = PurgeReport;
 
     async fn run(&self, session: &mut Session) -> Result<PurgeReport, Fault> {
-        let Retention { details, ids, occurrences } = self.retention;
+        let Retention { details, dead, ids, occurrences } = self.retention;
+        let dead = dead.map(duration_micros);
         let [details, ids, occurrences, members] = [details, ids, occurrences, MEMBERS].map(duration_micros);
         let row = session
             .query_one(
-                "select * from purge_1($1, $2, $3, $4, $5)",
-                &[&details, &ids, &occurrences, &members, &limit(self.limit)],
+                "select * from purge_1($1, $2, $3, $4, $5, $6, $7)",
+                &[&details, &ids, &occurrences, &members, &limit(self.limit), &dead, &DROPPED_BY_RETENTION],
             )
             .await?;
         let number = |column: &str| Ok::<_, Fault>(row.try_get::<_, i64>(column)?.unsigned_abs());
@@ -200,6 +201,8 @@ impl Work for Purge {
             details: number("details")?,
             ids: number("ids")?,
             occurrences: number("occurrences")?,
+            windows: number("windows")?,
+            dead: number("dead")?,
         })
     }
 }

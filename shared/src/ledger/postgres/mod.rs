@@ -16,6 +16,8 @@ mod columns;
 mod connect;
 mod due;
 mod error;
+mod foreign;
+mod holding;
 mod inspect;
 mod leases;
 mod member;
@@ -23,11 +25,14 @@ mod occurrence;
 mod park;
 mod ports;
 mod reap;
+mod records;
 mod rounds;
 mod row;
 mod schema;
 mod session;
 mod settle;
+mod transaction;
+mod unique;
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -42,9 +47,12 @@ use crate::name::Namespace;
 use schema::SchemaName;
 
 pub use schema::migrations_sql;
+pub use tokio_postgres;
+pub use transaction::{PostgresClientExt, PostgresTransaction, commit};
 
-/// The longest time until a beat looks at an idle agenda again.
-const IDLE_AGENDA: Duration = Duration::from_millis(100);
+/// The longest time until a beat looks at an idle agenda again. What others publish in transactions of their own waits for
+/// half of it, in the median.
+const IDLE_AGENDA: Duration = Duration::from_millis(25);
 
 /// The longest time until somebody who waits for an end looks again.
 const IDLE_ENDS: Duration = Duration::from_millis(250);

@@ -13,7 +13,7 @@ use super::row::{bigint, instant, limit};
 use super::session::{Session, Work};
 use crate::id::TaskId;
 use crate::ledger::rule::{self, Standing};
-use crate::ledger::{AddAnswer, Advance, AdvanceAnswer, NewEntry};
+use crate::ledger::{AddAnswer, Advance, AdvanceAnswer, NewEntry, RestoredSchedule};
 use crate::name::ScheduleId;
 use crate::occurrence::OccurrenceRecord;
 
@@ -122,43 +122,53 @@ impl<'a> Records<'a> {
             for message in advance.fire.iter().map(|entry| &entry.message) {
                 let Some(planned) = &message.occurrence else { continue };
                 let at = planned.planned_at.as_microsecond();
-                all.push(advance, (at, at), 1, None, Some(message.id.0));
+                all.push((&advance.id, advance.incarnation), (at, at), 1, None, Some(message.id.0));
             }
             for range in &advance.skipped {
-                let reason = serde_json::to_string(&range.reason)
-                    .map_err(|error| Fault::Invalid(error.to_string()))?;
-                let ends = (range.from.as_microsecond(), range.until.as_microsecond());
-                all.push(advance, ends, bigint(range.count), Some(reason), None);
+                all.skipped((&advance.id, advance.incarnation), range)?;
             }
         }
         Ok(all)
     }
 
+    fn skipped(&mut self, of: (&'a ScheduleId, u64), range: &SkippedRange) -> Result<(), Fault> {
+        let reason =
+            serde_json::to_string(&range.reason).map_err(|error| Fault::Invalid(error.to_string()))?;
+        let ends = (range.from.as_microsecond(), range.until.as_microsecond());
+        self.push(of, ends, bigint(range.count), Some(reason), None);
+        Ok(())
+    }
+
     fn push(
         &mut self,
-        advance: &'a Advance,
+        (id, incarnation): (&'a ScheduleId, u64),
         (from, until): (i64, i64),
         instants: i64,
         skipped: Option<String>,
         task: Option<Uuid>,
     ) {
-        self.schedules.push(advance.id.as_str());
+        self.schedules.push(id.as_str());
         self.planned.push(from);
-        self.incarnations.push(bigint(advance.incarnation));
+        self.incarnations.push(bigint(incarnation));
         self.until.push(until);
         self.instants.push(instants);
         self.skipped.push(skipped);
         self.tasks.push(task);
     }
 
+    /// All of them fired at this time.
     async fn write(&self, session: &Session, now: i64) -> Result<(), Fault> {
+        self.write_each(session, &vec![now; self.schedules.len()]).await
+    }
+
+    async fn write_each(&self, session: &Session, fired: &[i64]) -> Result<(), Fault> {
         if self.schedules.is_empty() {
             return Ok(());
         }
         let sql = "insert into occurrence
                 (schedule_id, planned_at, incarnation, until_at, instants, skipped, task_id, fired_at)
-            select i.*, $8::bigint
-            from unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::text[], $7::uuid[]) as i
+            select * from unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::text[],
+                $7::uuid[], $8::bigint[])
             on conflict do nothing";
         let params: [&(dyn ToSql + Sync); 8] = [
             &self.schedules,
@@ -168,11 +178,33 @@ impl<'a> Records<'a> {
             &self.instants,
             &self.skipped,
             &self.tasks,
-            &now,
+            &fired,
         ];
         session.execute(sql, &params).await?;
         Ok(())
     }
+}
+
+/// Keeps what another ledger knew of a schedule's past.
+pub(super) async fn restore(session: &Session, schedule: &RestoredSchedule) -> Result<(), Fault> {
+    let RestoredSchedule { record, occurrences } = schedule;
+    let of = (&record.id, record.incarnation);
+    let now: i64 = session.query_one("select now_us()", &[]).await?.try_get(0)?;
+    let (mut all, mut fired) = (Records::default(), Vec::with_capacity(occurrences.len()));
+    for occurrence in occurrences {
+        match occurrence {
+            OccurrenceRecord::Fired { planned_at, fired_at, task_id } => {
+                let at = planned_at.as_microsecond();
+                all.push(of, (at, at), 1, None, Some(task_id.0));
+                fired.push(fired_at.as_microsecond());
+            }
+            OccurrenceRecord::Skipped(range) => {
+                all.skipped(of, range)?;
+                fired.push(now);
+            }
+        }
+    }
+    all.write_each(session, &fired).await
 }
 
 /// What became of a schedule's instants, the newest first.

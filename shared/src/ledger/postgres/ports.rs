@@ -234,7 +234,7 @@ impl Inspect for PostgresLedger {
 
 impl PostgresLedger {
     /// Tells whoever waits in this process.
-    fn wake(&self, ended: bool, agenda: bool) {
+    pub(super) fn wake(&self, ended: bool, agenda: bool) {
         if ended {
             self.ended.happened();
         }

@@ -4,7 +4,8 @@ use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::error::Fault;
-use crate::id::{Fence, OwnerId, Seq, TaskId};
+use super::foreign;
+use crate::id::{Fence, KeyId, OwnerId, Seq, TaskId};
 pub(super) use crate::ledger::stored::{duration_micros, instant, state_number};
 use crate::ledger::{rule, stored};
 use crate::message::{Message, Priority};
@@ -54,6 +55,9 @@ pub(super) fn encode(message: &Message) -> Result<Vec<u8>, Fault> {
 
 /// Reads a kept message.
 pub(super) fn decode(bytes: &[u8]) -> Result<Message, Fault> {
+    if foreign::is_message(bytes) {
+        return foreign::message(bytes);
+    }
     rmp_serde::from_slice(bytes)
         .map_err(|error| Fault::Invalid(format!("a stored message cannot be read: {error}")))
 }
@@ -73,12 +77,14 @@ pub(super) struct Brief {
     pub(super) parks: u32,
     pub(super) parked_at: Option<i64>,
     pub(super) has_details: bool,
+    /// That it holds until it has ended.
+    pub(super) unique_key: Option<KeyId>,
 }
 
 /// Locks rows in the order of ids and reads what [`brief`] reads; a condition on `t` follows, then [`LOCK`].
 pub(super) const SELECT: &str =
     "select (select now_us()) as now, t.id, t.owner, t.state, t.seq, t.attempts, t.crashes,
-    t.cancel, t.parks, t.parked_at, exists (select from detail d where d.task = t.row) as has_details
+    t.cancel, t.parks, t.parked_at, t.unique_key, exists (select from detail d where d.task = t.row) as has_details
     from task t where ";
 
 /// See [`SELECT`].
@@ -98,6 +104,7 @@ pub(super) fn brief(row: &Row) -> Result<Brief, Fault> {
         parks: count(row, "parks")?,
         parked_at: row.try_get("parked_at")?,
         has_details: row.try_get("has_details")?,
+        unique_key: row.try_get::<_, Option<Uuid>>("unique_key")?.map(KeyId),
     })
 }
 
@@ -114,6 +121,7 @@ pub(super) fn record(row: &Row) -> Result<TaskRecord, Fault> {
     let encoded: Option<&[u8]> = row.try_get("message")?;
     // A listing goes on behind a row that a newer program may have written.
     let readable = encoded.and_then(|bytes| decode(bytes).ok());
+    let is_forgotten = readable.is_none();
     let mut message = readable.map_or_else(|| forgotten(row), Ok)?;
     message.seq = Seq(row.try_get("seq")?);
     message.attempts = count(row, "attempts")?;
@@ -137,7 +145,8 @@ pub(super) fn record(row: &Row) -> Result<TaskRecord, Fault> {
         finished_at: time("finished_at")?,
         note: row.try_get("note")?,
         error: error.map(serde_json::from_str).transpose().map_err(|e| invalid("error", &e))?,
-        result: result.map(rmp_serde::from_slice).transpose().map_err(|e| invalid("result", &e))?,
+        result: result.map(foreign::result).transpose().map_err(|e| invalid("result", &e))?,
+        forgotten: is_forgotten,
     })
 }
 

@@ -4,15 +4,18 @@
 //! program that can still work with it (`reads_from`), and the functions that programs call carry in their names the version of
 //! what they take and answer: an older program keeps finding those that it calls, for as long as it may work.
 //!
-//! Tables change step by step. Functions are dropped and made anew for the newest tables.
+//! Tables change step by step. Functions are dropped and made anew for the newest tables, but for the two that others call:
+//! those are replaced.
 
 use async_trait::async_trait;
 use deadpool_postgres::Pool;
 
 use super::PostgresLedger;
 use super::error::Fault;
+use super::holding::Holdings;
 use super::session::{Patience, Session, Work, perform};
-use crate::ledger::{LedgerError, Schema, SchemaStatus};
+use crate::ledger::holding::Holding;
+use crate::ledger::{LedgerError, Schema, SchemaStatus, TransactionHome};
 use crate::name::Namespace;
 
 /// One step: the version that it leads to, the oldest program version that can work with it, and what it does to the tables.
@@ -35,6 +38,8 @@ const FUNCTIONS: &[&str] = &[
     include_str!("sql/settle.sql"),
     include_str!("sql/agenda.sql"),
     include_str!("sql/change.sql"),
+    include_str!("sql/transaction.sql"),
+    include_str!("sql/unique.sql"),
 ];
 
 /// The newest.
@@ -250,10 +255,18 @@ impl Schema for PostgresLedger {
         Ok(perform(&self.pool, &Up(&self.schema)).await?)
     }
 
+    async fn holdings(&self) -> Result<Vec<Holding>, LedgerError> {
+        Ok(perform(&self.pool, &Holdings).await?)
+    }
+
     fn describe(&self) -> String {
         let server = self.server.get().map_or("", String::as_str);
         let version = server.split(' ').next().unwrap_or_default();
         format!("Postgres {version} at {}, schema {}", self.address, self.schema.as_str())
+    }
+
+    fn transactions(&self) -> TransactionHome {
+        TransactionHome::Postgres { schema: self.schema.quoted() }
     }
 }
 

@@ -8,6 +8,7 @@ use super::error::Fault;
 use super::rounds::{Rounds, place};
 use super::row::{duration_micros, error_text, state_of, text};
 use super::session::{Session, Work};
+use super::unique;
 use crate::id::OwnerId;
 use crate::ledger::{NewEntry, OwnedClaim, SettleAnswer, Settlement};
 use crate::verdict::{RunError, Verdict};
@@ -100,6 +101,7 @@ impl Work for Settle<'_> {
             return self.settle(session).await;
         }
         session.begin().await?;
+        unique::lock_keys(session, self.0.iter().flat_map(|settlement| &settlement.then)).await?;
         self.lock(session).await?;
         let answers = self.settle(session).await?;
         let stands = |(settlement, answer): &(&Settlement, &SettleAnswer)| match answer {

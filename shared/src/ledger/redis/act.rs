@@ -33,6 +33,7 @@ fn one(from: &mut Unpacked<'_>) -> Result<ActAnswer, Fault> {
         1 => Ok(ActAnswer::Requested),
         2 => Ok(ActAnswer::Refused(state)),
         3 => Ok(ActAnswer::Unknown),
+        4 => Ok(ActAnswer::KeyTaken { by: from.id()? }),
         other => Err(Fault::Invalid(format!("an action was answered with an unknown {other}"))),
     }
 }

@@ -15,8 +15,10 @@ use crate::ledger::{
     AddAnswer, Due, DueBatch, DueEntry, DueReason, Lost, Mark, NewEntry, Park, ParkAnswer, Postpone,
     ReapReport,
 };
+use crate::message::Message;
 use crate::name::QueueName;
 use crate::task::TaskState;
+use crate::unique::{OnTaken, Until};
 use crate::verdict::RunError;
 
 /// How long an entry is left alone that this program cannot read: a newer one may have written it.
@@ -39,15 +41,37 @@ pub(super) fn push_entry(args: &mut Args, entry: &NewEntry) -> Result<(), Fault>
         .int(message.attempts)
         .int(message.crashes)
         .long(micros_or_none(message.expires_at))
-        .byte(how)
+        .byte(how | unique_flags(message))
         .long(due)
         .long(duration_micros(entry.cover));
-    row::push(args, numbers, message)
+    row::push(args, with_key(numbers, message), message)
+}
+
+/// What a script is told of a unique key: that there is one, and whether the entry takes its holder's place.
+fn unique_flags(message: &Message) -> u8 {
+    const UNIQUE: u8 = 2;
+    const REPLACING: u8 = 4;
+    match message.unique.as_ref().map(|unique| unique.on_taken) {
+        None => 0,
+        Some(OnTaken::Keep) => UNIQUE,
+        Some(OnTaken::Replace) => UNIQUE | REPLACING,
+    }
+}
+
+/// A unique key stands behind the numbers, with its window; zero means until the task has ended.
+fn with_key(numbers: Packed, message: &Message) -> Packed {
+    let (Some(key), Some(unique)) = (message.unique_key(), &message.unique) else { return numbers };
+    let window = match unique.until {
+        Until::Finished => 0,
+        Until::Window(window) => duration_micros(window).max(1),
+    };
+    numbers.bytes(key.0.as_bytes()).long(window)
 }
 
 /// Makes rows, scheduled; leaves ids alone that exist.
 pub(super) async fn add(session: &Session, entries: &[NewEntry]) -> Result<Vec<AddAnswer>, Fault> {
     const ADDED: u8 = 255;
+    const TAKEN: u8 = 16;
     let mut args = session.begin(Call::Add);
     for entry in entries {
         push_entry(&mut args, entry)?;
@@ -56,6 +80,7 @@ pub(super) async fn add(session: &Session, entries: &[NewEntry]) -> Result<Vec<A
     let mut from = Unpacked(&answers);
     let answers = entries.iter().map(|entry| match from.byte()? {
         ADDED => Ok(AddAnswer::Added(entry.message.seq)),
+        taken if taken >= TAKEN => Ok(AddAnswer::Taken { state: state_of(taken - TAKEN)?, by: from.id()? }),
         state => Ok(AddAnswer::Exists(state_of(state)?)),
     });
     answers.collect()

@@ -10,7 +10,7 @@ use super::script::Call;
 use super::session::Session;
 use super::{member, packed};
 use crate::id::TaskId;
-use crate::ledger::rule::MEMBERS;
+use crate::ledger::rule::{DROPPED_BY_RETENTION, MEMBERS};
 use crate::ledger::{PageCursor, PurgeReport, QueueRecord, Retention, TaskFilter, TaskPage};
 use crate::name::QueueName;
 use crate::task::TaskRecord;
@@ -151,7 +151,10 @@ pub(super) async fn purge(
         report.details += purged.details;
         report.ids += purged.ids;
         report.occurrences += purged.occurrences;
-        let most = purged.details.max(purged.ids).max(purged.occurrences);
+        report.windows += purged.windows;
+        report.dead += purged.dead;
+        let most =
+            purged.details.max(purged.ids).max(purged.occurrences).max(purged.windows).max(purged.dead);
         if most < some as u64 {
             break;
         }
@@ -160,16 +163,22 @@ pub(super) async fn purge(
     Ok(report)
 }
 
+/// Dead tasks stay.
+const NEVER: i64 = -1;
+
 async fn purge_some(session: &Session, retention: &Retention, limit: usize) -> Result<PurgeReport, Fault> {
     let mut args = session.begin(Call::Purge);
     for age in [retention.details, retention.ids, retention.occurrences, MEMBERS] {
         args.number(packed::exact(duration_micros(age)));
     }
-    args.number(i64::try_from(limit).unwrap_or(i64::MAX));
-    let [details, ids, occurrences] = reply::parts(session.run(&args).await?)?;
+    let dead = retention.dead.map_or(NEVER, |age| packed::exact(duration_micros(age)));
+    args.number(i64::try_from(limit).unwrap_or(i64::MAX)).number(dead).push(DROPPED_BY_RETENTION);
+    let [details, ids, occurrences, windows, dead] = reply::parts(session.run(&args).await?)?;
     Ok(PurgeReport {
         details: reply::count(&details)?,
         ids: reply::count(&ids)?,
         occurrences: reply::count(&occurrences)?,
+        windows: reply::count(&windows)?,
+        dead: reply::count(&dead)?,
     })
 }

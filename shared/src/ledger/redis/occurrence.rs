@@ -1,5 +1,6 @@
 //! Occurrences: cursors move in the script that puts what they pass on the agenda.
 
+use jiff::Timestamp;
 use upbeat_schedule::{SkipReason, SkippedRange};
 
 use super::agenda::push_entry;
@@ -10,6 +11,7 @@ use super::reply;
 use super::row::{duration_micros, instant};
 use super::script::{Args, Call};
 use super::session::Session;
+use crate::id::TaskId;
 use crate::ledger::rule::AHEAD;
 use crate::ledger::{Advance, AdvanceAnswer};
 use crate::name::ScheduleId;
@@ -69,26 +71,32 @@ fn records(advance: &Advance) -> Result<Vec<(i64, Packed)>, Fault> {
     let fired = advance.fire.iter().filter_map(|entry| {
         let planned = entry.message.occurrence.as_ref()?;
         let at = exact(planned.planned_at.as_microsecond());
-        let record =
-            Packed::default().byte(FIRED).long(at).long(at).long(1).bytes(entry.message.id.0.as_bytes());
-        Some((at, record))
+        Some((at, fired(planned.planned_at, entry.message.id)))
     });
     let mut records: Vec<(i64, Packed)> = fired.collect();
     for range in &advance.skipped {
-        let reason =
-            serde_json::to_string(&range.reason).map_err(|error| Fault::Invalid(error.to_string()))?;
-        let from = exact(range.from.as_microsecond());
-        let record = Packed::default()
-            .byte(SKIPPED)
-            .long(from)
-            .long(range.until.as_microsecond())
-            .long(i64::try_from(range.count).unwrap_or(i64::MAX))
-            .bytes(&[0; 16])
-            .bytes(reason.as_bytes());
-        records.push((from, record));
+        records.push((exact(range.from.as_microsecond()), skipped(range)?));
     }
     records.sort_by_key(|(at, _)| *at);
     Ok(records)
+}
+
+/// An instant that was fired, as it is kept.
+pub(super) fn fired(planned_at: Timestamp, task: TaskId) -> Packed {
+    let at = planned_at.as_microsecond();
+    Packed::default().byte(FIRED).long(at).long(at).long(1).bytes(task.0.as_bytes())
+}
+
+/// A run of instants that were not, as it is kept.
+pub(super) fn skipped(range: &SkippedRange) -> Result<Packed, Fault> {
+    let reason = serde_json::to_string(&range.reason).map_err(|error| Fault::Invalid(error.to_string()))?;
+    Ok(Packed::default()
+        .byte(SKIPPED)
+        .long(range.from.as_microsecond())
+        .long(range.until.as_microsecond())
+        .long(i64::try_from(range.count).unwrap_or(i64::MAX))
+        .bytes(&[0; 16])
+        .bytes(reason.as_bytes()))
 }
 
 /// What became of a schedule's instants, the newest first.

@@ -235,7 +235,7 @@ impl Leases for RedisLedger {
 
 impl RedisLedger {
     /// Tells whoever waits in this process.
-    fn wake(&self, ended: bool, agenda: bool) {
+    pub(super) fn wake(&self, ended: bool, agenda: bool) {
         if ended {
             self.ended.happened();
         }

@@ -167,11 +167,10 @@ pub(super) fn record(value: redis::Value) -> Result<TaskRecord, Fault> {
     let [row, body, error, result, member] = reply::parts(value)?;
     let row = reply::bytes(row)?;
     let row = Row::read(&row)?;
-    let message = match reply::optional(body)? {
-        // A listing goes on behind a row that a newer program may have written.
-        Some(body) => row.message(&body).or_else(|_| row.forgotten())?,
-        None => row.forgotten()?,
-    };
+    // A listing goes on behind a row that a newer program may have written.
+    let kept = reply::optional(body)?.and_then(|body| row.message(&body).ok());
+    let is_forgotten = kept.is_none();
+    let message = kept.map_or_else(|| row.forgotten(), Ok)?;
     let invalid = |error: &dyn std::fmt::Display| Fault::Invalid(error.to_string());
     let error = reply::optional(error)?.map(|text| serde_json::from_slice(&text)).transpose();
     let result = reply::optional(result)?.map(|bytes| rmp_serde::from_slice(&bytes)).transpose();
@@ -190,5 +189,6 @@ pub(super) fn record(value: redis::Value) -> Result<TaskRecord, Fault> {
         result: result.map_err(|error| invalid(&error))?,
         cancel_requested: row.flags & CANCEL != 0,
         note: Some(row.note.to_owned()).filter(|note| !note.is_empty()),
+        forgotten: is_forgotten,
     })
 }

@@ -3,10 +3,11 @@
 use async_trait::async_trait;
 use redis::Value;
 
-use super::RedisLedger;
 use super::error::Fault;
 use super::reply;
 use super::session::Session;
+use super::{RedisLedger, holding};
+use crate::ledger::holding::Holding;
 use crate::ledger::{LedgerError, Schema, SchemaStatus};
 
 /// The version that this program reads and writes. `lua/heartbeat.lua` names it too.
@@ -82,6 +83,10 @@ impl Schema for RedisLedger {
         }
         let is_new = self.mark_version(found).await?;
         Ok(if is_new { vec![KNOWN] } else { Vec::new() })
+    }
+
+    async fn holdings(&self) -> Result<Vec<Holding>, LedgerError> {
+        Ok(holding::holdings(&self.session).await?)
     }
 
     fn describe(&self) -> String {

@@ -62,10 +62,14 @@ calls! {
     Park: "park", Short, [ROWS, include_str!("lua/park.lua")];
     Reap: "reap", Long, [ROWS, include_str!("lua/reap.lua")];
     Act: "act", Long, [ROWS, include_str!("lua/act.lua")];
+    Edit: "edit", Long, [ROWS, include_str!("lua/edit.lua")];
+    Restore: "restore", Long, [ROWS, include_str!("lua/restore.lua")];
+    RestoreSchedule: "restore_schedule", Long, [ROWS, SCHEDULES, include_str!("lua/restore_schedule.lua")];
     Get: "get", Long, [ROWS, RECORDS, include_str!("lua/get.lua")];
     List: "list", Long, [ROWS, RECORDS, include_str!("lua/list.lua")];
     Queues: "queues", Long, [ROWS, include_str!("lua/queues.lua")];
     Members: "members", Long, [ROWS, include_str!("lua/members.lua")];
+    Holdings: "holdings", Long, [ROWS, include_str!("lua/holdings.lua")];
     Purge: "purge", Long, [ROWS, include_str!("lua/purge.lua")];
     Snapshot: "snapshot", Long, [ROWS, SCHEDULES, include_str!("lua/snapshot.lua")];
     FindSchedules: "schedules", Long, [ROWS, SCHEDULES, include_str!("lua/find_schedules.lua")];

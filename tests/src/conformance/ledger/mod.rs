@@ -10,6 +10,7 @@ pub mod cancel;
 pub mod catalog;
 pub mod claim;
 pub mod counters;
+pub mod edit;
 pub mod inspect;
 pub mod leases;
 pub mod mark;
@@ -19,8 +20,10 @@ pub mod park;
 pub mod planning;
 mod probe;
 pub mod reap;
+pub mod restore;
 pub mod retention;
 pub mod settle;
+pub mod unique;
 pub mod verdicts;
 
 pub use probe::{Probe, Running};
@@ -63,6 +66,9 @@ macro_rules! ledger_conformance {
         mod counters {
             $crate::counters_conformance!($world);
         }
+        mod edit {
+            $crate::edit_conformance!($world);
+        }
         mod inspect {
             $crate::inspect_conformance!($world);
         }
@@ -87,11 +93,17 @@ macro_rules! ledger_conformance {
         mod reap {
             $crate::reap_conformance!($world);
         }
+        mod restore {
+            $crate::restore_conformance!($world);
+        }
         mod retention {
             $crate::retention_conformance!($world);
         }
         mod settle {
             $crate::settle_conformance!($world);
+        }
+        mod unique {
+            $crate::unique_conformance!($world);
         }
         mod verdicts {
             $crate::verdicts_conformance!($world);

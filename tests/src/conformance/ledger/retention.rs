@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use upbeat_shared::clock::later;
 use upbeat_shared::id::OwnerId;
+use upbeat_shared::ledger::holding::Part;
 use upbeat_shared::ledger::{Action, ClaimAnswer, Due, PurgeReport, Retention};
 use upbeat_shared::message::{Message, Payload};
 use upbeat_shared::task::TaskState;
@@ -22,6 +23,9 @@ suite! { $ retention_conformance, LedgerWorld, ledger::retention:
     a_limit_bounds_one_purge_and_the_next_goes_on,
     records_of_occurrences_go_last,
     what_was_retried_is_kept_while_it_runs,
+    dead_tasks_are_dropped_after_their_time_where_that_is_set,
+    however_many_died_all_are_dropped_in_small_batches,
+    the_doctor_is_told_what_there_is,
 }
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -59,7 +63,7 @@ async fn details_go_first_and_the_id_stays_known(world: &impl LedgerWorld) {
     let message = done(&ledger).await;
     world.forward(Retention::default().details + SECOND);
 
-    assert_eq!(purge(&ledger).await, PurgeReport { details: 1, ids: 0, occurrences: 0 });
+    assert_eq!(purge(&ledger).await, PurgeReport { details: 1, ..PurgeReport::default() });
     assert_eq!(purge(&ledger).await, PurgeReport::default(), "once");
 
     let record = ledger.record(message.id).await;
@@ -182,4 +186,86 @@ async fn what_was_retried_is_kept_while_it_runs(world: &impl LedgerWorld) {
 
     ledger.succeed(&run).await;
     assert_eq!(ledger.record(message.id).await.message.args, message.args);
+}
+
+fn dropping(after: Duration) -> Retention {
+    Retention { dead: Some(after), ..Retention::default() }
+}
+
+async fn dead_tasks_are_dropped_after_their_time_where_that_is_set(world: &impl LedgerWorld) {
+    let ledger = Probe::of(world);
+    let day = Duration::from_secs(24 * 3600);
+    let first = ledger.ended(TaskState::Dead).await;
+    world.forward(day);
+    let second = ledger.ended(TaskState::Dead).await;
+    let cancelled = ledger.ended(TaskState::Cancelled).await;
+    world.forward(SECOND);
+    let purge = async || {
+        let report = ledger.store.inspect.purge(dropping(day), 1000).await.expect("the store purges");
+        report.dead
+    };
+
+    assert_eq!(purge().await, 1);
+
+    let record = ledger.record(first.id).await;
+    assert_eq!((record.state, record.error), (TaskState::Cancelled, None));
+    assert_eq!(record.note.as_deref(), Some("dropped after `retention.dead`"));
+    assert_eq!(ledger.count(&first.queue, TaskState::Dead).await, 1);
+    let claim = ledger.claim(OwnerId::random(), &first).await;
+    assert_eq!(claim, ClaimAnswer::Done(TaskState::Cancelled), "its id stays known");
+    assert_eq!(ledger.state(second.id).await, TaskState::Dead);
+    assert_eq!(ledger.record(cancelled.id).await.message.args, cancelled.args);
+    assert_eq!(purge().await, 0);
+    // What is made due again meanwhile is no business of a purge's.
+    ledger.act(second.id, Action::Retry).await;
+    world.forward(day * 2);
+    assert_eq!(purge().await, 0);
+    assert_eq!(ledger.state(second.id).await, TaskState::Scheduled);
+}
+
+async fn however_many_died_all_are_dropped_in_small_batches(world: &impl LedgerWorld) {
+    let ledger = Probe::of(world);
+    for round in 0..12 {
+        let state = if round % 3 == 0 { TaskState::Cancelled } else { TaskState::Dead };
+        ledger.ended(state).await;
+    }
+    world.forward(Duration::from_secs(3600));
+
+    let mut dropped = 0;
+    for _ in 0..20 {
+        let retention = dropping(Duration::from_secs(60));
+        let report = ledger.store.inspect.purge(retention, 2).await.expect("the store purges");
+        assert!(report.dead <= 2, "{report:?}");
+        dropped += report.dead;
+    }
+
+    assert_eq!(dropped, 8);
+    assert_eq!(ledger.count(&message().queue, TaskState::Dead).await, 0);
+}
+
+async fn the_doctor_is_told_what_there_is(world: &impl LedgerWorld) {
+    let ledger = Probe::of(world);
+    let record = super::catalog::put(&ledger, "nightly", definition()).await;
+    let at = later(record.cursor, Duration::from_secs(300));
+    world.forward(Duration::from_secs(300));
+    super::planning::fire(&ledger, &record, at, vec![occurrence(&record, at)]).await;
+    ledger.add(&full_message(), Due::In(SECOND)).await;
+    let unfinished = Message { unique: Some(upbeat_shared::unique::Unique::by("a")), ..message() };
+    ledger.add(&unfinished, Due::In(SECOND)).await;
+    let window = upbeat_shared::unique::Unique::by("b").within(SECOND);
+    ledger.add(&Message { unique: Some(window), ..message() }, Due::In(SECOND)).await;
+    ledger.cancel(message().id).await;
+    ledger.beat(OwnerId::random(), 1).await;
+
+    let holdings = ledger.store.schema.holdings().await.expect("the store tells");
+
+    let count = |part: Part| holdings.iter().find(|holding| holding.part == part).map(|it| it.count);
+    let counts = [Part::Tasks, Part::Details, Part::Occurrences, Part::UniqueKeys, Part::Members].map(count);
+    // The tombstone of a cancel has no details.
+    assert_eq!(counts, [5, 4, 1, 3, 1].map(Some));
+    for holding in holdings {
+        assert!(holding.bytes.is_none_or(|bytes| bytes > 0), "{holding:?}");
+        let oldest = holding.oldest.filter(|oldest| *oldest > record.cursor + SECOND * 1000);
+        assert_eq!(oldest, None, "{holding:?}");
+    }
 }

@@ -8,6 +8,7 @@
 //! | `UPBEAT_TASK_ID`, `UPBEAT_TASK_NAME`, `UPBEAT_QUEUE` | which task |
 //! | `UPBEAT_ATTEMPT` | from 1; grows with failures |
 //! | `UPBEAT_FENCE` | grows with every run of this task |
+//! | `UPBEAT_TOKEN` | the claim's own number: with id and fence, the program may settle its run in a transaction of its own |
 //! | `UPBEAT_SCHEDULE_ID`, `UPBEAT_PLANNED_AT` | which instant of which schedule, if one made it (RFC 3339, UTC) |
 //! | `TRACEPARENT`, `TRACESTATE` | the publisher's trace, if it has one |
 //! | other variables | `PATH`, `HOME`, `USER`, `LANG`, `LC_ALL`, `TZ`, `TMPDIR` as the worker has them, and those configured |
@@ -144,6 +145,7 @@ fn variables(run: &RunContext) -> Vec<(&'static str, String)> {
         ("UPBEAT_QUEUE", message.queue.to_string()),
         ("UPBEAT_ATTEMPT", run.attempt.to_string()),
         ("UPBEAT_FENCE", run.fence.0.to_string()),
+        ("UPBEAT_TOKEN", run.token.0.to_string()),
     ];
     if let Some(planned) = &message.occurrence {
         variables.push(("UPBEAT_SCHEDULE_ID", planned.schedule_id.to_string()));

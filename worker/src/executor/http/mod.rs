@@ -6,6 +6,7 @@
 //! |---|---|
 //! | `Idempotency-Key`, `Upbeat-Task-Id` | the task's id: the same in every attempt, so that a repeat can be recognised |
 //! | `Upbeat-Task-Name`, `Upbeat-Attempt`, `Upbeat-Fence` | which task, which attempt (from 1); the fence grows with every run |
+//! | `Upbeat-Token` | the claim's own number: with id and fence, the endpoint may settle the run in a transaction of its own |
 //! | `Upbeat-Signature` | `t=<seconds since 1970>,v1=<signature>`, if there is a secret |
 //! | `traceparent`, `tracestate` | the publisher's trace, if it has one |
 //!
@@ -123,6 +124,7 @@ impl HttpTask {
         set("upbeat-task-name", run.message.name.as_str());
         set("upbeat-attempt", &run.attempt.to_string());
         set("upbeat-fence", &run.fence.0.to_string());
+        set("upbeat-token", &run.token.0.to_string());
         if let Some(trace) = &run.message.trace {
             set("traceparent", &trace.traceparent);
             trace.tracestate.iter().for_each(|state| set("tracestate", state));

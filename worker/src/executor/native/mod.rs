@@ -20,7 +20,7 @@ pub(super) use handler::read;
 pub use handler::{IntoTask, Signature};
 
 /// Nil in `MessagePack`: what `()` and `None` become.
-const NIL: &[u8] = &[0xc0];
+pub(crate) const NIL: &[u8] = &[0xc0];
 
 /// A task from an async closure, by a name of its own: for arguments whose type is no [`Task`](upbeat_shared::typed::Task).
 /// They are decoded into the first parameter, whatever their version; the result is encoded and kept.

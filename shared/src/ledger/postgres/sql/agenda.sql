@@ -63,7 +63,7 @@ set plan_cache_mode = force_generic_plan
 as $body$
 #variable_conflict use_column
 declare
-    v_slot smallint := {schema}.slot_1();
+    v_slot smallint;
     v_now bigint := {schema}.now_us();
     v_next bigint := (
         select t.wake_at from {schema}.task t where t.wake_at is not null order by t.wake_at limit 1);
@@ -72,6 +72,7 @@ declare
 begin
     -- An idle beat must not write.
     if v_next <= v_now then
+        v_slot := {schema}.slot_1();
         select array_agg(l.id) filter (where l.expires_at is null or l.expires_at > v_now),
             array_agg(l.id) filter (where l.expires_at <= v_now)
         into v_due, v_expired
@@ -89,7 +90,7 @@ begin
             ) c
             group by c.queue, c.state order by c.queue, c.state
             on conflict (queue, state, slot) do update set tasks = tally.tasks + excluded.tasks;
-            update {schema}.task t set state = 7, bad = true, wake_at = null, finished_at = v_now, token = null,
+            update {schema}.task t set state = 7, bad = true, wake_at = null, finished_at = v_now, token = null, holds = null,
                 note = 'it did not start before it expired'
             where t.id = any (v_expired);
         end if;

@@ -22,6 +22,7 @@ begin
             looks = case when i.kind in (1, 2, 3) then 0 else t.looks end,
             cancel = i.kind = 5 or (t.cancel and i.kind in (0, 4)),
             token = case when i.kind in (4, 5) then t.token end,
+            holds = case when i.kind in (1, 2, 5) then t.holds when i.kind = 3 then t.unique_key end,
             expires_at = case when i.kind = 3 then null else t.expires_at end,
             parks = case when i.kind = 2 then t.parks + 1 else t.parks end,
             parked_at = case when i.kind = 2 then coalesce(t.parked_at, v_now) else t.parked_at end,
@@ -63,8 +64,8 @@ end $body$;
 -- Tasks are walked in the order in which they were recorded, from where the last purge stopped, and in a circle: what
 -- could not go yet is met again in the next round.
 create function {schema}.purge_1(
-    p_details bigint, p_ids bigint, p_occurrences bigint, p_members bigint, p_limit integer)
-returns table (details bigint, ids bigint, occurrences bigint)
+    p_details bigint, p_ids bigint, p_occurrences bigint, p_members bigint, p_limit integer, p_dead bigint, p_note text)
+returns table (details bigint, ids bigint, occurrences bigint, windows bigint, dead bigint)
 language plpgsql volatile
 set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 as $body$
@@ -73,10 +74,14 @@ declare
     v_ids bigint;
     v_details bigint;
     v_occurrences bigint;
+    v_dead bigint := 0;
 begin
     if not pg_try_advisory_xact_lock(hashtextextended('{schema}', 2)) then
-        return query select 0::bigint, 0::bigint, 0::bigint;
+        return query select 0::bigint, 0::bigint, 0::bigint, 0::bigint, 0::bigint;
         return;
+    end if;
+    if p_dead is not null then
+        v_dead := {schema}.drop_dead_1({schema}.now_us() - p_dead, p_limit, p_note);
     end if;
     v_ids := {schema}.purge_ids_1({schema}.now_us() - p_ids, p_limit);
     v_details := {schema}.purge_details_1({schema}.now_us() - p_details, p_limit);
@@ -87,7 +92,56 @@ begin
     delete from {schema}.member m where m.retired <> 0 and m.seen_at < {schema}.now_us() - p_members;
     delete from {schema}.cancel c where not exists (
         select from {schema}.task t where t.id = c.id and t.owner = c.owner and t.state = 2);
-    return query select v_details, v_ids, v_occurrences;
+    return query select v_details, v_ids, v_occurrences, {schema}.purge_windows_1(p_limit), v_dead;
+end $body$;
+
+-- Drops tasks that died long ago: walks along those that ended badly, a window each time, in a circle.
+create function {schema}.drop_dead_1(p_before bigint, p_limit integer, p_note text) returns bigint language plpgsql volatile
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
+as $body$
+declare
+    v_slot smallint := {schema}.slot_1();
+    v_from bigint := coalesce((select n.value from {schema}.number n where n.name = 'dead_dropped'), 0);
+    v_seen integer;
+    v_reached bigint;
+    v_found uuid[];
+    v_rows bigint[];
+begin
+    select count(*), max(w.row), array_agg(w.id) filter (where w.state = 5 and w.finished_at < p_before)
+    into v_seen, v_reached, v_found
+    from (
+        select t.row, t.id, t.state, t.finished_at from {schema}.task t
+        where t.bad and t.row > v_from order by t.row limit p_limit
+    ) w;
+    if cardinality(v_found) > 0 then
+        with dropped as (
+            update {schema}.task t set state = 6, note = p_note
+            where t.id = any (array(
+                select l.id from {schema}.task l
+                where l.id = any (v_found) and l.finished_at < p_before and l.state = 5
+                order by l.id for update skip locked))
+            returning t.row, t.queue
+        ), counted as (
+            insert into {schema}.tally (queue, state, slot, tasks)
+            select c.queue, c.state, v_slot, sum(c.n)
+            from (
+                select d.queue, 5::smallint as state, -1 as n from dropped d
+                union all
+                select d.queue, 6::smallint, 1 from dropped d
+            ) c
+            group by c.queue, c.state order by c.queue, c.state
+            on conflict (queue, state, slot) do update set tasks = tally.tasks + excluded.tasks
+        )
+        select array_agg(d.row) into v_rows from dropped d;
+        delete from {schema}.detail d where d.task = any (v_rows);
+        delete from {schema}.outcome o where o.task = any (v_rows);
+    end if;
+    v_from := case when v_seen < p_limit then 0 else v_reached end;
+    if v_from > 0 or exists (select from {schema}.number n where n.name = 'dead_dropped' and n.value > 0) then
+        insert into {schema}.number (name, value) values ('dead_dropped', v_from)
+        on conflict (name) do update set value = excluded.value;
+    end if;
+    return coalesce(cardinality(v_rows), 0);
 end $body$;
 
 create function {schema}.purge_ids_1(p_before bigint, p_limit integer) returns bigint language plpgsql volatile

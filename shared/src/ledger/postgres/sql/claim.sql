@@ -91,7 +91,7 @@ begin
                 wake_at = null, looks = 0, parks = 0, parked_at = null, cancel = false, note = null
             from judged j where t.id = any (p_ids) and t.id = j.id and j.answer = 0
         ), expired as (
-            update {schema}.task t set state = 7, bad = true, wake_at = null, finished_at = v_now, token = null,
+            update {schema}.task t set state = 7, bad = true, wake_at = null, finished_at = v_now, token = null, holds = null,
                 note = 'it did not start before it expired'
             from judged j where t.id = any (p_ids) and t.id = j.id and j.answer = 4
         ), counted as (

@@ -1,5 +1,6 @@
 -- Those of an earlier version go: what they take or answer may have changed. Whoever put functions of their own into this
--- schema keeps them: ours end in the version of what they take, but for one.
+-- schema keeps them: ours end in the version of what they take, but for one, and for two that others call, which are
+-- replaced (transaction.sql).
 do $do$
 declare
     v_function regprocedure;
@@ -22,16 +23,17 @@ $$ select (extract(epoch from clock_timestamp()) * 1000000)::bigint $$;
 create function {schema}.owner_lock_1(p_owner uuid) returns bigint language sql immutable as
 $$ select uuid_hash_extended(p_owner, hashtextextended('{schema}', 1)) $$;
 
--- A slot of `tally` and `progress` for this transaction alone: that of its connection, or the next one that is free. Only
+-- A slot of `tally` and `progress` for this transaction alone: that of its connection, or the next one that is free. Those
+-- beyond the first 128 are for when users' own transactions, which take as long as they like, have taken all of these. Only
 -- if every slot is taken is one shared.
 create function {schema}.slot_1() returns smallint language plpgsql volatile as
 $body$
 declare
     v_slot integer := pg_backend_pid() % 128;
 begin
-    for v_try in 1..128 loop
+    for v_try in 1..1023 loop
         exit when pg_try_advisory_xact_lock(hashtext('{schema}'), v_slot);
-        v_slot := (v_slot + 1) % 128;
+        v_slot := case when v_try < 128 then (v_slot + 1) % 128 else v_try end;
     end loop;
     return v_slot;
 end $body$;

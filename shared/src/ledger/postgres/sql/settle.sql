@@ -30,6 +30,7 @@ begin
             finished_at = case when i.kind in (1, 4, 5) and not t.cancel then null else v_now end,
             cancel = t.cancel and i.kind not in (1, 4, 5),
             token = case when p_owner is null then t.token end,
+            holds = case when i.kind in (1, 4, 5) and not t.cancel then t.holds end,
             note = case
                 when i.kind = 0 then t.note
                 when i.kind = 3 then i.note

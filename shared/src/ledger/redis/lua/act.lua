@@ -1,7 +1,7 @@
 -- Acts on tasks: what to do, a note, the tail of a task of which nothing is known, then the ids. Answers two bytes each:
--- what became of it, and its state.
+-- what became of it, and its state; and behind one whose unique key another task holds the id of that one.
 
-local APPLIED, REQUESTED, REFUSED, UNKNOWN = 0, 1, 2, 3
+local APPLIED, REQUESTED, REFUSED, UNKNOWN, KEY_TAKEN = 0, 1, 2, 3, 4
 local action, note, nothing = ARGV[1], ARGV[2], ARGV[3]
 local forgotten = {}
 
@@ -33,6 +33,13 @@ function act.retry(id, row)
   local state = row[STATE]
   local again = state >= DEAD and call('HEXISTS', P .. 'body', id) == 1
   if not again and state ~= SCHEDULED then return REFUSED, state end
+  if again and has(row, KEYED) then
+    local key = key_of(id)
+    local hold = key and hold_of(key)
+    local until_at = hold and unpack_bytes('<i8', hold, 17)
+    if hold and (until_at == 0 or until_at > NOW) then return KEY_TAKEN, state, sub(hold, 1, 16) end
+    if key then rehang(key, id .. NO_WINDOW) end
+  end
   -- Asked for by hand, it runs, or it would expire again at once.
   if again then row[ATTEMPTS], row[CRASHES], row[EXPIRES] = 0, 0, 0 end
   move(id, row, NOW, 'retried by hand', false)
@@ -54,7 +61,10 @@ local ids = {}
 for at = 4, #ARGV do ids[#ids + 1] = ARGV[at] end
 load(ids)
 local answers = {}
-for at = 4, #ARGV do answers[#answers + 1] = pack('BB', act[action](ARGV[at], rows[ARGV[at]])) end
+for at = 4, #ARGV do
+  local answer, state, by = act[action](ARGV[at], rows[ARGV[at]])
+  answers[#answers + 1] = pack('BB', answer, state) .. (by or '')
+end
 flush()
-for _, part in ipairs({'body', 'error', 'result'}) do many('HDEL', P .. part, forgotten) end
+for _, part in ipairs({'body', 'error', 'result', 'keys'}) do many('HDEL', P .. part, forgotten) end
 return table.concat(answers)

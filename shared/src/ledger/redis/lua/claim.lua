@@ -29,7 +29,7 @@ end
 local function take(id, row, token, seq)
   row[FENCE] = math.max(row[FENCE] + 1, NOW)
   row[TOKEN] = token
-  row[FLAGS] = CLAIMED
+  row[FLAGS] = has(row, KEYED) and CLAIMED + KEYED or CLAIMED
   row[OWNER] = owner
   row[STARTED] = NOW
   claimed(row)

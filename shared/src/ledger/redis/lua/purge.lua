@@ -1,5 +1,6 @@
 -- Removes what retention no longer keeps: the ages of details, ids, records of occurrences and members, and how many of a
--- kind at most. Answers how many details, ids and records went.
+-- kind at most; then the age of dead tasks that are dropped (below zero for none), and what is written on them. Answers how
+-- many details, ids, records, windows and dead tasks went.
 
 local details_before, ids_before = NOW - tonumber(ARGV[1]), NOW - tonumber(ARGV[2])
 local records_before, members_before = NOW - tonumber(ARGV[3]), NOW - tonumber(ARGV[4])
@@ -7,6 +8,7 @@ local limit = tonumber(ARGV[5])
 local gone_details, gone_ids, gone_records = 0, 0, 0
 local details, ids, places, kept, shortened = {}, {}, {}, {}, {}
 
+local gone_dead = 0
 local function forget_details(id)
   details[#details + 1] = id
 end
@@ -38,6 +40,28 @@ local function along(list, judge)
   end
   if past > 0 then call('LTRIM', P .. list, past, -1) end
 end
+
+-- Drops what died long ago: walks along those that ended badly, so many each time, in a circle.
+local reached
+local function drop_dead(age, note)
+  local from = call('HGET', P .. 'number', 'dead_dropped') or '-inf'
+  local looked = call('ZRANGEBYSCORE', P .. 'bad', from, '+inf', 'WITHSCORES', 'LIMIT', 0, limit)
+  local known = {}
+  for at = 1, #looked, 2 do known[#known + 1] = looked[at] end
+  load(known)
+  for _, id in ipairs(known) do
+    local row = rows[id]
+    if row and row[STATE] == DEAD and row[FINISHED] < NOW - age then
+      enter(id, row, CANCELLED)
+      row[NOTE] = note
+      forget_details(id)
+      ended[#ended + 1] = id .. pack('<i8', row[FINISHED])
+      gone_dead = gone_dead + 1
+    end
+  end
+  reached = #known == limit and '(' .. looked[#looked] or '-inf'
+end
+if tonumber(ARGV[6]) >= 0 then drop_dead(tonumber(ARGV[6]), ARGV[7]) end
 
 along('kept', function(_, id, row, finished)
   if finished >= ids_before or gone_ids >= limit then return false end
@@ -89,8 +113,9 @@ for _, known in ipairs(known_details) do
 end
 shorten()
 flush()
+if reached then call('HSET', P .. 'number', 'dead_dropped', reached) end
 many('RPUSH', P .. 'kept', kept)
-for _, part in ipairs({'body', 'error', 'result'}) do many('HDEL', P .. part, details) end
+for _, part in ipairs({'body', 'error', 'result', 'keys'}) do many('HDEL', P .. part, details) end
 many('HDEL', P .. 'task', ids)
 leave_log()
 
@@ -122,4 +147,9 @@ for _, former in ipairs({'lost', 'left'}) do
     if unpack_bytes('<i8', members[at + 1], 26) < members_before then call('HDEL', P .. former, members[at]) end
   end
 end
-return {gone_details, gone_ids, gone_records}
+
+-- A key that somebody took again since has a later place in `windows`.
+local over = call('ZRANGEBYSCORE', P .. 'windows', '-inf', NOW, 'LIMIT', 0, limit)
+many('HDEL', P .. 'holds', over)
+many('ZREM', P .. 'windows', over)
+return {gone_details, gone_ids, gone_records, #over, gone_dead}

@@ -15,8 +15,8 @@ local STATE, FLAGS, ATTEMPTS, CRASHES, SEQ, FENCE, TOKEN, OWNER, DUE, RECORDED, 
   PARKED, LOOKS, PARKS, NUMBER, NOTE, TAIL = 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20
 local HEAD = '<BBI4I4i8i8c8c16i8i8i8i8i8i8i8HHi8Hc0'
 
--- Flags: somebody asked to stop it; the claim's token counts.
-local CANCEL, CLAIMED = 1, 2
+-- Flags: somebody asked to stop it; the claim's token counts; it holds a unique key until it has ended.
+local CANCEL, CLAIMED, KEYED = 1, 2, 4
 local NOBODY, NO_TOKEN = string.rep('\0', 16), string.rep('\0', 8)
 
 -- A row that ended and whose details were purged is shorter: its state above this, and what a repeat has to find.
@@ -54,7 +54,8 @@ end
 local function has(row, flag)
   local flags = row[FLAGS]
   if flag == CANCEL then return flags % 2 == 1 end
-  return flags >= 2
+  if flag == CLAIMED then return flags % 4 >= 2 end
+  return flags >= 4
 end
 
 local function read(text)
@@ -103,6 +104,10 @@ end})
 local dirty, dirty_ids, wakes = {}, {}, {}
 local made, bodies, errors, results, ended = {}, {}, {}, {}, {}
 local counts, joined, left, bad, planned = {}, {}, {}, {}, {}
+
+-- Unique keys that were looked at: who holds each (16 bytes of id, then until when its window lasts, or zero), or false; by
+-- task the key that it holds until it has ended; and the keys that changed hands.
+local holds, keys, rehung, new_keys = {}, {}, {}, {}
 
 -- Reads rows that are not known yet.
 local function load(ids)
@@ -203,10 +208,12 @@ end
 local STATE_AND_FLAGS, UP_TO_FENCE, FENCE_AND_TOKEN, OWNER_AT, FINISHED_AT, NOTE_AT = 1, 3, 19, 35, 83, 119
 local function succeed(id, claim)
   local text = texts[id]
-  if not text or rawget(rows, id) or byte(text) ~= RUNNING or byte(text, 2) < CLAIMED then return false end
+  if not text or rawget(rows, id) or byte(text) ~= RUNNING then return false end
+  local flags = byte(text, 2)
+  if flags < CLAIMED or flags >= KEYED then return false end
   if sub(text, FENCE_AND_TOKEN, OWNER_AT - 1) ~= claim or sub(text, NOTE_AT, NOTE_AT + 1) ~= '\0\0' then return false end
   local tail = sub(text, NOTE_AT + 2)
-  texts[id] = string.char(SUCCEEDED, byte(text, 2)) .. sub(text, UP_TO_FENCE, FINISHED_AT - 1) .. PACKED_NOW
+  texts[id] = string.char(SUCCEEDED, flags) .. sub(text, UP_TO_FENCE, FINISHED_AT - 1) .. PACKED_NOW
     .. sub(text, FINISHED_AT + 8)
   touch(id)
   count(tail, RUNNING, -1)
@@ -214,6 +221,35 @@ local function succeed(id, claim)
   add_to(left, sub(text, OWNER_AT, OWNER_AT + 15), id)
   ended[#ended + 1] = id .. PACKED_NOW
   return true
+end
+
+-- Who holds a unique key, as it is kept.
+local function hold_of(key)
+  if holds[key] == nil then holds[key] = call('HGET', P .. 'holds', key) end
+  return holds[key]
+end
+
+local function rehang(key, hold)
+  holds[key], rehung[key] = hold, true
+end
+
+-- The key that a row with the flag holds until it has ended.
+local function key_of(id)
+  if not keys[id] then keys[id] = call('HGET', P .. 'keys', id) end
+  return keys[id]
+end
+
+-- An id as people read it.
+local function in_words(id)
+  local hex = string.gsub(id, '.', function(letter) return string.format('%02x', byte(letter)) end)
+  return sub(hex, 1, 8) .. '-' .. sub(hex, 9, 12) .. '-' .. sub(hex, 13, 16) .. '-' .. sub(hex, 17, 20) .. '-' .. sub(hex, 21)
+end
+
+local NO_WINDOW = string.rep('\0', 8)
+
+local function free_key(id)
+  local key = key_of(id)
+  if key and hold_of(key) == id .. NO_WINDOW then rehang(key, false) end
 end
 
 -- Ends a row. Only a claim's own settle leaves the token, so that it is recognised when it is repeated.
@@ -225,6 +261,7 @@ local function finish(id, row, state, note, keep_token)
   if note then row[NOTE] = note end
   if not keep_token then drop_token(row) end
   if state ~= DEAD then ended[#ended + 1] = id .. PACKED_NOW end
+  if row[FLAGS] >= KEYED then free_key(id) end
 end
 
 -- Puts a row back on the agenda. Every such move raises the seq.
@@ -300,7 +337,19 @@ local function write_scores(key, scores)
   many('ZREM', key, gone)
 end
 
+-- Windows stand in `windows` too, by when they are over.
+local function write_holds()
+  for key in pairs(rehung) do
+    local hold = holds[key]
+    local until_at = hold and unpack_bytes('<i8', hold, 17) or 0
+    if hold then call('HSET', P .. 'holds', key, hold) else call('HDEL', P .. 'holds', key) end
+    if until_at > 0 then call('ZADD', P .. 'windows', until_at, key) else call('ZREM', P .. 'windows', key) end
+  end
+end
+
 local function flush()
+  if next(rehung) then write_holds() end
+  many('HSET', P .. 'keys', new_keys)
   if #made > 0 then log_rows() end
   write_rows()
   many('HSET', P .. 'body', bodies)

@@ -1,0 +1,42 @@
+-- Edits tasks that ended badly: for each its numbers, a note, and the tail and the message that it has from now on (both empty
+-- where they stay). Answers ten bytes each: what became of it, its state, its seq.
+
+local APPLIED, CHANGED, REFUSED, UNKNOWN = 0, 1, 2, 3
+local EDIT = '<c16i8BBi8'
+
+-- Another message, which may be of another queue.
+local function replace(id, row, tail, body, expires)
+  touch(id)
+  count(row[TAIL], row[STATE], -1)
+  row[TAIL] = tail
+  count(tail, row[STATE], 1)
+  row[EXPIRES] = expires
+  bodies[#bodies + 1], bodies[#bodies + 2] = id, body
+end
+
+local function edit(at)
+  local id, seq, replaces, replays, expires = unpack_bytes(EDIT, ARGV[at])
+  local row = rows[id]
+  if not row then return UNKNOWN, 0, 0 end
+  if row[SEQ] ~= seq then return CHANGED, row[STATE], row[SEQ] end
+  if row[STATE] < DEAD or call('HEXISTS', P .. 'body', id) == 0 then return REFUSED, row[STATE], seq end
+  if replaces == 1 then replace(id, row, ARGV[at + 2], ARGV[at + 3], expires) end
+  if replays == 1 then
+    -- Asked for by hand, it runs, or it would expire again at once.
+    row[ATTEMPTS], row[CRASHES], row[EXPIRES] = 0, 0, 0
+    move(id, row, NOW, ARGV[at + 1], false)
+  else
+    touch(id)
+    row[SEQ] = seq + 1
+    row[NOTE] = ARGV[at + 1]
+  end
+  return APPLIED, row[STATE], row[SEQ]
+end
+
+local ids = {}
+for at = 1, #ARGV, 4 do ids[#ids + 1] = sub(ARGV[at], 1, 16) end
+load(ids)
+local answers = {}
+for at = 1, #ARGV, 4 do answers[#answers + 1] = pack('<BBi8', edit(at)) end
+flush()
+return table.concat(answers)
