@@ -305,7 +305,7 @@ async fn shells_get_completions_that_they_can_read() {
 }
 
 /// Every command with the flags that it must have.
-const COMMANDS: [(&[&str], &[&str]); 27] = [
+const COMMANDS: [(&[&str], &[&str]); 30] = [
     (&["up"], &["--queues", "--concurrency", "--listen"]),
     (&["beat"], &["--listen"]),
     (&["worker"], &["--queues", "--concurrency", "--listen"]),
