@@ -52,7 +52,7 @@ enum SchedulesAction {
         #[arg(value_name = "FILE")]
         file: PathBuf,
     },
-    /// Say what a rule means and when it fires next, with the reason wherever something moved it
+    /// Say what a rule means, when it fires next, and what moved it there
     Explain(ExplainSchedule),
     /// Show how many tasks start in each minute to come, and what to spread
     Forecast(ForecastSchedules),

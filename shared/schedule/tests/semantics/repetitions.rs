@@ -3,7 +3,9 @@
 use jiff::civil::DateTime;
 use jiff::{SignedDuration, Span, Timestamp};
 use proptest::prelude::*;
-use upbeat_schedule::{CatchUp, Fold, Gap, TimingSpec, plan, zone};
+use upbeat_schedule::{CatchUp, Fold, Gap, TimingSpec, plan, zone, zone_names};
+
+use crate::against_oracle::near_a_change;
 
 fn repeat(text: &str) -> TimingSpec {
     TimingSpec { repeat: Some(text.into()), ..TimingSpec::default() }
@@ -134,5 +136,56 @@ proptest! {
         let spec = repeat(&format!("R{count}/{start}[Asia/Tokyo]/P{months}M{days}D"));
         let found: Vec<Timestamp> = spec.compile().expect("valid").after(Timestamp::MIN).collect();
         prop_assert_eq!(found, expected);
+    }
+}
+
+/// A repetition on the wall clock, and the expression that names the same times; the latter is held against the oracle.
+fn twins(start: DateTime) -> [(&'static str, String); 4] {
+    let (minute, hour) = (start.minute(), start.hour());
+    let (day, month) = (start.day().min(28), start.month());
+    [
+        ("P1D", format!("{minute} {hour} * * *")),
+        ("P7D", format!("{minute} {hour} * * {}", start.weekday().to_sunday_zero_offset())),
+        ("P1M", format!("{minute} {hour} {day} * *")),
+        ("P1Y", format!("{minute} {hour} {day} {month} *")),
+    ]
+}
+
+#[test]
+fn in_every_zone_a_repetition_and_its_expression_agree_on_gaps_and_folds() {
+    let mut seed = 1_u64;
+    for name in zone_names() {
+        let zone = zone(name).expect("known");
+        for _ in 0..3 {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let around = i64::try_from(seed >> 33).expect("31 bits") / 2;
+            let around = Timestamp::from_second(around).expect("in range");
+            // Minutes around a change of clocks, which both the start and what follows may hit.
+            let minutes = i64::try_from(seed >> 20 & 0xFF).expect("8 bits") - 128;
+            let start = near_a_change(&zone, around, SignedDuration::from_mins(minutes));
+            let start =
+                zone.to_datetime(start).with().second(0).subsec_nanosecond(0).build().expect("a time");
+            let start = if start.day() > 28 { start.with().day(28).build().expect("a day") } else { start };
+            for (step, expression) in twins(start) {
+                for (gap, fold) in
+                    [(Gap::RunAfter, Fold::First), (Gap::Skip, Fold::Second), (Gap::RunAfter, Fold::Both)]
+                {
+                    let rules = |spec| TimingSpec { gap: Some(gap), fold: Some(fold), ..spec };
+                    let spec = rules(repeat(&format!("R/{start}[{name}]/{step}")));
+                    let twin = rules(TimingSpec {
+                        cron: Some(expression.clone()),
+                        timezone: Some(name.into()),
+                        ..TimingSpec::default()
+                    });
+                    let fires = |spec: &TimingSpec, after| {
+                        let timetable = spec.compile().expect("valid");
+                        timetable.after(after).take(30).collect::<Vec<_>>()
+                    };
+                    // The day after the start, since an expression has no start.
+                    let after = zone.to_timestamp(start).expect("in range") + SignedDuration::from_hours(50);
+                    assert_eq!(fires(&spec, after), fires(&twin, after), "{spec:?}");
+                }
+            }
+        }
     }
 }
