@@ -143,8 +143,8 @@ pub use upbeat_derive::Task;
 pub use upbeat_shared::client::{Client, NewTask, Publish, Publishable, TaskHandle};
 pub use upbeat_shared::typed::{ArgsError, Returns, Task, Unsaid, Yields};
 pub use upbeat_shared::{
-    client, clock, config, hook, id, ledger, member, message, name, occurrence, progress, retry, schedule,
-    task, transport, typed, unique, verdict,
+    client, clock, config, hook, id, ledger, limit, member, message, name, occurrence, progress, retry,
+    schedule, task, transport, typed, unique, verdict,
 };
 #[cfg(feature = "worker")]
 pub use upbeat_worker as worker;
@@ -161,7 +161,7 @@ pub mod prelude {
     pub use crate::Schedule;
     pub use crate::client::{Client, NewTask, TaskHandle};
     pub use crate::message::Payload;
-    pub use crate::name::{QueueName, TaskName};
+    pub use crate::name::{QueueName, TaskKey, TaskName};
     pub use crate::retry::RetryPolicy;
     #[cfg(feature = "worker")]
     pub use crate::{
@@ -186,4 +186,6 @@ mod pages {
     struct ComingFrom;
     #[doc = include_str!("../docs/transactions.md")]
     struct Transactions;
+    #[doc = include_str!("../docs/limits.md")]
+    struct Limits;
 }

@@ -12,6 +12,7 @@ pub mod failpoint;
 pub mod hook;
 pub mod id;
 pub mod ledger;
+pub mod limit;
 pub mod member;
 pub mod message;
 pub mod name;

@@ -111,6 +111,10 @@ name!(
     ScheduleId, "schedule id", 200, "_-.:/"
 );
 name!(
+    /// Whose a task is: a customer, an account, whatever limits count by; 1 to 200 of letters, digits and `_ - . : / @ +`.
+    TaskKey, "key", 200, "_-.:/@+"
+);
+name!(
     /// One tenant's world, a prefix of every exchange, queue, key and row: 1 to 60 of letters, digits and `_ -`.
     Namespace, "namespace", 60, "_-"
 );

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use upbeat_schedule::{CatchUpPolicy, SkippedRange, TimingSpec};
 
-use crate::name::{QueueName, ScheduleId, TaskName};
+use crate::name::{QueueName, ScheduleId, TaskKey, TaskName};
 use crate::retry::RetryPolicy;
 
 /// What a user writes: when, and which task.
@@ -67,6 +67,9 @@ pub struct TaskTemplate {
     /// Free labels.
     #[serde(default)]
     pub tags: Vec<String>,
+    /// Whose its tasks are: limits by key count them under this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<TaskKey>,
 }
 
 fn first_version() -> u32 {

@@ -143,6 +143,7 @@ impl TaskRecord {
             "priority": self.message.priority.get(),
             "args_version": self.message.args_version,
             "tags": self.message.tags,
+            "key": self.message.key,
             "dedup_id": self.message.dedup_id,
             "unique_key": self.message.unique.as_ref().map(|unique| &unique.key),
             "traceparent": self.message.trace.as_ref().map(|trace| &trace.traceparent),

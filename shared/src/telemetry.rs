@@ -16,6 +16,8 @@ pub const PUBLISHED: &str = "upbeat_published_total";
 pub const PROMOTED: &str = "upbeat_promoted_total";
 /// Claims, by what the ledger answered.
 pub const CLAIMS: &str = "upbeat_claims_total";
+/// Claims that had to wait for a limit.
+pub const LIMITED: &str = "upbeat_limited_total";
 /// Runs that ended.
 pub const RUNS: &str = "upbeat_runs_total";
 /// Runs that failed, by the kind of failure.
@@ -140,6 +142,12 @@ pub const ALL: &[Metric] = &[
         &["answer"],
         ShownBy::Worker,
         "Claims by the ledger's answer: `acquired`, `done`, `busy`, `stale`, `ended`, `limited`, `retired`. All but the first run nothing",
+    ),
+    counter(
+        LIMITED,
+        &["limit", "waits_for"],
+        ShownBy::Worker,
+        "Claims that had to wait for a limit by `key`, `task` or `queue`: for a free `slot`, or for their `instant` of a rate",
     ),
     counter(
         RUNS,

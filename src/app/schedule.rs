@@ -272,6 +272,7 @@ impl Schedule {
             expires_after: self.expires_after,
             retry: task.retry,
             tags: task.tags,
+            key: task.key,
         })
     }
 }

@@ -74,6 +74,7 @@ const PAGES: &[Page] = pages![
     "publish-invalid",
     "publish-unconfirmed",
     "queue-full",
+    "rate-invalid",
     "schedule-conflict",
     "schedule-twice",
     "schedules-differ",

@@ -8,7 +8,7 @@ use upbeat_shared::client::{NewTask, Published};
 use upbeat_shared::id::TaskId;
 use upbeat_shared::ledger::Due;
 use upbeat_shared::message::{Payload, Priority, TraceContext};
-use upbeat_shared::name::{QueueName, TaskName};
+use upbeat_shared::name::{QueueName, TaskKey, TaskName};
 use upbeat_shared::task::TaskState;
 use upbeat_shared::unique::Unique;
 
@@ -80,6 +80,9 @@ pub(crate) struct PublishCommand {
     /// Take the place of the task that has the key, if that one does not run yet
     #[arg(long, requires = "unique")]
     replace: bool,
+    /// Whose it is: limits by key count it under this
+    #[arg(long, value_name = "KEY")]
+    key: Option<TaskKey>,
     /// From 0 (last) to 9 (first); that of this program's own handler, or 4
     #[arg(long, value_name = "0-9", value_parser = clap::value_parser!(u8).range(0..=i64::from(Priority::MAX)))]
     priority: Option<u8>,
@@ -135,6 +138,7 @@ impl PublishCommand {
         task.priority = priority.unwrap_or_default();
         task.expires = self.expires.map(Due::In);
         task.tags.clone_from(&self.tags);
+        task.key.clone_from(&self.key);
         task
     }
 

@@ -183,6 +183,7 @@ fn by_hand(now: Timestamp, id: &ScheduleId, definition: &ScheduleDefinition) -> 
     task.timeout = template.timeout;
     task.retry = template.retry;
     task.tags.clone_from(&template.tags);
+    task.key.clone_from(&template.key);
     task.args_version = template.args_version;
     task.expires = template.expires_after.map(Due::In);
     task.planned = Some(Planned { schedule_id: id.clone(), planned_at: now });

@@ -110,6 +110,7 @@ pub(crate) fn outline(now: Timestamp, task: &TaskRecord, running: &Running, outp
             format!("{}, planned for {}", planned.schedule_id, local(now, planned.planned_at)),
         );
     }
+    view.maybe("key", message.key.as_ref().map(ToString::to_string));
     view.maybe("dedup id", message.dedup_id.as_deref());
     view.maybe("unique", message.unique.as_ref().map(|unique| visible(&unique.to_string())));
     view.maybe("trace", message.trace.as_ref().map(|trace| visible(&trace.traceparent)));

@@ -238,6 +238,7 @@ fn copy(task: TaskRecord) -> NewTask {
     copy.timeout = message.timeout;
     copy.retry = message.retry;
     copy.tags = message.tags;
+    copy.key = message.key;
     copy.planned = message.occurrence;
     copy
 }

@@ -3,6 +3,7 @@
 #[cfg(feature = "beat")]
 use upbeat_broker::BeatOptions;
 use upbeat_shared::config::Config;
+use upbeat_shared::limit::LimitPolicies;
 use upbeat_worker::WorkerOptions;
 
 /// How the beat behaves.
@@ -16,6 +17,7 @@ pub(crate) fn beat(config: &Config) -> BeatOptions {
         overdue_after: config.beat.overdue_after,
         retention: config.retention,
         limits: config.limits,
+        fair: config.fair_queues(),
         notices: config.hooks.notices(),
         ..BeatOptions::default()
     }
@@ -35,9 +37,18 @@ pub(crate) fn worker(config: &Config) -> WorkerOptions {
         default_timeout: config.worker.timeout,
         default_retry: config.worker.retry,
         limits: config.limits,
+        policies: queue_limits(config),
         notices: config.hooks.notices(),
         ..defaults
     }
+}
+
+/// Those of queues; tasks bring their own.
+fn queue_limits(config: &Config) -> LimitPolicies {
+    let mut policies = LimitPolicies::default();
+    let limited = config.queues.iter().filter(|(_, queue)| !queue.limit.is_none());
+    policies.queues = limited.map(|(name, queue)| (name.clone(), queue.limit)).collect();
+    policies
 }
 
 /// What listings call the members of this process.

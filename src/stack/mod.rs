@@ -184,6 +184,7 @@ fn client_options(config: &Config) -> ClientOptions {
         namespace: config.namespace.clone(),
         record,
         record_by_queue: own.collect(),
+        fair: config.fair_queues(),
         limits: config.limits,
         ..ClientOptions::default()
     }

@@ -53,6 +53,7 @@ pub fn full_message() -> Message {
         retry: Some(upbeat_shared::retry::RetryPolicy::default()),
         tags: vec!["billing".to_owned(), "eu".to_owned()],
         args_version: 3,
+        key: Some("customer-7".parse().expect("letters and digits")),
         trace: Some(upbeat_shared::message::TraceContext {
             traceparent: "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".to_owned(),
             tracestate: Some("vendor=1".to_owned()),

@@ -13,6 +13,7 @@ mod examples;
 mod help;
 mod hooks;
 mod library;
+mod limits;
 mod members;
 mod memory;
 mod metrics;

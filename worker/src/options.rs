@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use upbeat_shared::hook::Notices;
+use upbeat_shared::limit::LimitPolicies;
 use upbeat_shared::member;
 use upbeat_shared::message::Limits;
 use upbeat_shared::name::{Namespace, QueueName};
@@ -37,6 +38,9 @@ pub struct WorkerOptions {
     pub default_retry: RetryPolicy,
     /// What a message may cost. A result larger than a body may be is not kept.
     pub limits: Limits,
+    /// How many tasks run at once and how often one starts, over all workers, beside what the tasks themselves say. Every
+    /// worker of these tasks and queues must know them.
+    pub policies: LimitPolicies,
     /// What happens to a task whose name is unknown here. One whose arguments are newer than the handler here waits with the
     /// same delays, but for as long as it takes.
     pub unknown_name: UnknownName,
@@ -82,6 +86,7 @@ impl Default for WorkerOptions {
             default_timeout: Duration::from_hours(1),
             default_retry: RetryPolicy::default(),
             limits: Limits::default(),
+            policies: LimitPolicies::default(),
             unknown_name: UnknownName::default(),
             notices: Notices::default(),
         }

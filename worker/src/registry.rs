@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use upbeat_shared::limit::{LimitPolicies, LimitPolicy};
 use upbeat_shared::message::Priority;
 use upbeat_shared::name::{QueueName, TaskName};
 use upbeat_shared::retry::RetryPolicy;
@@ -25,6 +26,10 @@ pub struct TaskDefinition {
     pub timeout: Option<Duration>,
     /// When to retry.
     pub retry: Option<RetryPolicy>,
+    /// How many of these tasks run at once, and how often one starts, over all workers.
+    pub limit: LimitPolicy,
+    /// The same of each key by itself.
+    pub limit_per_key: LimitPolicy,
     /// Which versions of its arguments it reads; every one where nothing is said. A message with a newer one is left to a
     /// newer worker.
     pub args: Option<ArgsVersions>,
@@ -44,6 +49,8 @@ impl TaskDefinition {
             priority: None,
             timeout: None,
             retry: None,
+            limit: LimitPolicy::default(),
+            limit_per_key: LimitPolicy::default(),
             args: None,
             executor,
             ack_when_claimed: false,
@@ -77,6 +84,26 @@ impl TaskDefinition {
     /// When to retry.
     pub fn retry(mut self, retry: RetryPolicy) -> Self {
         self.retry = Some(retry);
+        self
+    }
+
+    /// How many of these tasks run at once, and how often one starts, over all workers. Every worker of these tasks must
+    /// say the same.
+    ///
+    /// ```
+    /// use upbeat_shared::limit::LimitPolicy;
+    /// # use upbeat_worker::executor::native::native;
+    /// # let task = native("mail.send".parse().unwrap(), |(): (), _| async { Ok(()) });
+    /// let task = task.limit(LimitPolicy::default().running(5).rate("10/1m".parse().unwrap()));
+    /// ```
+    pub fn limit(mut self, limit: LimitPolicy) -> Self {
+        self.limit = limit;
+        self
+    }
+
+    /// The same of each key by itself.
+    pub fn limit_per_key(mut self, limit: LimitPolicy) -> Self {
+        self.limit_per_key = limit;
         self
     }
 
@@ -150,6 +177,19 @@ impl Registry {
         let mut names: Vec<_> = self.tasks.keys().cloned().collect();
         names.sort();
         names
+    }
+
+    /// The limits of its tasks, beside those that are known.
+    pub(crate) fn limits(&self, known: LimitPolicies) -> LimitPolicies {
+        let mut all = known;
+        for task in self.tasks() {
+            for (limits, limit) in [(&mut all.tasks, task.limit), (&mut all.keys, task.limit_per_key)] {
+                if !limit.is_none() {
+                    limits.entry(task.name.clone()).or_insert(limit);
+                }
+            }
+        }
+        all
     }
 
     /// Every task, in no order.

@@ -167,6 +167,7 @@ impl Worker {
         self.options.check().map_err(WorkerError::Options)?;
         let Self { transport, store, clock, client, registry, options, layers, hooks, health } = self;
         know_queues(&options, &registry);
+        let options = WorkerOptions { policies: registry.limits(options.policies.clone()), ..options };
         let (queue, calls) = start(hooks, clock.clock().clone());
         let handlers = Handlers::new(&registry, threads(&options, &registry)?);
         let ctx = Context::new(transport, store, clock, client, handlers, options, health);

@@ -105,7 +105,7 @@ mod tests {
         let heartbeat = Heartbeat { owner, role: Role::Worker, counter, lease, info };
         let ledger = &stage.ctx.store.ledger;
         ledger.heartbeat(heartbeat).await.unwrap();
-        let request = |message: &Message| ClaimRequest { message: message.clone(), token: Token::random() };
+        let request = |message: &Message| ClaimRequest::new(message.clone(), Token::random());
         let answers = ledger.claim(owner, messages.iter().map(request).collect()).await.unwrap();
         assert!(answers.iter().all(|answer| matches!(answer, ClaimAnswer::Acquired(_))));
         Lost { owner, counter }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use upbeat_shared::hook::Notices;
 use upbeat_shared::ledger::Retention;
+use upbeat_shared::limit::FairQueues;
 use upbeat_shared::member::{LEASE, Role};
 use upbeat_shared::message::Limits;
 use upbeat_shared::name::Namespace;
@@ -38,6 +39,8 @@ pub struct BeatOptions {
     pub timeout: Duration,
     /// What a message may cost, for those that come from the undeliverable queue.
     pub limits: Limits,
+    /// Which queues are fair: their tasks are published when it is their turn.
+    pub fair: FairQueues,
     /// Which events become tasks that tell the operator.
     pub notices: Notices,
 }
@@ -58,6 +61,7 @@ impl Default for BeatOptions {
             entry_lease: Duration::from_secs(10),
             timeout: Duration::from_secs(8),
             limits: Limits::default(),
+            fair: FairQueues::default(),
             notices: Notices::default(),
         }
     }

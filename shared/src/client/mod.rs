@@ -17,6 +17,7 @@ use tokio::sync::Semaphore;
 
 use crate::clock::StoreClock;
 use crate::ledger::Store;
+use crate::limit::FairQueues;
 use crate::message::{Limits, TraceContext};
 use crate::name::{Namespace, QueueName};
 use crate::transport::Transport;
@@ -48,6 +49,8 @@ pub struct ClientOptions {
     pub record: Record,
     /// Queues with a setting of their own.
     pub record_by_queue: HashMap<QueueName, Record>,
+    /// Which queues are fair: their tasks are recorded first, and handed to the broker when it is their turn.
+    pub fair: FairQueues,
     /// What a task may cost.
     pub limits: Limits,
     /// Tasks published and not yet confirmed, at most; further calls wait.
@@ -62,6 +65,7 @@ impl Default for ClientOptions {
             namespace: Namespace::default(),
             record: Record::default(),
             record_by_queue: HashMap::new(),
+            fair: FairQueues::default(),
             limits: Limits::default(),
             in_flight: 10_000,
             timeout: Duration::from_secs(30),

@@ -133,6 +133,7 @@ impl Client {
         message.timeout = task.timeout;
         message.retry = task.retry;
         message.tags = task.tags;
+        message.key = task.key;
         message.args_version = task.args_version;
         message.occurrence = task.planned;
         message.unique = task.unique;
@@ -180,6 +181,9 @@ impl Client {
 
     fn record_of(&self, queue: &QueueName) -> Record {
         let options = &self.inner.options;
+        if options.fair.contains(queue) {
+            return Record::Publish;
+        }
         options.record_by_queue.get(queue).copied().unwrap_or(options.record)
     }
 
@@ -207,12 +211,34 @@ impl Client {
                 }
             });
         }
+        let now_due = self.take_turns(now_due).await;
         if !now_due.is_empty()
             && let Err(error) = self.hand_over(&now_due).await
         {
             tracing::debug!(%error, "published tasks wait on the agenda for a beat");
         }
         Ok(known)
+    }
+
+    /// Leaves out tasks of fair queues whose turn it is not: the ledger makes them due when it is.
+    async fn take_turns(&self, messages: Vec<Message>) -> Vec<Message> {
+        let fair = &self.inner.options.fair;
+        let turns: Vec<_> = messages.iter().map(|message| fair.turn(message)).collect();
+        let asked: Vec<_> = turns.iter().flatten().cloned().collect();
+        if asked.is_empty() {
+            return messages;
+        }
+        let mut answers = match self.inner.store.ledger.line_up(asked).await {
+            Ok(answers) => answers.into_iter(),
+            Err(error) => {
+                tracing::debug!(%error, "tasks of fair queues wait on the agenda for a beat");
+                Vec::new().into_iter()
+            }
+        };
+        crate::failpoint!("client.publish.lined_up");
+        let goes: Vec<bool> =
+            turns.iter().map(|turn| turn.is_none() || answers.next().unwrap_or(false)).collect();
+        messages.into_iter().zip(goes).filter_map(|(message, goes)| goes.then_some(message)).collect()
     }
 
     /// Publishes recorded tasks and marks them.

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use super::{Client, NewTask, PublishError, TaskHandle};
 use crate::ledger::Due;
 use crate::message::{Priority, TraceContext};
-use crate::name::QueueName;
+use crate::name::{QueueName, TaskKey};
 use crate::retry::RetryPolicy;
 use crate::typed::{Task, Unsaid};
 use crate::unique::{OnTaken, Unique};
@@ -182,6 +182,14 @@ impl<T> Publish<T> {
     /// A label to find it by; it may have several.
     pub fn tag(self, tag: impl Into<String>) -> Self {
         self.with(|task| task.tags.push(tag.into()))
+    }
+
+    /// Whose it is: a customer, an account, whatever limits count by. See [`TaskKey`] for what it may hold.
+    pub fn key(self, key: impl AsRef<str>) -> Self {
+        match TaskKey::new(key) {
+            Ok(key) => self.with(|task| task.key = Some(key)),
+            Err(error) => self.refuse(error.to_string()),
+        }
     }
 
     /// Continues this trace in every run of the task.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::ledger::Due;
 use crate::message::{Payload, PayloadError, Planned, Priority, TraceContext};
-use crate::name::{QueueName, TaskName};
+use crate::name::{QueueName, TaskKey, TaskName};
 use crate::retry::RetryPolicy;
 use crate::typed::{Task, TaskSettings};
 use crate::unique::Unique;
@@ -49,6 +49,8 @@ pub struct NewTask {
     pub retry: Option<RetryPolicy>,
     /// Free labels.
     pub tags: Vec<String>,
+    /// Whose it is: limits by key count it under this.
+    pub key: Option<TaskKey>,
     /// The version of the arguments' shape; workers that read only older ones leave the task to newer workers.
     pub args_version: u32,
     /// The schedule that it was triggered for by hand, if any.
@@ -72,6 +74,7 @@ impl NewTask {
             timeout: None,
             retry: None,
             tags: Vec::new(),
+            key: None,
             args_version: 1,
             planned: None,
             trace: None,
@@ -130,6 +133,12 @@ impl NewTask {
     /// A label to find it by; it may have several.
     pub fn tag(mut self, tag: impl Into<String>) -> Self {
         self.tags.push(tag.into());
+        self
+    }
+
+    /// Whose it is: a customer, an account, whatever limits count by.
+    pub fn key(mut self, key: TaskKey) -> Self {
+        self.key = Some(key);
         self
     }
 

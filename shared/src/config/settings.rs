@@ -10,6 +10,7 @@ use super::url::{BrokerUrl, LedgerUrl, ServiceUrl};
 use crate::client::Record;
 use crate::hook::{DEAD_NOTICE, Notices, OVERDUE_NOTICE};
 use crate::ledger::{NewSchedule, Retention};
+use crate::limit::{FairPolicy, FairQueues, LimitPolicy};
 use crate::member::LEASE;
 use crate::message::Limits;
 use crate::name::{Namespace, QueueName, TaskName};
@@ -153,13 +154,25 @@ pub enum LogFormat {
 }
 
 /// `[queues.NAME]`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct QueueConfig {
     /// When a row is made for a task that is published now; the broker's default if `None`.
     pub record: Option<Record>,
     /// Its weight among a worker's queues, where the worker names none.
     pub weight: Option<u32>,
+    /// How many of its tasks run at once, and how often one starts, over all workers.
+    pub limit: LimitPolicy,
+    /// How its tenants share it, if it is a fair queue.
+    pub fair: Option<FairPolicy>,
+}
+
+impl Config {
+    /// Its fair queues.
+    pub fn fair_queues(&self) -> FairQueues {
+        let fair = self.queues.iter().filter_map(|(name, queue)| Some((name.clone(), queue.fair.clone()?)));
+        FairQueues(fair.collect())
+    }
 }
 
 /// `[tasks.NAME]`.
@@ -172,6 +185,10 @@ pub struct TaskConfig {
     pub timeout: Duration,
     /// When a failed task runs again.
     pub retry: RetryPolicy,
+    /// How many of these tasks run at once, and how often one starts, over all workers.
+    pub limit: LimitPolicy,
+    /// The same of each key by itself.
+    pub limit_per_key: LimitPolicy,
     /// When its delivery is acknowledged.
     pub ack: Ack,
     /// What runs it.

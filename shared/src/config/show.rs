@@ -12,7 +12,8 @@ use super::settings::{Ack, LogFormat};
 use super::url::{BrokerUrl, LedgerUrl, ServiceUrl};
 use super::value::show_duration;
 use crate::client::Record;
-use crate::name::{Namespace, QueueName, ScheduleId, TaskName};
+use crate::limit::Rate;
+use crate::name::{Namespace, QueueName, ScheduleId, TaskKey, TaskName};
 use crate::retry::{Backoff, Jitter};
 
 /// Writes a value as TOML.
@@ -42,7 +43,8 @@ macro_rules! by_text {
 }
 
 by_text!(
-    String, &str, Namespace, QueueName, ScheduleId, TaskName, BrokerUrl, LedgerUrl, ServiceUrl, SocketAddr
+    String, &str, Namespace, QueueName, Rate, ScheduleId, TaskKey, TaskName, BrokerUrl, LedgerUrl,
+    ServiceUrl, SocketAddr
 );
 
 macro_rules! as_is {
@@ -123,6 +125,12 @@ impl Show for Vec<(QueueName, u32)> {
 impl<T: Show> Show for BTreeMap<String, T> {
     fn show(&self) -> String {
         inline(self.iter().map(|(key, value)| (key.as_str(), value.show())))
+    }
+}
+
+impl Show for BTreeMap<TaskKey, u32> {
+    fn show(&self) -> String {
+        inline(self.iter().map(|(tenant, weight)| (tenant.as_str(), weight.show())))
     }
 }
 

@@ -8,7 +8,7 @@ use super::secret::Secret;
 use super::section::Section;
 use super::settings::{Ack, ExecutorConfig, HttpTarget, TaskConfig, WorkerConfig};
 use super::show::{Bytes, bare_or_quoted};
-use super::tables::{MAX_TIMEOUT, MIN_TIMEOUT, misnamed, queue, retry, url_fault};
+use super::tables::{MAX_TIMEOUT, MIN_TIMEOUT, limit as limit_of, misnamed, queue, retry, url_fault};
 use super::tree::Value;
 use super::url::ServiceUrl;
 use super::value::{At, Fault, Found, Spot};
@@ -63,6 +63,10 @@ pub(super) fn read(top: &mut Section<'_, '_>, worker: &WorkerConfig) -> Tasks {
         let home = known.and_then(|task| task.queue.clone()).unwrap_or_else(QueueName::default_queue);
         let queue = section.get("queue", home, queue);
         tasks.queues.push((queue.clone(), section.place("queue")));
+        let limit = limit_of(&mut section);
+        let mut per_key = section.child("per_key", &keys::PER_KEY);
+        let limit_per_key = limit_of(&mut per_key);
+        per_key.finish();
         let acks = [("settled", Ack::Settled), ("claimed", Ack::Claimed)];
         let ack = section.get("ack", Ack::default(), |found| found.choice(&acks));
         let mut section = section.inherits("worker");
@@ -72,7 +76,8 @@ pub(super) fn read(top: &mut Section<'_, '_>, worker: &WorkerConfig) -> Tasks {
         let retry = retry(section.child("retry", &keys::RETRY).inherits("worker"), base);
         section.finish();
         if let Some(executor) = executor {
-            tasks.configs.insert(name, TaskConfig { queue, timeout, retry, ack, executor, line });
+            let task = TaskConfig { queue, timeout, retry, limit, limit_per_key, ack, executor, line };
+            tasks.configs.insert(name, task);
         }
     }
     tasks

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 use crate::id::{Fence, Seq, TaskId, Token};
+use crate::limit::LimitUse;
 use crate::message::Message;
 use crate::task::TaskState;
 
@@ -14,6 +15,20 @@ pub struct ClaimRequest {
     pub message: Message,
     /// The delivery's token.
     pub token: Token,
+    /// The limits that the task is under, the narrowest first; for most there is none.
+    pub limits: Vec<LimitUse>,
+}
+
+impl ClaimRequest {
+    /// Of a task that nothing limits.
+    pub fn new(message: Message, token: Token) -> Self {
+        Self { message, token, limits: Vec::new() }
+    }
+
+    /// Under these limits, the narrowest first.
+    pub fn under(self, limits: Vec<LimitUse>) -> Self {
+        Self { limits, ..self }
+    }
 }
 
 /// What a claim was answered.
@@ -29,10 +44,12 @@ pub enum ClaimAnswer {
     Stale,
     /// Its time was over before it started; it is terminal now: acknowledge.
     Ended(TaskState),
-    /// A limit is reached; it is on the agenda at a slot of its own: acknowledge.
+    /// A limit is reached; the ledger keeps its place and makes it due when its turn comes: acknowledge.
     Limited {
-        /// When it is due again.
-        until: Timestamp,
+        /// Which of the request's limits it waits for.
+        by: usize,
+        /// When it is due again, where that is known: not in a line for a slot.
+        until: Option<Timestamp>,
     },
     /// This owner was declared lost: nothing was claimed. Come back as a new incarnation; give the delivery back.
     Retired,

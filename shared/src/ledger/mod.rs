@@ -12,6 +12,8 @@ pub mod embedded;
 pub mod holding;
 mod inspect;
 mod leases;
+#[cfg(any(feature = "embedded", feature = "memory", feature = "postgres", feature = "redis"))]
+mod limit;
 #[cfg(feature = "memory")]
 pub mod memory;
 #[cfg(any(feature = "postgres", feature = "redis"))]
@@ -47,6 +49,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use crate::id::OwnerId;
+use crate::limit::Turn;
 use crate::member::{Heartbeat, HeartbeatAnswer};
 
 pub use agenda::{
@@ -118,6 +121,10 @@ pub trait Ledger: Send + Sync + fmt::Debug {
 
     /// Gives back, due again at once and nothing counted, those of these claims that are still this owner's.
     async fn release(&self, owner: OwnerId, claims: Vec<OwnedClaim>) -> Result<u64, LedgerError>;
+
+    /// Asks whether it is these tasks' turn in their fair queues, in this order: `true` for those that may be published. The
+    /// others wait in the ledger and become due when their turn comes, or have moved or ended.
+    async fn line_up(&self, turns: Vec<Turn>) -> Result<Vec<bool>, LedgerError>;
 
     /// A member leaves in good order: its heartbeat row goes; rows still in its name are released.
     async fn leave(&self, owner: OwnerId) -> Result<(), LedgerError>;

@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{KeyId, Seq, TaskId};
-use crate::name::{QueueName, ScheduleId, TaskName};
+use crate::name::{QueueName, ScheduleId, TaskKey, TaskName};
 use crate::retry::RetryPolicy;
 use crate::unique::Unique;
 
@@ -63,6 +63,9 @@ pub struct Message {
     /// The key that its row holds. It stays with the row and does not travel: a task without a row holds none.
     #[serde(default)]
     pub unique: Option<Unique>,
+    /// Whose it is: limits by key count it under this.
+    #[serde(default)]
+    pub key: Option<TaskKey>,
 }
 
 impl Message {
@@ -87,6 +90,7 @@ impl Message {
             args_version: 1,
             trace: None,
             unique: None,
+            key: None,
         }
     }
 

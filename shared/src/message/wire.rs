@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{ContentType, LimitExceeded, Limits, Message, Payload, Planned, Priority, TraceContext};
 use crate::id::{Seq, TaskId};
-use crate::name::{NameError, Namespace, QueueName, ScheduleId, TaskName};
+use crate::name::{NameError, Namespace, QueueName, ScheduleId, TaskKey, TaskName};
 
 /// The version of this encoding, sent in `upbeat-version`.
 const VERSION: i64 = 1;
@@ -135,6 +135,9 @@ impl Message {
         if let Some(retry) = &self.retry {
             text("upbeat-retry", serde_json::to_string(retry).expect("a retry policy is plain data"));
         }
+        if let Some(key) = &self.key {
+            text("upbeat-key", key.to_string());
+        }
         if !self.tags.is_empty() {
             text("upbeat-tags", self.tags.join(","));
         }
@@ -199,6 +202,7 @@ impl Message {
             self.occurrence = Some(Planned { schedule_id: ScheduleId::new(id)?, planned_at });
         }
         self.dedup_id = wire.text("upbeat-dedup-id")?.map(str::to_owned);
+        self.key = wire.text("upbeat-key")?.map(TaskKey::new).transpose()?;
         if let Some(text) = wire.text("upbeat-retry")? {
             let policy = serde_json::from_str(text);
             self.retry = Some(policy.map_err(|_| bad("upbeat-retry", text, "a retry policy as JSON"))?);
@@ -303,6 +307,7 @@ mod tests {
         message.retry = Some(RetryPolicy::default());
         message.tags = vec!["a".into(), "b".into()];
         message.args_version = 3;
+        message.key = Some("customer-7".parse().unwrap());
         let traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".into();
         message.trace = Some(TraceContext { traceparent, tracestate: Some("x=1".into()) });
         message

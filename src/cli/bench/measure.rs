@@ -18,13 +18,13 @@ use crate::app::native;
 
 /// Publishers at once, each with batches of [`BATCH`].
 const PUBLISHERS: usize = 8;
-const BATCH: usize = 500;
+pub(super) const BATCH: usize = 500;
 /// How often the ledger is asked whether everything is settled.
 const LOOK: Duration = Duration::from_millis(10);
 /// How long nothing may happen before the benchmark gives up.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-const TASK: &str = "bench.noop";
+pub(super) const TASK: &str = "bench.noop";
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug)]
@@ -36,6 +36,8 @@ pub(super) struct Load {
     pub(super) rate: u32,
     pub(super) seconds: Duration,
     pub(super) concurrency: u32,
+    /// Whether limits are measured too.
+    pub(super) limits: bool,
 }
 
 /// What one part took.
@@ -72,7 +74,7 @@ impl Latency {
 }
 
 /// Runs a part and takes its time.
-async fn taking(
+pub(super) async fn taking(
     world: &World,
     tasks: usize,
     part: impl Future<Output = Result<(), Failure>>,
@@ -130,7 +132,7 @@ async fn publish_some(client: Client, body: Payload, left: Arc<AtomicUsize>) -> 
     }
 }
 
-fn name() -> TaskName {
+pub(super) fn name() -> TaskName {
     TaskName::new(TASK).expect("it follows the rules")
 }
 
@@ -150,7 +152,7 @@ async fn run_until(load: &Load, world: &World, goal: u64) -> Result<(), Failure>
     ended.map(drop).map_err(|error| Failure::failed(error.to_string()))
 }
 
-async fn until_settled(world: &World, goal: u64) -> Result<(), Failure> {
+pub(super) async fn until_settled(world: &World, goal: u64) -> Result<(), Failure> {
     let mut last = (0, world.clock().monotonic());
     loop {
         let settled = world.settled().await?;

@@ -1,5 +1,6 @@
 //! `upbeat bench`: what this machine, this broker and this ledger reach, beside the broker's own limit.
 
+mod limits;
 mod measure;
 #[cfg_attr(not(feature = "amqp"), path = "no_raw.rs")]
 mod raw;
@@ -51,6 +52,9 @@ pub(crate) struct BenchCommand {
     /// What the queue is on RabbitMQ; workers use quorum queues
     #[arg(long, value_name = "TYPE", value_enum, default_value_t = QueueKind::Quorum)]
     queue_type: QueueKind,
+    /// Measure limits and a fair queue too, each beside the same without one
+    #[arg(long)]
+    limits: bool,
     /// Leave out the plain AMQP loop
     #[arg(long)]
     no_raw: bool,
@@ -75,6 +79,7 @@ impl BenchCommand {
             rate: self.rate,
             seconds: self.seconds,
             concurrency: self.concurrency,
+            limits: self.limits,
         };
         let config = &world::config(settings.config())?;
         let mut report = Report::new(&context.output);
@@ -130,6 +135,9 @@ async fn compare(
     report.rate("drain: claim, run, settle, acknowledge", &drain, raw.map(|raw| raw.drain))?;
     let both = measure::both(load, world).await?;
     report.rate("publish to settled, both at once", &both, None)?;
+    if load.limits {
+        limits::compare(load, world, report).await?;
+    }
     if load.rate == 0 {
         return Ok(());
     }

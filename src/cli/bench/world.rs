@@ -3,9 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use upbeat_shared::client::Client;
+use upbeat_broker::{Beat, BeatOptions};
+use upbeat_shared::client::{Client, ClientOptions};
 use upbeat_shared::clock::Clock;
 use upbeat_shared::config::Config;
+use upbeat_shared::limit::FairQueues;
 use upbeat_shared::name::{Namespace, QueueName};
 use upbeat_shared::task::TaskState;
 use upbeat_worker::{Registry, Worker, WorkerOptions};
@@ -53,6 +55,19 @@ impl World {
     /// Broker and ledger, in words.
     pub(super) fn describe(&self) -> (String, String) {
         (self.stack.transport.describe(), self.stack.store.schema.describe())
+    }
+
+    /// A client to which the queue is fair.
+    pub(super) fn fair_client(&self, fair: FairQueues) -> Client {
+        let Stack { transport, store, clock, client } = self.stack.clone();
+        Client::new(transport, store, clock, ClientOptions { fair, ..client.options().clone() })
+    }
+
+    /// A beat to which it is.
+    pub(super) fn beat(&self, fair: FairQueues) -> Beat {
+        let Stack { transport, store, clock, .. } = self.stack.clone();
+        let namespace = self.config.namespace.clone();
+        Beat::new(transport, store, clock, BeatOptions { namespace, fair, ..BeatOptions::default() })
     }
 
     pub(super) fn worker(&self, registry: Registry, concurrency: u32) -> Worker {

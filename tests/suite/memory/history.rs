@@ -182,7 +182,7 @@ impl History {
         let messages = self.known(count);
         let batch: Vec<ClaimRequest> = messages
             .into_iter()
-            .map(|message| ClaimRequest { message, token: Token(self.number(1 << 30)) })
+            .map(|message| ClaimRequest::new(message, Token(self.number(1 << 30))))
             .collect();
         self.claim_as(twins, owner, &batch).await;
         if self.chance(5) {

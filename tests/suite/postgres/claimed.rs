@@ -48,9 +48,8 @@ async fn a_claim_on_its_way_when_its_owner_is_retired_is_reaped_or_refused() {
                 let ledger = ledger.clone();
                 tokio::spawn(async move {
                     loop {
-                        let requests: Vec<ClaimRequest> = (0..20)
-                            .map(|_| ClaimRequest { message: message(), token: Token::random() })
-                            .collect();
+                        let requests: Vec<ClaimRequest> =
+                            (0..20).map(|_| ClaimRequest::new(message(), Token::random())).collect();
                         let answers = ledger.claim(owner, requests).await.expect("it answers");
                         if answers.contains(&ClaimAnswer::Retired) {
                             return;

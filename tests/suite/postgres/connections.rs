@@ -45,7 +45,7 @@ async fn work(
     let mut done = HashMap::new();
     for _ in 0..batches {
         let requests: Vec<ClaimRequest> =
-            (0..50).map(|_| ClaimRequest { message: message(), token: Token::random() }).collect();
+            (0..50).map(|_| ClaimRequest::new(message(), Token::random())).collect();
         let answers = insist(&failures, async || ledger.claim(owner, requests.clone()).await).await;
         let mut settlements = Vec::new();
         for (request, answer) in requests.iter().zip(answers) {

@@ -126,7 +126,7 @@ async fn batches_that_overlap_acquire_each_task_once() {
                     }
                     let requests: Vec<ClaimRequest> = batch
                         .iter()
-                        .map(|message| ClaimRequest { message: message.clone(), token: Token::random() })
+                        .map(|message| ClaimRequest::new(message.clone(), Token::random()))
                         .collect();
                     let answers = ledger.ledger.claim(owner, requests.clone()).await.expect("it answers");
                     let mut settlements = Vec::new();
@@ -227,7 +227,7 @@ impl Member {
 
     async fn claim(&mut self, batch: Vec<Message>) {
         let requests: Vec<ClaimRequest> =
-            batch.into_iter().map(|message| ClaimRequest { message, token: Token::random() }).collect();
+            batch.into_iter().map(|message| ClaimRequest::new(message, Token::random())).collect();
         let answers = self.ledger.ledger.claim(self.owner, requests.clone()).await.expect("it answers");
         for (request, answer) in requests.into_iter().zip(answers) {
             if let ClaimAnswer::Acquired(claim) = answer {

@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
-use upbeat_shared::id::{OwnerId, TaskId};
+use upbeat_shared::id::{OwnerId, TaskId, Token};
 use upbeat_shared::ledger::{
-    Action, Due, Expect, Lost, Mark, NewSchedule, Postpone, Retention, Store, TaskFilter,
+    Action, ClaimRequest, Due, Expect, Lost, Mark, NewSchedule, Postpone, Retention, Settlement, Store,
+    TaskFilter,
 };
+use upbeat_shared::limit::{FairPolicy, FairQueues, LimitKind, LimitPolicy, LimitUse};
 use upbeat_shared::message::{Message, Payload};
 use upbeat_shared::task::TaskState;
 use upbeat_shared::unique::Unique;
@@ -59,6 +61,7 @@ async fn a_bit_of_everything(store: &Store) {
     ledger.park(&message()).await;
     ledger.park(&new[4]).await;
     store.inspect.get(known.iter().map(|message| message.id).collect()).await.expect("it shows");
+    limited(&ledger).await;
     look_around(store).await;
     plan(store).await;
     ledger.beat(owner, 2).await;
@@ -83,6 +86,30 @@ async fn with_keys(ledger: &Probe) {
     ledger.add_all(batch.iter().map(|message| entry(message, due)).collect()).await;
     ledger.cancel(batch[0].id).await;
     ledger.act(batch[0].id, Action::Retry).await;
+}
+
+/// Tasks under limits, and of a fair queue.
+async fn limited(ledger: &Probe) {
+    let policy = LimitPolicy::default().running(1).rate("1000/1s".parse().expect("a rate"));
+    let limits = vec![LimitUse::new(LimitKind::Task, "busy", policy)];
+    let fair = FairQueues([("default".parse().expect("a name"), FairPolicy::new(1))].into());
+    let owner = OwnerId::random();
+    let messages: Vec<Message> = (0..3).map(|_| message()).collect();
+    ledger.add_all(messages.iter().map(|it| entry(it, Due::In(Duration::ZERO))).collect()).await;
+    let turns = messages.iter().filter_map(|it| fair.turn(it)).collect();
+    ledger.store.ledger.line_up(turns).await.expect("it answers");
+    for _ in 0..2 {
+        let request = |it: &Message| ClaimRequest::new(it.clone(), Token::random()).under(limits.clone());
+        ledger.claim_batch(owner, messages.iter().map(request).collect()).await;
+        let mine = ledger.store.ledger.mine(owner).await.expect("it lists");
+        let verdict = || Verdict::Succeeded { result: None };
+        let settled =
+            mine.into_iter().map(|claim| Settlement { owner, claim, verdict: verdict(), then: Vec::new() });
+        ledger.settle_all(settled.collect()).await;
+    }
+    for message in &messages {
+        ledger.cancel(message.id).await;
+    }
 }
 
 async fn look_around(store: &Store) {
@@ -139,14 +166,16 @@ fn growth(schema: &str) -> String {
                 case when n % 100 > 0 then {schema}.now_us() end, n % 100 = 1
             from generate_series(1, 200000) n returning row
          )
-         insert into {schema}.detail (task, message) select row, '\\xc1' from new"
+         insert into {schema}.detail (task, message) select row, '\\xc1' from new;
+         insert into {schema}.limit_part (task, limit_id, part, at)
+         select n, 'task:' || n % 10, 1, n from generate_series(1000000, 1200000) n"
     )
 }
 
 /// Sequential scans of the large tables, rows read by them, and lookups in indexes.
 async fn scans(space: &Space) -> (i64, i64, i64) {
     let sql = "select sum(seq_scan)::bigint, sum(seq_tup_read)::bigint, sum(idx_scan)::bigint from pg_stat_user_tables
-        where schemaname = $1 and relname in ('task', 'detail', 'outcome', 'unique_window')";
+        where schemaname = $1 and relname in ('task', 'detail', 'outcome', 'unique_window', 'limit_part')";
     let schema = space.schema().replace('"', "");
     let row = connect(&space.url).await.query_one(sql, &[&schema]).await.expect("Postgres counts");
     (row.get(0), row.get(1), row.get(2))

@@ -102,10 +102,8 @@ async fn tasks_in_whose_middle_everything_is_forgotten_are_all_done_by_their_new
         // The broker delivers everything again that was not acknowledged.
         let owner = OwnerId::random();
         insist(&failures, async || ledger.heartbeat(heartbeat(owner, 1)).await).await;
-        let requests: Vec<ClaimRequest> = messages
-            .iter()
-            .map(|message| ClaimRequest { message: message.clone(), token: Token::random() })
-            .collect();
+        let requests: Vec<ClaimRequest> =
+            messages.iter().map(|message| ClaimRequest::new(message.clone(), Token::random())).collect();
         let answers = ledger.claim(owner, requests.clone()).await.expect("the store answers");
         let mut settlements = Vec::new();
         for (request, answer) in requests.iter().zip(answers) {

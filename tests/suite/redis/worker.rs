@@ -50,7 +50,7 @@ impl<'a> Worker<'a> {
     }
 
     pub(super) async fn claim(&self, message: &Message) -> Result<OwnedClaim, ClaimAnswer> {
-        let request = ClaimRequest { message: message.clone(), token: Token::random() };
+        let request = ClaimRequest::new(message.clone(), Token::random());
         let token = request.token;
         let answers = self.ledger.claim(self.owner, vec![request]).await.expect("the store answers");
         match &answers[0] {
@@ -85,7 +85,7 @@ pub(super) async fn work(
     let mut done = HashMap::new();
     for _ in 0..batches {
         let requests: Vec<ClaimRequest> =
-            (0..50).map(|_| ClaimRequest { message: message(), token: Token::random() }).collect();
+            (0..50).map(|_| ClaimRequest::new(message(), Token::random())).collect();
         let answers = insist(failures, async || ledger.claim(worker.owner, requests.clone()).await).await;
         let mut settlements = Vec::new();
         for (request, answer) in requests.iter().zip(answers) {

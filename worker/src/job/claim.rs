@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use upbeat_shared::id::OwnerId;
 use upbeat_shared::ledger::{ClaimAnswer, ClaimRequest, LedgerError};
+use upbeat_shared::limit::LimitKind;
 use upbeat_shared::telemetry;
 
 use super::read::Candidate;
@@ -18,18 +19,21 @@ pub(crate) async fn acquire(
 ) -> Result<Vec<ClaimAnswer>, LedgerError> {
     // Before the claim is sent: a sweep that finds its row meanwhile must not take it for a lost one.
     ctx.held.register(candidates.iter().map(|candidate| candidate.token));
-    let answers = ctx.ledger("claim", ctx.store.ledger.claim(owner, requests(candidates))).await?;
+    let answers = ctx.ledger("claim", ctx.store.ledger.claim(owner, requests(ctx, candidates))).await?;
     if answers.len() != candidates.len() {
         let text = format!("{} claims got {} answers", candidates.len(), answers.len());
         return Err(LedgerError::Invalid(text));
     }
     count(&answers);
+    count_limited(ctx, candidates, &answers);
     Ok(answers)
 }
 
-fn requests(candidates: &[Candidate]) -> Vec<ClaimRequest> {
-    let request =
-        |candidate: &Candidate| ClaimRequest { message: candidate.message.clone(), token: candidate.token };
+fn requests(ctx: &Context, candidates: &[Candidate]) -> Vec<ClaimRequest> {
+    let request = |candidate: &Candidate| {
+        let limits = ctx.options.policies.uses(&candidate.message);
+        ClaimRequest::new(candidate.message.clone(), candidate.token).under(limits)
+    };
     candidates.iter().map(request).collect()
 }
 
@@ -40,6 +44,32 @@ fn count(answers: &[ClaimAnswer]) {
     }
     for (label, count) in counts {
         metrics::counter!(telemetry::CLAIMS, "answer" => label).increment(count);
+    }
+}
+
+/// Which kinds of limits hold tasks up, and how. Never which limit: keys are many.
+fn count_limited(ctx: &Context, candidates: &[Candidate], answers: &[ClaimAnswer]) {
+    for (candidate, answer) in candidates.iter().zip(answers) {
+        let ClaimAnswer::Limited { by, until } = answer else { continue };
+        let Some(limit) = ctx.options.policies.uses(&candidate.message).into_iter().nth(*by) else {
+            continue;
+        };
+        limited(limit.kind(), if until.is_some() { INSTANT } else { SLOT }).increment(1);
+    }
+}
+
+const SLOT: &str = "slot";
+const INSTANT: &str = "instant";
+
+fn limited(kind: LimitKind, waits_for: &'static str) -> metrics::Counter {
+    metrics::counter!(telemetry::LIMITED, "limit" => kind.as_str(), "waits_for" => waits_for)
+}
+
+/// Shows what was not counted yet.
+pub(super) fn show_limited() {
+    for kind in LimitKind::ALL {
+        limited(kind, SLOT).increment(0);
+        limited(kind, INSTANT).increment(0);
     }
 }
 

@@ -11,6 +11,7 @@ use upbeat_shared::id::{OwnerId, TaskId};
 use upbeat_shared::ledger::{
     ClaimAnswer, ClaimRequest, Ledger, LedgerError, OwnedClaim, SettleAnswer, Settlement,
 };
+use upbeat_shared::limit::Turn;
 use upbeat_shared::member::{Heartbeat, HeartbeatAnswer};
 use upbeat_shared::message::WireMessage;
 use upbeat_shared::name::QueueName;
@@ -120,6 +121,10 @@ impl Ledger for FaultyLedger {
 
     async fn heartbeat(&self, heartbeat: Heartbeat) -> Result<HeartbeatAnswer, LedgerError> {
         self.pass("heartbeat", self.inner.heartbeat(heartbeat)).await
+    }
+
+    async fn line_up(&self, turns: Vec<Turn>) -> Result<Vec<bool>, LedgerError> {
+        self.pass("line_up", self.inner.line_up(turns)).await
     }
 
     async fn mine(&self, owner: OwnerId) -> Result<Vec<OwnedClaim>, LedgerError> {

@@ -95,7 +95,7 @@ impl Scene {
         let heartbeat = Heartbeat { owner, role: Role::Worker, counter: 1, lease, info };
         self.ctx.store.ledger.heartbeat(heartbeat).await.unwrap();
         let message = self.ctx.store.inspect.get(vec![id]).await.unwrap().remove(0).unwrap().message;
-        let request = ClaimRequest { message, token: Token::random() };
+        let request = ClaimRequest::new(message, Token::random());
         let answers = self.ctx.store.ledger.claim(owner, vec![request]).await.unwrap();
         assert!(matches!(answers[0], ClaimAnswer::Acquired(_)), "{answers:?}");
     }

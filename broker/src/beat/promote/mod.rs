@@ -5,6 +5,7 @@ mod patience;
 mod publish;
 #[cfg(test)]
 mod tests;
+mod turns;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -15,6 +15,7 @@ use upbeat_shared::transport::{Outgoing, PublishAnswer, TransportError};
 use super::super::context::{Context, backoff};
 use super::super::health::Fault;
 use super::patience::{Patience, next_look, spread};
+use super::turns;
 
 /// How soon entries come back that could not be published because the broker was away.
 const AWAY: Duration = Duration::from_millis(500);
@@ -51,6 +52,7 @@ impl Promoter {
         now: Timestamp,
     ) -> Result<Published, Fault> {
         let Sorted { publish, mut postpone } = self.sort(entries).await?;
+        let publish = turns::take(&self.ctx, publish).await?;
         let answers = match self.send_declared(&publish).await {
             Ok(answers) => answers,
             Err(error) => return Err(self.come_back_soon(publish, postpone, error).await),

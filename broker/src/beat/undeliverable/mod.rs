@@ -116,7 +116,7 @@ async fn bury(
         // A task of this id goes its own way; this broken copy of it must not end it.
         message.id = other_id;
     }
-    let request = ClaimRequest { message, token: Token::drawn(&**ctx.clock.clock()) };
+    let request = ClaimRequest::new(message, Token::drawn(&**ctx.clock.clock()));
     let id = request.message.id;
     let token = request.token;
     // The same token each time: after a lost reply the ledger gives the same answer.

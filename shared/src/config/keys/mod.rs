@@ -5,7 +5,7 @@ mod process;
 mod work;
 
 pub(super) use process::{BEAT, BROKER, HOOK, HTTP, LEDGER, LIMITS, LOG, RETENTION, RETRY, TOP, WORKER};
-pub(super) use work::{CALENDAR, CATCH_UP, QUEUE, SCHEDULE, TARGET, TASK};
+pub(super) use work::{CALENDAR, CATCH_UP, FAIR, PER_KEY, QUEUE, SCHEDULE, TARGET, TASK};
 
 /// The keys of one table of the file.
 #[derive(Debug)]
@@ -55,6 +55,12 @@ pub(super) enum Takes {
     Queues,
     /// The table [`RETRY`].
     Retry,
+    /// The table [`PER_KEY`].
+    Limit,
+    /// The table [`FAIR`].
+    Fair,
+    /// Tenants with their weights.
+    Weights,
     /// A URL, or the table [`TARGET`].
     Target,
     /// One of some words, or the table [`CATCH_UP`].
@@ -112,7 +118,7 @@ pub(super) const TABLES: [&str; 13] = [
 ];
 
 /// All of them, in the order of the documentation.
-pub(super) const ALL: [&Keys; 17] = [
-    &TOP, &BROKER, &LEDGER, &WORKER, &RETRY, &BEAT, &HTTP, &HOOK, &LOG, &RETENTION, &LIMITS, &QUEUE, &TASK,
-    &TARGET, &CALENDAR, &SCHEDULE, &CATCH_UP,
+pub(super) const ALL: [&Keys; 19] = [
+    &TOP, &BROKER, &LEDGER, &WORKER, &RETRY, &BEAT, &HTTP, &HOOK, &LOG, &RETENTION, &LIMITS, &QUEUE, &FAIR,
+    &TASK, &PER_KEY, &TARGET, &CALENDAR, &SCHEDULE, &CATCH_UP,
 ];

@@ -1,8 +1,8 @@
 //! The keys that say what there is to do: queues, tasks and schedules.
 
 use super::Takes::{
-    Any, Boolean, CatchUp, Choice, Duration, Instant, Name, Number, Path, Retry, Size, Target, Text,
-    TextTable, Texts, Url,
+    Any, Boolean, CatchUp, Choice, Duration, Fair, Instant, Limit, Name, Number, Path, Retry, Size, Target,
+    Text, TextTable, Texts, Url, Weights,
 };
 use super::{Keys, key};
 
@@ -20,6 +20,28 @@ pub(in super::super) const QUEUE: Keys = Keys {
         )
         .unset("the broker's"),
         key("weight", Number, "Its share of a worker that names no shares itself; from 1 to 1000.").unset("`1`"),
+        key("running", Number, "So many of its tasks run at once, over all workers.").unset("no limit"),
+        key("rate", Text, "So often one of its tasks starts, over all workers: `\"100/1s\"`, spread evenly.")
+            .unset("no limit"),
+        key("burst", Number, "So many may start together after a quiet time, before the rate holds.").unset("`1`"),
+        key("fair", Fair, "Its tenants take turns: no tenant's tasks wait for all of another's.").unset("not fair"),
+    ],
+};
+
+/// `fair` of a queue.
+pub(in super::super) const FAIR: Keys = Keys {
+    table: "queues.NAME.fair",
+    about: "How the tenants of a queue share it. A tenant is the key of its tasks. They are recorded when they are published, and \
+            handed to the broker in turn.",
+    keys: &[
+        key(
+            "slots",
+            Number,
+            "So many of the queue's tasks are with the broker or run at once; the others wait for their turn. More than all its \
+             workers run together, or they wait for work.",
+        )
+        .unset("`500`"),
+        key("weights", Weights, "How many tasks of a tenant go for one of another: `{ acme = 5 }`.").unset("`1` each"),
     ],
 };
 
@@ -43,6 +65,11 @@ pub(in super::super) const TASK: Keys = Keys {
         key("queue", Name, "The queue of tasks that are published without one."),
         key("timeout", Duration, "How long one run may take.").unset("as `[worker]`"),
         key("retry", Retry, "When it runs again after a failure.").unset("as `[worker]`"),
+        key("running", Number, "So many of these tasks run at once, over all workers.").unset("no limit"),
+        key("rate", Text, "So often one of these tasks starts, over all workers: `\"10/1m\"`, spread evenly.")
+            .unset("no limit"),
+        key("burst", Number, "So many may start together after a quiet time, before the rate holds.").unset("`1`"),
+        key("per_key", Limit, "The same limits again, for the tasks of each key by themselves.").unset("no limit"),
         key(
             "ack",
             Choice(&["settled", "claimed"]),
@@ -66,6 +93,24 @@ pub(in super::super) const TASK: Keys = Keys {
         key("headers", TextTable, "For a request: further headers.").unset("none"),
         key("secret", Text, "For a request: signs it with an HMAC under this key.").unset("none"),
         key("secret_file", Path, "Instead of `secret`: a file that holds it."),
+    ],
+};
+
+/// `per_key` of a task.
+pub(in super::super) const PER_KEY: Keys = Keys {
+    table: "tasks.NAME.per_key",
+    about: "Limits of the tasks of one key (a customer, an account), which their publisher names. Tasks without a key \
+            are not under them.",
+    keys: &[
+        key("running", Number, "So many of a key's tasks run at once, over all workers.").unset("no limit"),
+        key(
+            "rate",
+            Text,
+            "So often one of a key's tasks starts, over all workers: `\"10/1m\"`, spread evenly.",
+        )
+        .unset("no limit"),
+        key("burst", Number, "So many may start together after a quiet time, before the rate holds.")
+            .unset("`1`"),
     ],
 };
 
@@ -182,6 +227,7 @@ pub(in super::super) const SCHEDULE: Keys = Keys {
         key("timeout", Duration, "How long one run may take.").unset("the task's"),
         key("retry", Retry, "When its tasks run again after a failure.").unset("the task's"),
         key("tags", Texts, "Labels of its tasks, to find them by.").unset("none"),
+        key("key", Name, "Whose its tasks are: limits by key count them under this.").unset("none"),
         key("expires_after", Duration, "How long after its planned instant a task may still start.")
             .unset("never"),
         key(

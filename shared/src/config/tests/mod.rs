@@ -1,6 +1,7 @@
 //! The module as its users see it: texts in, a configuration or mistakes out.
 
 mod files;
+mod limits;
 mod page;
 mod provenance;
 mod reading;

@@ -75,6 +75,8 @@ fn takes(key: &Described) -> String {
     let place = match key.key {
         "retry" => "retry",
         "http" => "http-as-a-table",
+        "per_key" => "per_key",
+        "fair" => "fair",
         "catch_up" => "catch_up",
         _ => return key.takes.clone(),
     };

@@ -123,7 +123,7 @@ fn workers_that_share_a_file_are_not_warned() {
 #[test]
 fn queues_have_settings_of_their_own() {
     let config = World::with("[queues.'a.b']\nrecord = 'claim'\n").config();
-    let queue = config.queues[&QueueName::new("a.b").unwrap()];
+    let queue = &config.queues[&QueueName::new("a.b").unwrap()];
     assert_eq!((queue.record, queue.weight), (Some(Record::Claim), None));
 }
 

@@ -17,6 +17,8 @@ fn with(table: &Keys, key: &Key, value: &str) -> World {
             format!("[tasks.x]\n{url}{line}")
         }
         "tasks.NAME" => format!("{least}{line}"),
+        "queues.NAME.fair" => format!("[queues.x.fair]\n{line}"),
+        "tasks.NAME.per_key" => format!("{least}[tasks.x.per_key]\n{line}"),
         "tasks.NAME.http" if key.name == "url" => format!("[tasks.x.http]\n{line}"),
         "tasks.NAME.http" => format!("[tasks.x.http]\nurl = 'http://localhost/'\n{line}"),
         "calendars.NAME" => format!("[calendars.x]\n{line}"),
@@ -54,7 +56,8 @@ fn strangers(takes: Takes) -> &'static [&'static str] {
         Takes::Size => &["true", "'large'", "1.5"],
         Takes::Any => &[],
         Takes::Queues => &["true", "17", "{ a = 'x' }"],
-        Takes::Retry => &["true", "17", "'text'"],
+        Takes::Weights => &["true", "17", "{ a = 'x' }", "{ a = 0 }"],
+        Takes::Retry | Takes::Limit | Takes::Fair => &["true", "17", "'text'"],
         Takes::Choice(_) | Takes::Target | Takes::CatchUp(_) => &["true", "17", "'none of them'"],
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::limit::{self, Claimed};
 use super::row::{self, Brief, New, duration_micros, instant, state_number};
 use super::tally::Tally;
 use super::{member, row::End};
@@ -120,7 +121,9 @@ impl Claimant<'_> {
         tally.step(&row.queue, state_number(row.state), running);
         tally.claimed(&row.queue, row.priority, row.enqueued_at.unwrap_or_else(|| write.now()));
         let claim = self.granted(fence, Seq(seq), row.attempts, row.crashes);
-        Ok(ClaimAnswer::Acquired(Claim { due_at: row.due_at.map(instant), ..claim }))
+        let claim = Claim { due_at: row.due_at.map(instant), ..claim };
+        let claimed = Claimed { row: row.row, queue: &row.queue, claim };
+        limit::admit(write, tally, &claimed, &request.limits)
     }
 
     fn claim_new(&self, tally: &mut Tally, request: &ClaimRequest) -> Result<ClaimAnswer, SqliteError> {
@@ -154,7 +157,9 @@ impl Claimant<'_> {
                 now,
                 message.first_published.map(Timestamp::as_microsecond),
             ))?;
-        Ok(ClaimAnswer::Acquired(self.granted(fence, message.seq, message.attempts, message.crashes)))
+        let claim = self.granted(fence, message.seq, message.attempts, message.crashes);
+        let claimed = Claimed { row, queue: message.queue.as_str(), claim };
+        limit::admit(self.write, tally, &claimed, &request.limits)
     }
 
     /// A message this old may be of a task that ended and whose id was forgotten.

@@ -7,6 +7,7 @@ mod claim;
 mod holding;
 mod inspect;
 mod leases;
+mod limit;
 mod member;
 mod occurrence;
 mod park;
@@ -34,6 +35,7 @@ use super::{
     SettleAnswer, Settlement, TransactionHome,
 };
 use crate::id::OwnerId;
+use crate::limit::Turn;
 use crate::member::{Heartbeat, HeartbeatAnswer};
 use crate::sqlite::{SqliteFile, Topic, component_version, migrate};
 
@@ -122,6 +124,10 @@ impl Ledger for EmbeddedLedger {
 
     async fn release(&self, owner: OwnerId, claims: Vec<OwnedClaim>) -> Result<u64, LedgerError> {
         Ok(self.file.write(move |write| settle::release(write, owner, &claims)).await?)
+    }
+
+    async fn line_up(&self, turns: Vec<Turn>) -> Result<Vec<bool>, LedgerError> {
+        Ok(self.file.write(move |write| limit::line_up(write, &turns)).await?)
     }
 
     async fn leave(&self, owner: OwnerId) -> Result<(), LedgerError> {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use rusqlite::OptionalExtension;
 
+use super::limit;
 use super::row::{duration_micros, state_number};
 use super::tally::Tally;
 use super::unique;
@@ -17,6 +18,7 @@ pub(super) fn purge(
     retention: &Retention,
     limit: usize,
 ) -> Result<PurgeReport, SqliteError> {
+    limit::mend(write)?;
     let before = |age: Duration| write.now().saturating_sub(duration_micros(age));
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let dead = retention.dead.map(|age| drop_dead(write, before(age), limit)).transpose()?;

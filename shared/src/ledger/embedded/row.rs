@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use rusqlite::{Row, Rows};
 use uuid::Uuid;
 
+use super::limit;
 use super::tally::Tally;
 use super::unique;
 use crate::id::{Fence, OwnerId, Seq, TaskId};
@@ -45,6 +46,8 @@ pub(super) struct Brief {
     pub(super) parked_at: Option<i64>,
     pub(super) due_at: Option<i64>,
     pub(super) unique_key: Option<[u8; 16]>,
+    /// It has, or waits for, something of a limit.
+    pub(super) limited: bool,
 }
 
 /// Selects what [`brief`] reads, and more columns behind it. A literal, so that whole statements are literals too.
@@ -55,7 +58,8 @@ macro_rules! select_brief {
     ($more:literal, $rest:literal) => {
         concat!(
             "SELECT t.row, t.queue, t.priority, t.state, t.seq, t.attempts, t.crashes, t.fence, t.token, t.owner, t.cancel,
-                t.enqueued_at, t.expires_at, t.parks, t.parked_at, t.due_at, t.unique_key",
+                t.enqueued_at, t.expires_at, t.parks, t.parked_at, t.due_at, t.unique_key,
+                t.limited",
             $more,
             " FROM task t ",
             $rest
@@ -65,7 +69,7 @@ macro_rules! select_brief {
 pub(super) use select_brief;
 
 /// The first column behind those of [`brief`].
-pub(super) const BEHIND_BRIEF: usize = 17;
+pub(super) const BEHIND_BRIEF: usize = 18;
 
 /// Reads a row that [`select_brief`] selected.
 pub(super) fn brief(row: &Row<'_>) -> Result<Brief, SqliteError> {
@@ -87,6 +91,7 @@ pub(super) fn brief(row: &Row<'_>) -> Result<Brief, SqliteError> {
         parked_at: row.get(14)?,
         due_at: row.get(15)?,
         unique_key: row.get(16)?,
+        limited: row.get::<_, Option<bool>>(17)?.unwrap_or(false),
     })
 }
 
@@ -221,6 +226,9 @@ pub(super) fn end(
         unique::free(write, key, row.row)?;
     }
     tally.step(&row.queue, state_number(row.state), state);
+    if row.limited {
+        limit::release(write, row.row)?;
+    }
     write.touch(Topic::Ended);
     Ok(())
 }
@@ -252,6 +260,9 @@ pub(super) fn reschedule(
         .execute((row.row, to.seq, to.attempts, to.crashes, to.due_at, to.note, to.keep_token))?;
     write_outcome(write, row.row, to.error, None)?;
     tally.step(&row.queue, state_number(row.state), state_number(TaskState::Scheduled));
+    if row.limited {
+        limit::release(write, row.row)?;
+    }
     write.touch(Topic::Agenda);
     Ok(())
 }

@@ -136,4 +136,36 @@ CREATE TABLE unique_hold (
 CREATE INDEX occurrence_until ON occurrence (until_at);
 
 CREATE INDEX unique_hold_until ON unique_hold (until_at) WHERE until_at IS NOT NULL;
+
+-- Whether it has, or waits for, something of a limit.
+ALTER TABLE task ADD COLUMN limited INTEGER;
+
+-- Where each limit stands: its slots and how many of them are taken; the first free instant of its rate, and how far they
+-- are apart.
+CREATE TABLE limit_state (
+    id TEXT PRIMARY KEY,
+    running INTEGER,
+    taken INTEGER NOT NULL,
+    free_at INTEGER NOT NULL,
+    interval INTEGER NOT NULL
+) WITHOUT ROWID;
+
+-- What tasks have of limits: a slot (0), a place in the line (1), an instant of the rate (2).
+CREATE TABLE limit_part (
+    task INTEGER NOT NULL,
+    limit_id TEXT NOT NULL,
+    part INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    PRIMARY KEY (task, limit_id, part)
+) WITHOUT ROWID;
+CREATE INDEX limit_line ON limit_part (limit_id, at) WHERE part = 1;
+CREATE INDEX limit_slots ON limit_part (at) WHERE part = 0;
+
+-- The last place of each tenant in the line of a fair queue.
+CREATE TABLE limit_turn (
+    limit_id TEXT NOT NULL,
+    tenant TEXT NOT NULL,
+    place INTEGER NOT NULL,
+    PRIMARY KEY (limit_id, tenant)
+) WITHOUT ROWID;
 ";

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::limit;
 use super::member;
 use super::row::{End, Row};
 use super::state::Write;
@@ -80,7 +81,8 @@ fn take(write: &mut Write<'_>, owner: OwnerId, request: &ClaimRequest, number: i
     });
     let (queue, priority) = (write.state.row(number).queue.clone(), write.state.row(number).priority);
     write.state.queue(&queue).progress(priority, enqueued_at);
-    ClaimAnswer::Acquired(granted(write, number))
+    let claim = granted(write, number);
+    limit::admit(write, number, &request.limits, claim)
 }
 
 fn claim_new(
@@ -89,7 +91,7 @@ fn claim_new(
     request: ClaimRequest,
     stale_after: Duration,
 ) -> ClaimAnswer {
-    let ClaimRequest { message, token } = request;
+    let ClaimRequest { message, token, limits } = request;
     let now = write.now();
     if is_stale(&message, stale_after, now) {
         return end_unknown(write, message, TaskState::Dead);
@@ -107,7 +109,8 @@ fn claim_new(
         ..Row::new(message, TaskState::Running, seq, now, now)
     });
     // It was due when it was published, which its message knows better than its row.
-    ClaimAnswer::Acquired(Claim { due_at: None, ..granted(write, number) })
+    let claim = Claim { due_at: None, ..granted(write, number) };
+    limit::admit(write, number, &limits, claim)
 }
 
 /// A message this old may be of a task that ended and whose id was forgotten.

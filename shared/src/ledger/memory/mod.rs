@@ -11,6 +11,7 @@ mod claim;
 mod holding;
 mod inspect;
 mod leases;
+mod limit;
 mod member;
 mod occurrence;
 mod park;
@@ -39,6 +40,7 @@ use super::{
 };
 use crate::clock::{Clock, HostTime};
 use crate::id::OwnerId;
+use crate::limit::Turn;
 use crate::member::{Heartbeat, HeartbeatAnswer};
 
 use state::{State, Write};
@@ -155,6 +157,10 @@ impl Ledger for MemoryLedger {
 
     async fn release(&self, owner: OwnerId, claims: Vec<OwnedClaim>) -> Result<u64, LedgerError> {
         Ok(self.write(|write| settle::release(write, owner, &claims)))
+    }
+
+    async fn line_up(&self, turns: Vec<Turn>) -> Result<Vec<bool>, LedgerError> {
+        Ok(self.write(|write| turns.iter().map(|turn| limit::line_up(write, turn)).collect()))
     }
 
     async fn leave(&self, owner: OwnerId) -> Result<(), LedgerError> {

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use super::limit;
 use super::member::Life;
 use super::row::Row;
 use super::state::{State, Write};
@@ -12,6 +13,7 @@ use crate::ledger::{PurgeReport, Retention};
 use crate::task::TaskState;
 
 pub(super) fn purge(write: &mut Write<'_>, retention: Retention, limit: usize) -> PurgeReport {
+    limit::mend(write);
     let now = write.now();
     let before = |age: Duration| now.saturating_sub(duration_micros(age));
     let state = &mut *write.state;

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use super::limit;
 use super::state::{State, Write};
 use crate::id::{Fence, KeyId, OwnerId, Seq, TaskId, Token};
 use crate::ledger::rule;
@@ -43,6 +44,8 @@ pub(super) struct Row {
     pub(super) note: Option<String>,
     /// The unique key that it holds until it has ended.
     pub(super) unique: Option<KeyId>,
+    /// It has, or waits for, something of a limit.
+    pub(super) limited: bool,
     /// What retention takes first.
     pub(super) details: Option<Box<Details>>,
 }
@@ -102,6 +105,7 @@ impl Row {
             tags: rule::joined_tags(&message.tags),
             note: None,
             unique: None,
+            limited: false,
             details: Some(Box::new(Details { message, error: None, result: None })),
         }
     }
@@ -202,6 +206,7 @@ impl Write<'_> {
         if let Some(key) = unique {
             self.state.holds.free(key, id);
         }
+        limit::release(self, number);
         self.touch_ended();
     }
 
@@ -220,6 +225,7 @@ impl Write<'_> {
             row.token = row.token.filter(|_| to.keep_token);
             row.keep_outcome(to.error, None);
         });
+        limit::release(self, number);
         self.touch_agenda();
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::limit::Limits;
 use super::member::Member;
 use super::occurrence::Occurrences;
 use super::row::{Place, Row};
@@ -38,6 +39,8 @@ pub(super) struct State {
     pub(super) last_incarnation: Option<i64>,
     pub(super) occurrences: Occurrences,
     pub(super) holds: Holds,
+    /// Who has what of which limit.
+    pub(super) limits: Limits,
     /// Whose each lease is, and until when.
     pub(super) leases: BTreeMap<String, (OwnerId, i64)>,
 }

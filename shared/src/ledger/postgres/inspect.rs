@@ -10,6 +10,7 @@ use super::error::Fault;
 use super::row::{RECORD, limit, queue_name, record, state_number, state_of, text};
 use super::session::{Patience, Session, Work};
 use crate::id::TaskId;
+use crate::ledger::limit::KEPT;
 use crate::ledger::rule::{DROPPED_BY_RETENTION, MEMBERS};
 use crate::ledger::{PageCursor, PurgeReport, QueueRecord, Retention, TaskFilter, TaskPage};
 use crate::name::QueueName;
@@ -190,6 +191,7 @@ impl Work for Purge {
         let Retention { details, dead, ids, occurrences } = self.retention;
         let dead = dead.map(duration_micros);
         let [details, ids, occurrences, members] = [details, ids, occurrences, MEMBERS].map(duration_micros);
+        session.query("select limit_mend_1($1)", &[&duration_micros(KEPT)]).await?;
         let row = session
             .query_one(
                 "select * from purge_1($1, $2, $3, $4, $5, $6, $7)",

@@ -20,6 +20,7 @@ mod foreign;
 mod holding;
 mod inspect;
 mod leases;
+mod limit;
 mod member;
 mod occurrence;
 mod park;
@@ -35,6 +36,7 @@ mod transaction;
 mod unique;
 
 use std::fmt;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -107,6 +109,8 @@ pub struct PostgresLedger {
     server: OnceLock<String>,
     stale_after: Duration,
     agenda: Pace,
+    /// Whether this process has met a limit: then every end may make somebody due that waited for it.
+    limited: AtomicBool,
     ended: Pace,
 }
 
@@ -121,6 +125,7 @@ impl PostgresLedger {
             server: OnceLock::new(),
             stale_after: options.stale_after,
             agenda: Pace::new(IDLE_AGENDA),
+            limited: AtomicBool::new(false),
             ended: Pace::new(IDLE_ENDS),
         };
         ledger.bring_up().await.map_err(|fault| match LedgerError::from(fault) {

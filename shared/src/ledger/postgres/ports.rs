@@ -1,5 +1,6 @@
 //! The ports of tasks and schedules, over the calls in the other files.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -12,6 +13,7 @@ use super::catalog::{GetSchedules, Put, Remove, Snapshot, Version};
 use super::claim::ClaimBatch;
 use super::due::{Backlog, LeaseDue, MarkAll, Now, PostponeAll};
 use super::inspect::{Get, List, Pause, Purge, Queues};
+use super::limit::LineUp;
 use super::member::{self, Beat, Leave, Mine};
 use super::occurrence::{AdvanceAll, Occurrences};
 use super::park::ParkAll;
@@ -25,6 +27,7 @@ use crate::ledger::{
     OwnedClaim, PageCursor, Park, ParkAnswer, Postpone, PurgeReport, PutAnswer, QueueRecord, ReapReport,
     Retention, SettleAnswer, Settlement, TaskFilter, TaskPage,
 };
+use crate::limit::Turn;
 use crate::member::{Heartbeat, HeartbeatAnswer, MemberRecord};
 use crate::name::{QueueName, ScheduleId};
 use crate::occurrence::{OccurrenceRecord, ScheduleRecord};
@@ -42,6 +45,9 @@ impl Ledger for PostgresLedger {
         }
         let work = ClaimBatch { owner, batch: &batch, stale_after: self.stale_after };
         let answers = perform(&self.pool, &work).await?;
+        if batch.iter().any(|request| !request.limits.is_empty()) {
+            self.limited.store(true, Ordering::Relaxed);
+        }
         if answers.iter().any(|answer| matches!(answer, ClaimAnswer::Ended(_))) {
             self.ended.happened();
         }
@@ -57,7 +63,8 @@ impl Ledger for PostgresLedger {
             SettleAnswer::Applied(state) => Some(*state),
             SettleAnswer::AlreadySettled | SettleAnswer::Stale => None,
         });
-        let (mut ended, mut moved) = (false, batch.iter().any(|settlement| !settlement.then.is_empty()));
+        let followed = batch.iter().any(|settlement| !settlement.then.is_empty());
+        let (mut ended, mut moved) = (false, followed || self.limited.load(Ordering::Relaxed));
         for state in states {
             ended |= state.is_terminal();
             moved |= !state.is_terminal();
@@ -68,6 +75,14 @@ impl Ledger for PostgresLedger {
 
     async fn heartbeat(&self, heartbeat: Heartbeat) -> Result<HeartbeatAnswer, LedgerError> {
         Ok(perform(&self.pool, &Beat(&heartbeat)).await?)
+    }
+
+    async fn line_up(&self, turns: Vec<Turn>) -> Result<Vec<bool>, LedgerError> {
+        if turns.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.limited.store(true, Ordering::Relaxed);
+        Ok(perform(&self.pool, &LineUp(&turns)).await?)
     }
 
     async fn mine(&self, owner: OwnerId) -> Result<Vec<OwnedClaim>, LedgerError> {

@@ -34,6 +34,7 @@ const MIGRATIONS: &[Migration] = &[
 /// Made anew for the newest tables, whatever was there before.
 const FUNCTIONS: &[&str] = &[
     include_str!("sql/functions.sql"),
+    include_str!("sql/limits.sql"),
     include_str!("sql/claim.sql"),
     include_str!("sql/settle.sql"),
     include_str!("sql/agenda.sql"),

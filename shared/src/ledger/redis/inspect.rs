@@ -10,6 +10,7 @@ use super::script::Call;
 use super::session::Session;
 use super::{member, packed};
 use crate::id::TaskId;
+use crate::ledger::limit::KEPT;
 use crate::ledger::rule::{DROPPED_BY_RETENTION, MEMBERS};
 use crate::ledger::{PageCursor, PurgeReport, QueueRecord, Retention, TaskFilter, TaskPage};
 use crate::name::QueueName;
@@ -143,6 +144,9 @@ pub(super) async fn purge(
     retention: &Retention,
     limit: usize,
 ) -> Result<PurgeReport, Fault> {
+    let mut args = session.begin(Call::Mend);
+    args.number(duration_micros(KEPT));
+    session.run(&args).await?;
     let mut report = PurgeReport::default();
     let mut left = limit;
     while left > 0 {

@@ -19,6 +19,7 @@ mod error;
 mod holding;
 mod inspect;
 mod leases;
+mod limit;
 mod member;
 mod occurrence;
 mod packed;
@@ -34,6 +35,7 @@ mod settle;
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use super::pace::Pace;
@@ -121,6 +123,8 @@ pub struct RedisLedger {
     server: Server,
     stale_after: Duration,
     agenda: Pace,
+    /// Whether this process has met a limit: then every end may make somebody due that waited for it.
+    limited: AtomicBool,
     ended: Pace,
 }
 
@@ -137,6 +141,7 @@ impl RedisLedger {
             server,
             stale_after: options.stale_after,
             agenda: Pace::new(IDLE_AGENDA),
+            limited: AtomicBool::new(false),
             ended: Pace::new(IDLE_ENDS),
         };
         ledger.bring_up().await?;

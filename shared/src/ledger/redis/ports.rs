@@ -1,5 +1,6 @@
 //! The ports, over the calls in the other files.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -16,6 +17,7 @@ use crate::ledger::{
     NewSchedule, OwnedClaim, PageCursor, Park, ParkAnswer, Postpone, PurgeReport, PutAnswer, QueueRecord,
     ReapReport, Retention, SettleAnswer, Settlement, TaskFilter, TaskPage,
 };
+use crate::limit::Turn;
 use crate::member::{Heartbeat, HeartbeatAnswer, MemberRecord};
 use crate::name::{QueueName, ScheduleId};
 use crate::occurrence::{OccurrenceRecord, ScheduleRecord};
@@ -32,6 +34,9 @@ impl Ledger for RedisLedger {
             return Ok(Vec::new());
         }
         let answers = claim::claim(&self.session, owner, &batch, self.stale_after).await?;
+        if batch.iter().any(|request| !request.limits.is_empty()) {
+            self.limited.store(true, Ordering::Relaxed);
+        }
         if answers.iter().any(|answer| matches!(answer, ClaimAnswer::Ended(_))) {
             self.ended.happened();
         }
@@ -47,7 +52,8 @@ impl Ledger for RedisLedger {
             SettleAnswer::Applied(state) => Some(*state),
             SettleAnswer::AlreadySettled | SettleAnswer::Stale => None,
         });
-        let (mut ended, mut moved) = (false, batch.iter().any(|settlement| !settlement.then.is_empty()));
+        let followed = batch.iter().any(|settlement| !settlement.then.is_empty());
+        let (mut ended, mut moved) = (false, followed || self.limited.load(Ordering::Relaxed));
         for state in states {
             ended |= state.is_terminal();
             moved |= !state.is_terminal();
@@ -58,6 +64,14 @@ impl Ledger for RedisLedger {
 
     async fn heartbeat(&self, heartbeat: Heartbeat) -> Result<HeartbeatAnswer, LedgerError> {
         Ok(member::beat(&self.session, &heartbeat).await?)
+    }
+
+    async fn line_up(&self, turns: Vec<Turn>) -> Result<Vec<bool>, LedgerError> {
+        if turns.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.limited.store(true, Ordering::Relaxed);
+        Ok(super::limit::line_up(&self.session, &turns).await?)
     }
 
     async fn mine(&self, owner: OwnerId) -> Result<Vec<OwnedClaim>, LedgerError> {

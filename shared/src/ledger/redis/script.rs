@@ -6,7 +6,8 @@ use redis::{Cmd, Script};
 pub(super) const SERVER_TIME: &str =
     "(function() local t = redis.call('TIME') return t[1] * 1000000 + t[2] end)()";
 
-const ROWS: &str = include_str!("lua/rows.lua");
+const ROWS: &str = concat!(include_str!("lua/rows.lua"), include_str!("lua/limits.lua"));
+const ADMIT: &str = include_str!("lua/admit.lua");
 const ENTRIES: &str = include_str!("lua/entries.lua");
 const VERDICTS: &str = include_str!("lua/verdicts.lua");
 const RECORDS: &str = include_str!("lua/records.lua");
@@ -50,7 +51,8 @@ macro_rules! calls {
 
 calls! {
     Now: "now", Short, ["return NOW\n"];
-    Claim: "claim", Short, [ROWS, include_str!("lua/claim.lua")];
+    Claim: "claim", Short, [ROWS, ADMIT, include_str!("lua/claim.lua")];
+    LineUp: "line_up", Short, [ROWS, ENTRIES, include_str!("lua/line_up.lua")];
     Settle: "settle", Short, [ROWS, VERDICTS, ENTRIES, include_str!("lua/settle.lua")];
     Release: "release", Short, [ROWS, VERDICTS, ENTRIES, include_str!("lua/release.lua")];
     Heartbeat: "heartbeat", Short, [ROWS, include_str!("lua/heartbeat.lua")];
@@ -70,6 +72,7 @@ calls! {
     Queues: "queues", Long, [ROWS, include_str!("lua/queues.lua")];
     Members: "members", Long, [ROWS, include_str!("lua/members.lua")];
     Holdings: "holdings", Long, [ROWS, include_str!("lua/holdings.lua")];
+    Mend: "mend", Long, [ROWS, include_str!("lua/mend.lua")];
     Purge: "purge", Long, [ROWS, include_str!("lua/purge.lua")];
     Snapshot: "snapshot", Long, [ROWS, SCHEDULES, include_str!("lua/snapshot.lua")];
     FindSchedules: "schedules", Long, [ROWS, SCHEDULES, include_str!("lua/find_schedules.lua")];

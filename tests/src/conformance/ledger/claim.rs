@@ -348,10 +348,8 @@ async fn two_processes_never_claim_the_same_task(world: &impl LedgerWorld) {
     let in_batches = |probe: Probe, owner: OwnerId, messages: Vec<Message>| async move {
         let mut acquired = Vec::new();
         for batch in messages.chunks(7) {
-            let requests: Vec<ClaimRequest> = batch
-                .iter()
-                .map(|message| ClaimRequest { message: message.clone(), token: Token::random() })
-                .collect();
+            let requests: Vec<ClaimRequest> =
+                batch.iter().map(|message| ClaimRequest::new(message.clone(), Token::random())).collect();
             let answers = probe.claim_batch(owner, requests).await;
             let won = batch.iter().zip(answers).filter(|(_, it)| matches!(it, ClaimAnswer::Acquired(_)));
             acquired.extend(won.map(|(message, _)| message.id));

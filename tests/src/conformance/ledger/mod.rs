@@ -11,8 +11,10 @@ pub mod catalog;
 pub mod claim;
 pub mod counters;
 pub mod edit;
+pub mod fair;
 pub mod inspect;
 pub mod leases;
+pub mod limits;
 pub mod mark;
 pub mod members;
 pub mod overtaken;
@@ -23,6 +25,7 @@ pub mod reap;
 pub mod restore;
 pub mod retention;
 pub mod settle;
+pub mod storm;
 pub mod unique;
 pub mod verdicts;
 
@@ -69,11 +72,17 @@ macro_rules! ledger_conformance {
         mod edit {
             $crate::edit_conformance!($world);
         }
+        mod fair {
+            $crate::fair_conformance!($world);
+        }
         mod inspect {
             $crate::inspect_conformance!($world);
         }
         mod leases {
             $crate::leases_conformance!($world);
+        }
+        mod limits {
+            $crate::limits_conformance!($world);
         }
         mod mark {
             $crate::mark_conformance!($world);
@@ -104,6 +113,9 @@ macro_rules! ledger_conformance {
         }
         mod unique {
             $crate::unique_conformance!($world);
+        }
+        mod storm {
+            $crate::storm_conformance!($world);
         }
         mod verdicts {
             $crate::verdicts_conformance!($world);

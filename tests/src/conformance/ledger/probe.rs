@@ -129,7 +129,7 @@ impl Probe {
 
     /// Claims with a token, in a batch of one.
     pub async fn claim_as(&self, owner: OwnerId, message: &Message, token: Token) -> ClaimAnswer {
-        let request = ClaimRequest { message: message.clone(), token };
+        let request = ClaimRequest::new(message.clone(), token);
         self.claim_batch(owner, vec![request]).await.remove(0)
     }
 
@@ -152,8 +152,7 @@ impl Probe {
 
     /// Claims several in one batch, each with a token of its own.
     pub async fn claim_all(&self, owner: OwnerId, messages: &[Message]) -> Vec<ClaimAnswer> {
-        let requests =
-            messages.iter().map(|message| ClaimRequest { message: message.clone(), token: Token::random() });
+        let requests = messages.iter().map(|message| ClaimRequest::new(message.clone(), Token::random()));
         self.claim_batch(owner, requests.collect()).await
     }
 

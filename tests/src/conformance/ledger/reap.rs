@@ -140,7 +140,7 @@ async fn a_retired_incarnation_stays_retired_when_it_beats(world: &impl LedgerWo
 async fn an_owner_without_a_heartbeat_can_claim_nothing(world: &impl LedgerWorld) {
     let ledger = Probe::of(world);
     let message = message();
-    let request = ClaimRequest { message: message.clone(), token: Token::random() };
+    let request = ClaimRequest::new(message.clone(), Token::random());
 
     // The first reap would take it away again.
     let answers = ledger.store.ledger.claim(OwnerId::random(), vec![request]).await.expect("it answers");

@@ -93,6 +93,8 @@ begin
             update {schema}.task t set state = 7, bad = true, wake_at = null, finished_at = v_now, token = null, holds = null,
                 note = 'it did not start before it expired'
             where t.id = any (v_expired);
+            perform {schema}.limit_release_1(array(
+                select t.row from {schema}.task t where t.id = any (v_expired) and t.limited), v_now);
         end if;
         if v_due is not null then
             return query

@@ -12,6 +12,7 @@ declare
     v_slot smallint := {schema}.slot_1();
     v_now bigint := {schema}.now_us();
     v_dropped bigint[];
+    v_limited bigint[];
 begin
     with changed as (
         update {schema}.task t set
@@ -30,7 +31,7 @@ begin
         from unnest(p_ids, p_kinds, p_states, p_seqs, p_attempts, p_crashes, p_due, p_notes)
             as i (id, kind, state, seq, attempts, crashes, due, note)
         where t.id = any (p_ids) and t.id = i.id
-        returning t.id, t.row, t.owner, t.queue, t.state, i.kind
+        returning t.id, t.row, t.owner, t.queue, t.state, t.limited, i.kind
     ), joined as (
         select c.*, i.was, i.error from changed c
         join unnest(p_ids, p_was, p_errors) as i (id, was, error) on i.id = c.id
@@ -51,7 +52,11 @@ begin
         group by c.queue, c.state order by c.queue, c.state
         on conflict (queue, state, slot) do update set tasks = tally.tasks + excluded.tasks
     )
-    select array_agg(j.row) into v_dropped from joined j where j.kind = 4;
+    select array_agg(j.row) filter (where j.kind = 4), array_agg(j.row) filter (where j.limited and j.kind <> 5)
+    into v_dropped, v_limited from joined j;
+    if v_limited is not null then
+        perform {schema}.limit_release_1(v_limited, v_now);
+    end if;
     if v_dropped is not null then
         delete from {schema}.detail d where d.task = any (v_dropped);
         delete from {schema}.outcome o where o.task = any (v_dropped);

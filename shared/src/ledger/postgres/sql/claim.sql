@@ -1,5 +1,5 @@
 -- Claims a batch of distinct ids, sorted. No rows: the owner may claim nothing.
--- Answers: 0 acquired, 1 done, 2 busy, 3 stale, 4 ended now.
+-- Answers: 0 acquired, -1 acquired before by this very claim, 1 done, 2 busy, 3 stale, 4 ended now.
 --
 -- Every join below is a hash join over rows that were found by `id = any(…)`: a plan that is good for an empty table
 -- and for a large one.
@@ -112,11 +112,15 @@ begin
             on conflict (queue, priority, slot)
                 do update set enqueued_at = greatest(progress.enqueued_at, excluded.enqueued_at)
         )
-        select j.ord, greatest(j.answer, 0)::smallint, (case j.answer when 4 then 7 else j.state end)::smallint,
+        select j.ord, j.answer, (case j.answer when 4 then 7 else j.state end)::smallint,
             case j.answer when 0 then greatest(j.fence + 1, v_now) else j.fence end,
             greatest(j.seq, case j.answer when 0 then j.asked end), j.attempts, j.crashes, j.due_at, v_now,
             j.answer = -1 and j.cancel
         from judged j;
+        if array_remove(p_expires, null) <> '{}' then
+            perform {schema}.limit_release_1(array(
+                select t.row from {schema}.task t where t.id = any (p_ids) and t.state = 7 and t.limited), v_now);
+        end if;
     end if;
     insert into {schema}.claimed (owner, look_at, no, at, ids)
     values (p_owner, v_now + 2000000, nextval('{schema}.claimed_no'), v_now, p_ids);

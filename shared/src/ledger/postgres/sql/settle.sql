@@ -17,6 +17,7 @@ declare
     v_now bigint := {schema}.now_us();
     v_ords bigint[];
     v_states smallint[];
+    v_limited bigint[];
 begin
     with settled as (
         -- Both sides of the join come in the order of ids, and so the rows are locked in it.
@@ -43,7 +44,7 @@ begin
             as i (id, fence, token, kind, delay, note, ord)
         where t.id = any (p_ids) and t.id = i.id and t.state = 2 and t.fence = i.fence and t.token = i.token
             and (p_owner is null or t.owner = p_owner)
-        returning i.ord, t.row, t.queue, t.state
+        returning i.ord, t.row, t.queue, t.state, t.limited
     ), left_behind as (
         insert into {schema}.outcome (task, error, result)
         select s.row, o.error, o.result
@@ -61,7 +62,11 @@ begin
         group by c.queue, c.state order by c.queue, c.state
         on conflict (queue, state, slot) do update set tasks = tally.tasks + excluded.tasks
     )
-    select array_agg(s.ord), array_agg(s.state) into v_ords, v_states from settled s;
+    select array_agg(s.ord), array_agg(s.state), array_agg(s.row) filter (where s.limited)
+    into v_ords, v_states, v_limited from settled s;
+    if v_limited is not null then
+        perform {schema}.limit_release_1(v_limited, v_now);
+    end if;
     return query select u.ord, 0::smallint, u.state from unnest(v_ords, v_states) as u (ord, state);
     if coalesce(cardinality(v_ords), 0) < cardinality(p_ids) then
         -- Whatever ends a claim other than its own settle clears the token: a token that is left was settled.

@@ -26,10 +26,10 @@ local function granted(row)
   return pack(GRANTED, ACQUIRED, row[FENCE], row[SEQ], row[ATTEMPTS], row[CRASHES], row[DUE], has(row, CANCEL) and 1 or 0)
 end
 
-local function take(id, row, token, seq)
+local function take(id, row, token, seq, asked)
   row[FENCE] = math.max(row[FENCE] + 1, NOW)
   row[TOKEN] = token
-  row[FLAGS] = has(row, KEYED) and CLAIMED + KEYED or CLAIMED
+  row[FLAGS] = CLAIMED + (has(row, KEYED) and KEYED or 0) + (has(row, LIMITED) and LIMITED or 0)
   row[OWNER] = owner
   row[STARTED] = NOW
   claimed(row)
@@ -38,10 +38,10 @@ local function take(id, row, token, seq)
   if row[ENQUEUED] == 0 then row[ENQUEUED] = NOW end
   row[LOOKS], row[PARKS], row[PARKED], row[NOTE] = 0, 0, 0, ''
   wakes[id] = false
-  return granted(row)
+  return admitted(id, asked, granted(row))
 end
 
-local function of_row(id, row, token, seq)
+local function of_row(id, row, token, seq, asked)
   local state = row[STATE]
   if state >= SUCCEEDED then return pack('BB', DONE, state) end
   if state == RUNNING then
@@ -54,7 +54,7 @@ local function of_row(id, row, token, seq)
     expire(id, row)
     return pack('BB', ENDED, EXPIRED)
   end
-  return take(id, row, token, seq)
+  return take(id, row, token, seq, asked)
 end
 
 local function of_nothing(id, at, token, seq, attempts, crashes, expires, first)
@@ -65,7 +65,7 @@ local function of_nothing(id, at, token, seq, attempts, crashes, expires, first)
   if not is_stale and not is_over then
     make_running(id, tail, body, seq, attempts, crashes, expires, first, token, owner)
     -- This claim made it: it was never due.
-    return pack(GRANTED, ACQUIRED, NOW, seq, attempts, crashes, 0, 0)
+    return admitted(id, ARGV[at], pack(GRANTED, ACQUIRED, NOW, seq, attempts, crashes, 0, 0))
   end
   local row = make(id, tail, body, SCHEDULED, seq, attempts, crashes, expires, NOW, '')
   if is_stale then
@@ -89,7 +89,7 @@ for at = 4, #ARGV, 3 do
     answer = pack('B', BUSY)
   else
     local row = rows[id]
-    answer = row and of_row(id, row, token, seq) or of_nothing(id, at, token, seq, attempts, crashes, expires, first)
+    answer = row and of_row(id, row, token, seq, ARGV[at]) or of_nothing(id, at, token, seq, attempts, crashes, expires, first)
     -- A stale message may come in one batch with the one that was promoted after it, which must not be lost.
     if byte(answer) ~= STALE then met[id] = true end
   end

@@ -15,8 +15,9 @@ local STATE, FLAGS, ATTEMPTS, CRASHES, SEQ, FENCE, TOKEN, OWNER, DUE, RECORDED, 
   PARKED, LOOKS, PARKS, NUMBER, NOTE, TAIL = 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20
 local HEAD = '<BBI4I4i8i8c8c16i8i8i8i8i8i8i8HHi8Hc0'
 
--- Flags: somebody asked to stop it; the claim's token counts; it holds a unique key until it has ended.
-local CANCEL, CLAIMED, KEYED = 1, 2, 4
+-- Flags: somebody asked to stop it; the claim's token counts; it holds a unique key until it has ended; it has, or waits
+-- for, something of a limit.
+local CANCEL, CLAIMED, KEYED, LIMITED = 1, 2, 4, 8
 local NOBODY, NO_TOKEN = string.rep('\0', 16), string.rep('\0', 8)
 
 -- A row that ended and whose details were purged is shorter: its state above this, and what a repeat has to find.
@@ -52,10 +53,7 @@ local function fetch(key, fields)
 end
 
 local function has(row, flag)
-  local flags = row[FLAGS]
-  if flag == CANCEL then return flags % 2 == 1 end
-  if flag == CLAIMED then return flags % 4 >= 2 end
-  return flags >= 4
+  return math.floor(row[FLAGS] / flag) % 2 == 1
 end
 
 local function read(text)
@@ -252,6 +250,9 @@ local function free_key(id)
   if key and hold_of(key) == id .. NO_WINDOW then rehang(key, false) end
 end
 
+-- Filled in by `limits.lua`, which follows.
+local limits = {}
+
 -- Ends a row. Only a claim's own settle leaves the token, so that it is recognised when it is repeated.
 local function finish(id, row, state, note, keep_token)
   -- What runs is on no agenda.
@@ -261,7 +262,8 @@ local function finish(id, row, state, note, keep_token)
   if note then row[NOTE] = note end
   if not keep_token then drop_token(row) end
   if state ~= DEAD then ended[#ended + 1] = id .. PACKED_NOW end
-  if row[FLAGS] >= KEYED then free_key(id) end
+  if has(row, KEYED) then free_key(id) end
+  if has(row, LIMITED) then limits.release(id, row) end
 end
 
 -- Puts a row back on the agenda. Every such move raises the seq.
@@ -275,6 +277,7 @@ local function move(id, row, due, note, keep_token)
   if has(row, CANCEL) then row[FLAGS] = row[FLAGS] - CANCEL end
   if not keep_token then drop_token(row) end
   wakes[id] = due
+  if has(row, LIMITED) then limits.release(id, row) end
 end
 
 -- Its time was over before it started.
