@@ -90,6 +90,15 @@ fn a_move_crosses_months_and_years() {
 }
 
 #[test]
+fn days_off_of_centuries_to_come_do_not_end_a_search() {
+    let days: Vec<String> = (2026..=2700).map(|year| format!("{year}-01-01")).collect();
+    let days: Vec<&str> = days.iter().map(String::as_str).collect();
+    let spec = cron("0 9 1 1 *", office(&days, OnHoliday::Skip));
+    let next = spec.compile().expect("valid").next(at("2026-01-01T00:00:00Z"));
+    assert_eq!(next, Some(at("2701-01-01T08:00:00Z")));
+}
+
+#[test]
 fn two_that_end_up_on_one_moment_are_one_occurrence() {
     let spec = cron("0 9 * * 6,0,1", office(&WEEKEND, OnHoliday::NextBusinessDay));
     assert_eq!(next(&spec, "2026-11-24T00:00:00Z", 2), ["Mon 11-30 09:00", "Mon 12-07 09:00"]);
