@@ -44,6 +44,11 @@ pub enum EditAnswer {
         /// The version of its schedule now.
         seq: Seq,
     },
+    /// Meanwhile another task holds the unique key that it would need again: nothing changed.
+    KeyTaken {
+        /// Which.
+        by: TaskId,
+    },
     /// It is not as the editor saw it: nothing changed. Read it and try again.
     Changed,
     /// It does not apply to a task in this state, or to one whose details are gone: nothing changed.
@@ -78,7 +83,7 @@ pub trait Records: Send + Sync + fmt::Debug {
     async fn edit(&self, edits: Vec<Edit>) -> Result<Vec<EditAnswer>, LedgerError>;
 
     /// Makes rows of tasks that another ledger recorded, all in one transaction. What had ended has ended, when and how the
-    /// record says; everything else is scheduled, due when the record says. Claims are not taken over: no worker of the
+    /// record says; everything else is scheduled, due when the record says, and holds its unique key if nobody else does. Claims are not taken over: no worker of the
     /// other ledger can settle here.
     async fn restore(&self, tasks: Vec<TaskRecord>) -> Result<Vec<RestoreAnswer>, LedgerError>;
 

@@ -3,10 +3,11 @@
 use jiff::Timestamp;
 
 use super::{Edit, EditAnswer, RestoreAnswer};
-use crate::id::{Seq, TaskId};
+use crate::id::{KeyId, Seq, TaskId};
 use crate::message::Message;
 use crate::occurrence::OccurrenceRecord;
 use crate::task::{TaskRecord, TaskState};
+use crate::unique::Until;
 
 /// A row that is to be edited.
 #[derive(Clone, Copy, Debug)]
@@ -58,6 +59,12 @@ impl<'a> Restored<'a> {
             finished_at: micros(record.finished_at).filter(|_| state.is_terminal()),
         }
     }
+}
+
+/// The unique key that a task of this message holds until it has ended. What is left of a window, nobody knows.
+pub(super) fn key(message: &Message) -> Option<KeyId> {
+    message.unique.as_ref().filter(|unique| unique.until == Until::Finished)?;
+    message.unique_key()
 }
 
 /// Of twins in one batch, the first is the one that counts.

@@ -197,6 +197,9 @@ fn told(context: &Context, id: TaskId, replayed: bool, answer: EditAnswer) -> Re
             }
             Ok(())
         }
+        EditAnswer::KeyTaken { by } => {
+            left(format!("{id} cannot be replayed while {by} has its unique key; nothing was changed"))
+        }
         EditAnswer::Changed => {
             left(format!("{id} was changed meanwhile: look at it again; nothing was changed"))
         }

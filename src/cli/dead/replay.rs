@@ -108,6 +108,9 @@ fn report(context: &Context, ids: &[TaskId], answers: &[EditAnswer]) -> Result<(
     for (id, answer) in ids.iter().zip(answers) {
         let (sentence, answer) = match answer {
             EditAnswer::Applied { .. } => (format!("{id} due again"), "applied"),
+            EditAnswer::KeyTaken { by } => {
+                (format!("{id} cannot be replayed while {by} has its unique key"), "key_taken")
+            }
             EditAnswer::Changed => (format!("{id} was changed meanwhile: look at it again"), "changed"),
             EditAnswer::Refused(state) => (format!("{id} is {state} and cannot be replayed"), "refused"),
             EditAnswer::Unknown => (format!("{id} is not known"), "unknown"),

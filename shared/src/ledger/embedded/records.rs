@@ -5,7 +5,7 @@ use jiff::Timestamp;
 
 use super::row::{self, Brief, Move, New, state_number};
 use super::tally::Tally;
-use super::{EmbeddedLedger, catalog, occurrence};
+use super::{EmbeddedLedger, catalog, occurrence, unique};
 use crate::id::Seq;
 use crate::ledger::restored::{self, Edited, Restored};
 use crate::ledger::{
@@ -56,6 +56,11 @@ fn edit(write: &Write<'_>, tally: &mut Tally, edit: &Edit) -> Result<EditAnswer,
     let has_details = write.prepare_cached("SELECT 1 FROM detail WHERE task = ?1")?.exists([row.row])?;
     if let Some(refused) = restored::refusal(edit, Edited { state: row.state, seq: row.seq, has_details }) {
         return Ok(refused);
+    }
+    if edit.then == AfterEdit::Replays
+        && let Some(by) = unique::take_again(write, edit.id, &row)?
+    {
+        return Ok(EditAnswer::KeyTaken { by });
     }
     if let Some(message) = &edit.message {
         replace(write, tally, &row, &restored::edited(edit.id, row.seq, message))?;
@@ -117,6 +122,12 @@ fn restore(write: &Write<'_>, tally: &mut Tally, record: &TaskRecord) -> Result<
              WHERE row = ?1",
         )?
         .execute((row, restored.enqueued_at, restored.started_at, restored.finished_at))?;
+    unique::write_key(write, row, message)?;
+    if state == TaskState::Scheduled
+        && let Some(key) = restored::key(message)
+    {
+        unique::take_if_free(write, key, record.id())?;
+    }
     if restored.has_details {
         row::write_outcome(write, row, record.error.as_ref(), record.result.as_ref())?;
     } else {

@@ -4,7 +4,7 @@ use uuid::Uuid;
 
 use super::row::{self, Brief, End, duration_micros, state_of};
 use super::tally::Tally;
-use crate::id::TaskId;
+use crate::id::{KeyId, TaskId};
 use crate::ledger::{AddAnswer, unique};
 use crate::message::Message;
 use crate::sqlite::{SqliteError, Write};
@@ -61,6 +61,15 @@ pub(super) fn take_again(write: &Write<'_>, id: TaskId, row: &Brief) -> Result<O
     }
     hold(write, key, id.0.as_bytes(), None)?;
     Ok(None)
+}
+
+/// Takes the key of a task that comes from another ledger, unless somebody has it.
+pub(super) fn take_if_free(write: &Write<'_>, key: KeyId, id: TaskId) -> Result<(), SqliteError> {
+    let key = *key.0.as_bytes();
+    if holder(write, key)?.is_none() {
+        hold(write, key, id.0.as_bytes(), None)?;
+    }
+    Ok(())
 }
 
 /// A task has ended: its key is free, if it still holds it.

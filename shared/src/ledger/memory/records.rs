@@ -4,7 +4,7 @@ use async_trait::async_trait;
 
 use super::row::{Details, Move, Row};
 use super::state::Write;
-use super::{MemoryLedger, catalog, occurrence};
+use super::{MemoryLedger, catalog, occurrence, unique};
 use crate::id::Seq;
 use crate::ledger::restored::{self, Edited, Restored};
 use crate::ledger::{
@@ -36,13 +36,18 @@ impl Records for MemoryLedger {
 
 fn edit(write: &mut Write<'_>, edit: &Edit) -> EditAnswer {
     let Some((number, row)) = write.state.find(edit.id) else { return EditAnswer::Unknown };
-    let (state, has_details) = (row.state, row.details.is_some());
-    if let Some(refused) = restored::refusal(edit, Edited { state, seq: row.seq, has_details }) {
+    let (state, before, has_details) = (row.state, row.seq, row.details.is_some());
+    if let Some(refused) = restored::refusal(edit, Edited { state, seq: before, has_details }) {
         return refused;
     }
-    let seq = row.seq + 1;
+    let seq = before + 1;
+    if edit.then == AfterEdit::Replays
+        && let Err(by) = unique::take_again(write, number)
+    {
+        return EditAnswer::KeyTaken { by };
+    }
     if let Some(message) = &edit.message {
-        let message = restored::edited(edit.id, row.seq, message);
+        let message = restored::edited(edit.id, before, message);
         write.state.change(number, |row| replace(row, message));
     }
     let state = match edit.then {
@@ -85,6 +90,12 @@ fn restore(write: &mut Write<'_>, record: &TaskRecord) -> RestoreAnswer {
     let due_at = restored.due_at.unwrap_or(now);
     let details =
         Details { message: message.clone(), error: record.error.clone(), result: record.result.clone() };
+    let key = unique::held_by(&message);
+    if let Some(key) = key
+        && state == TaskState::Scheduled
+    {
+        unique::take_if_free(write, key, record.id());
+    }
     let row = Row::new(message, state, record.seq(), due_at, now);
     write.insert(Row {
         wake_at: (state == TaskState::Scheduled).then_some(due_at),
@@ -92,6 +103,7 @@ fn restore(write: &mut Write<'_>, record: &TaskRecord) -> RestoreAnswer {
         started_at: restored.started_at,
         finished_at: restored.finished_at.or(row.finished_at),
         note: record.note.clone(),
+        unique: key,
         details: restored.has_details.then(|| Box::new(details)),
         ..row
     });

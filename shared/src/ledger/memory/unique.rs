@@ -6,7 +6,7 @@ use super::row::End;
 use super::state::{State, Write};
 use crate::id::{KeyId, TaskId};
 use crate::ledger::stored::duration_micros;
-use crate::ledger::{AddAnswer, unique};
+use crate::ledger::{AddAnswer, restored, unique};
 use crate::message::Message;
 use crate::task::TaskState;
 use crate::unique::Until;
@@ -106,8 +106,14 @@ pub(super) fn take_again(write: &mut Write<'_>, number: i64) -> Result<(), TaskI
     Ok(())
 }
 
+/// Takes the key of a task that comes from another ledger, unless somebody has it.
+pub(super) fn take_if_free(write: &mut Write<'_>, key: KeyId, task: TaskId) {
+    if write.state.holds.holder(key, write.now()).is_none() {
+        write.state.holds.take(key, Hold { task, until: None });
+    }
+}
+
 /// The key that a row of this message holds until it has ended.
 pub(super) fn held_by(message: &Message) -> Option<KeyId> {
-    message.unique.as_ref().filter(|unique| unique.until == Until::Finished)?;
-    message.unique_key()
+    restored::key(message)
 }

@@ -14,6 +14,7 @@ use super::change::{Change, Changes, Kind};
 use super::error::Fault;
 use super::row::{Brief, bigint, encode, error_text, text};
 use super::session::{Patience, Session, Work, perform};
+use super::unique::{self, Holders};
 use super::{PostgresLedger, catalog, occurrence};
 use crate::id::{Seq, TaskId};
 use crate::ledger::restored::{self, Edited, Restored};
@@ -68,13 +69,15 @@ impl Work for EditAll<'_> {
     async fn run(&self, session: &mut Session) -> Result<Vec<EditAnswer>, Fault> {
         session.begin().await?;
         let ids: Vec<TaskId> = self.0.iter().map(|edit| edit.id).collect();
-        let mut rows: HashMap<TaskId, Brief> =
-            lock(session, &ids).await?.into_iter().map(|row| (row.id, row)).collect();
+        unique::lock_keys_again(session, &ids).await?;
+        let rows = lock(session, &ids).await?;
+        let mut holders = Holders::of_ended(session, &rows).await?;
+        let mut rows: HashMap<TaskId, Brief> = rows.into_iter().map(|row| (row.id, row)).collect();
         let mut replays = Changes::default();
         let mut answers = Vec::with_capacity(self.0.len());
         for edit in self.0 {
             answers.push(match rows.get_mut(&edit.id) {
-                Some(row) => edit_one(session, row, edit, &mut replays).await?,
+                Some(row) => edit_one(session, row, edit, &mut holders, &mut replays).await?,
                 None => EditAnswer::Unknown,
             });
         }
@@ -88,11 +91,17 @@ async fn edit_one(
     session: &Session,
     row: &mut Brief,
     edit: &Edit,
+    holders: &mut Holders,
     replays: &mut Changes,
 ) -> Result<EditAnswer, Fault> {
     let found = Edited { state: row.state, seq: row.seq, has_details: row.has_details };
     if let Some(refused) = restored::refusal(edit, found) {
         return Ok(refused);
+    }
+    if edit.then == AfterEdit::Replays
+        && let Some(by) = holders.take_again(row)
+    {
+        return Ok(EditAnswer::KeyTaken { by });
     }
     if let Some(message) = &edit.message {
         replace(session, row, &restored::edited(edit.id, row.seq, message)).await?;
@@ -154,16 +163,19 @@ impl Work for RestoreAll<'_> {
         sorted.dedup_by_key(|(_, record)| record.id());
         let restored: Vec<Restored<'_>> = sorted.iter().map(|(_, record)| Restored::of(record)).collect();
         let rows: Vec<NewRow<'_>> = restored.iter().map(new_row).collect();
+        let holders = Holders::of_restored(session, &restored).await?;
         let made = add::insert(session, &rows).await?;
         let mut answers = vec![RestoreAnswer::Exists; self.0.len()];
-        let mut past = Past::default();
+        let (mut past, mut new) = (Past::default(), Vec::new());
         for (((at, _), restored), made) in sorted.iter().zip(&restored).zip(made) {
             if let Made::New(_) = made {
                 answers[*at] = RestoreAnswer::Restored;
                 past.push(restored)?;
+                new.push(*restored);
             }
         }
         past.write(session).await?;
+        holders.hold_restored(session, &new).await?;
         session.commit().await?;
         Ok(answers)
     }

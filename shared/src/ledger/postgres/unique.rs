@@ -11,6 +11,7 @@ use super::error::Fault;
 use super::row::{Brief, duration_micros, state_of};
 use super::session::Session;
 use crate::id::{KeyId, TaskId};
+use crate::ledger::restored::{self, Restored};
 use crate::ledger::{AddAnswer, NewEntry, unique};
 use crate::task::TaskState;
 use crate::unique::{OnTaken, Until};
@@ -90,6 +91,46 @@ impl Holders {
         }
         self.take(key, row.id);
         None
+    }
+
+    /// Of the keys of tasks that come from another ledger; locks them.
+    pub(super) async fn of_restored(session: &Session, tasks: &[Restored<'_>]) -> Result<Self, Fault> {
+        let keys = tasks.iter().filter_map(|task| restored::key(&task.record.message));
+        let keys: Vec<Uuid> = keys.map(|key| key.0).collect();
+        if keys.is_empty() {
+            return Ok(Self::default());
+        }
+        session.query("select lock_keys_1($1)", &[&keys]).await?;
+        Self::of(session, &keys).await
+    }
+
+    /// Gives keys to those of these new rows that have not ended, where nobody has them; all of them know theirs, for the day
+    /// when they are run again.
+    pub(super) async fn hold_restored(
+        mut self,
+        session: &Session,
+        new: &[Restored<'_>],
+    ) -> Result<(), Fault> {
+        let (mut taken, mut known) = (Taken::default(), Taken::default());
+        for task in new {
+            let Some(key) = restored::key(&task.record.message) else { continue };
+            let holds = task.state == TaskState::Scheduled && !self.0.contains_key(&key);
+            if holds {
+                self.take(key, task.record.id());
+            }
+            let keyed = if holds { &mut taken } else { &mut known };
+            keyed.ids.push(task.record.id().0);
+            keyed.keys.push(Some(key.0));
+            keyed.windows.push(None);
+        }
+        taken.write(session).await?;
+        if !known.ids.is_empty() {
+            let sql =
+                "update task t set unique_key = i.key from unnest($1::uuid[], $2::uuid[]) as i (id, key)
+                where t.id = any ($1) and t.id = i.id";
+            session.execute(sql, &[&known.ids, &known.keys]).await?;
+        }
+        Ok(())
     }
 
     fn take(&mut self, key: KeyId, id: TaskId) {

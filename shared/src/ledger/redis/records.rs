@@ -81,6 +81,7 @@ fn edited(from: &mut Unpacked<'_>) -> Result<EditAnswer, Fault> {
         1 => Ok(EditAnswer::Changed),
         2 => Ok(EditAnswer::Refused(state)),
         3 => Ok(EditAnswer::Unknown),
+        4 => Ok(EditAnswer::KeyTaken { by: from.id()? }),
         other => Err(Fault::Invalid(format!("an edit was answered with an unknown {other}"))),
     }
 }
@@ -109,7 +110,8 @@ fn push(args: &mut Args, restored: &Restored<'_>) -> Result<(), Fault> {
         .long(known(restored.due_at))
         .long(known(restored.enqueued_at))
         .long(known(restored.started_at))
-        .long(known(restored.finished_at));
+        .long(known(restored.finished_at))
+        .bytes(&restored::key(message).map_or([0; 16], |key| *key.0.as_bytes()));
     let error = record.error.as_ref().map(error_text).transpose()?.unwrap_or_default();
     let result = record.result.as_ref().map(rmp_serde::to_vec).transpose();
     let result = result.map_err(|error| Fault::Invalid(error.to_string()))?.unwrap_or_default();

@@ -9,6 +9,7 @@ pub(super) const SERVER_TIME: &str =
 const ROWS: &str = concat!(include_str!("lua/rows.lua"), include_str!("lua/limits.lua"));
 const ADMIT: &str = include_str!("lua/admit.lua");
 const ENTRIES: &str = include_str!("lua/entries.lua");
+const AGAIN: &str = include_str!("lua/again.lua");
 const VERDICTS: &str = include_str!("lua/verdicts.lua");
 const RECORDS: &str = include_str!("lua/records.lua");
 const SCHEDULES: &str = include_str!("lua/schedules.lua");
@@ -63,8 +64,8 @@ calls! {
     Postpone: "postpone", Short, [ROWS, include_str!("lua/postpone.lua")];
     Park: "park", Short, [ROWS, include_str!("lua/park.lua")];
     Reap: "reap", Long, [ROWS, include_str!("lua/reap.lua")];
-    Act: "act", Long, [ROWS, include_str!("lua/act.lua")];
-    Edit: "edit", Long, [ROWS, include_str!("lua/edit.lua")];
+    Act: "act", Long, [ROWS, AGAIN, include_str!("lua/act.lua")];
+    Edit: "edit", Long, [ROWS, AGAIN, include_str!("lua/edit.lua")];
     Restore: "restore", Long, [ROWS, include_str!("lua/restore.lua")];
     RestoreSchedule: "restore_schedule", Long, [ROWS, SCHEDULES, include_str!("lua/restore_schedule.lua")];
     Get: "get", Long, [ROWS, RECORDS, include_str!("lua/get.lua")];

@@ -3,9 +3,12 @@
 use std::time::Duration;
 
 use upbeat_shared::id::{Seq, TaskId};
-use upbeat_shared::ledger::{Action, AfterEdit, ClaimAnswer, Due, Edit, EditAnswer, Retention, TaskFilter};
+use upbeat_shared::ledger::{
+    Action, AddAnswer, AfterEdit, ClaimAnswer, Due, Edit, EditAnswer, Retention, TaskFilter,
+};
 use upbeat_shared::message::{Message, Payload, Priority};
 use upbeat_shared::task::{TaskRecord, TaskState};
+use upbeat_shared::unique::Unique;
 use uuid::Uuid;
 
 use super::{LedgerWorld, Probe};
@@ -23,6 +26,8 @@ suite! { $ edit_conformance, LedgerWorld, ledger::edit:
     a_task_without_details_is_not_edited,
     a_batch_is_answered_in_the_order_asked,
     a_message_from_before_the_edit_is_stale,
+    a_replayed_task_takes_its_unique_key_again,
+    a_task_whose_unique_key_is_taken_is_not_replayed,
 }
 
 impl Probe {
@@ -229,4 +234,44 @@ async fn a_message_from_before_the_edit_is_stale(world: &impl LedgerWorld) {
 
     let owner = upbeat_shared::id::OwnerId::random();
     assert_eq!(ledger.claim(owner, &record.message).await, ClaimAnswer::Stale);
+}
+
+/// A dead task that held a unique key.
+async fn keyed(ledger: &Probe) -> Message {
+    let message = Message { unique: Some(Unique::by("one")), ..message() };
+    let queued = ledger.queued(&message).await;
+    let run = ledger.acquire_any(&queued).await;
+    let error = crate::message::failure("it failed");
+    ledger.settle(&run, upbeat_shared::verdict::Verdict::Dead { error }).await;
+    message
+}
+
+async fn a_replayed_task_takes_its_unique_key_again(world: &impl LedgerWorld) {
+    let ledger = Probe::of(world);
+    let message = keyed(&ledger).await;
+    let record = ledger.record(message.id).await;
+    ledger.edit(edit(&record, Some(record.message.clone()), AfterEdit::Replays)).await;
+
+    let other = Message { id: TaskId(Uuid::now_v7()), ..message.clone() };
+    let answer = ledger.add(&other, Due::In(Duration::ZERO)).await;
+
+    assert_eq!(answer, AddAnswer::Taken { by: message.id, state: TaskState::Scheduled });
+    ledger.cancel(message.id).await;
+    let answer = ledger.add(&other, Due::In(Duration::ZERO)).await;
+    assert_eq!(answer, AddAnswer::Added(Seq(0)), "its end frees the key");
+}
+
+async fn a_task_whose_unique_key_is_taken_is_not_replayed(world: &impl LedgerWorld) {
+    let ledger = Probe::of(world);
+    let message = keyed(&ledger).await;
+    let other = Message { id: TaskId(Uuid::now_v7()), ..message.clone() };
+    ledger.add(&other, Due::In(Duration::from_secs(60))).await;
+    let record = ledger.record(message.id).await;
+
+    let replay = edit(&record, Some(mended(&message)), AfterEdit::Replays);
+    assert_eq!(ledger.edit(replay).await, EditAnswer::KeyTaken { by: other.id });
+
+    assert_eq!(ledger.record(message.id).await, record, "nothing changed");
+    let stays = edit(&record, Some(mended(&message)), AfterEdit::Stays);
+    assert!(matches!(ledger.edit(stays).await, EditAnswer::Applied { .. }), "it may be mended meanwhile");
 }

@@ -11,6 +11,7 @@ use upbeat_shared::message::{Message, Payload};
 use upbeat_shared::occurrence::{OccurrenceRecord, ScheduleRecord};
 use upbeat_shared::schedule::{SkipReason, SkippedRange};
 use upbeat_shared::task::{TaskRecord, TaskState};
+use upbeat_shared::unique::Unique;
 use upbeat_shared::verdict::{RunError, RunErrorKind};
 use uuid::Uuid;
 
@@ -36,6 +37,8 @@ suite! { $ restore_conformance, LedgerWorld, ledger::restore:
     the_next_schedule_is_of_a_later_incarnation,
     a_restored_occurrence_is_cancelled_with_its_schedule,
     restoring_a_schedule_raises_the_version,
+    a_restored_task_holds_its_unique_key,
+    a_restored_dead_task_knows_its_unique_key,
 }
 
 impl Probe {
@@ -326,4 +329,42 @@ async fn restoring_a_schedule_raises_the_version(world: &impl LedgerWorld) {
 
     assert!(after > before, "beats have to see it");
     assert_eq!(version().await, after, "nothing changed");
+}
+
+fn keyed(state: TaskState) -> TaskRecord {
+    let record = record(state);
+    let message = Message { unique: Some(Unique::by("one")), expires_at: None, ..record.message };
+    TaskRecord { message, ..record }
+}
+
+async fn a_restored_task_holds_its_unique_key(world: &impl LedgerWorld) {
+    let ledger = Probe::of(world);
+    let (first, second) = (keyed(TaskState::Queued), keyed(TaskState::Queued));
+    let answers = ledger.restore_all(vec![first.clone(), second.clone()]).await;
+    assert_eq!(answers, [RestoreAnswer::Restored; 2], "what was accepted is kept");
+    let other = Message { id: TaskId(Uuid::now_v7()), ..first.message.clone() };
+
+    let answer = ledger.add(&other, Due::In(Duration::ZERO)).await;
+
+    let AddAnswer::Taken { by, state: TaskState::Scheduled } = answer else { panic!("{answer:?}") };
+    assert_eq!(by, first.id());
+    ledger.cancel(second.id()).await;
+    let taken = ledger.add(&other, Due::In(Duration::ZERO)).await;
+    assert_eq!(taken, answer, "whoever never had it frees it for nobody");
+    ledger.cancel(first.id()).await;
+    let added = ledger.add(&other, Due::In(Duration::ZERO)).await;
+    assert_eq!(added, AddAnswer::Added(other.seq), "its end frees the key");
+}
+
+async fn a_restored_dead_task_knows_its_unique_key(world: &impl LedgerWorld) {
+    let ledger = Probe::of(world);
+    let dead = keyed(TaskState::Dead);
+    ledger.restore(&dead).await;
+    let other = Message { id: TaskId(Uuid::now_v7()), ..dead.message.clone() };
+    ledger.add(&other, Due::In(Duration::from_secs(60))).await;
+
+    assert_eq!(ledger.act(dead.id(), Action::Retry).await, ActAnswer::KeyTaken { by: other.id });
+
+    ledger.cancel(other.id).await;
+    assert_eq!(ledger.act(dead.id(), Action::Retry).await, ActAnswer::Applied(TaskState::Scheduled));
 }

@@ -33,12 +33,9 @@ function act.retry(id, row)
   local state = row[STATE]
   local again = state >= DEAD and call('HEXISTS', P .. 'body', id) == 1
   if not again and state ~= SCHEDULED then return REFUSED, state end
-  if again and has(row, KEYED) then
-    local key = key_of(id)
-    local hold = key and hold_of(key)
-    local until_at = hold and unpack_bytes('<i8', hold, 17)
-    if hold and (until_at == 0 or until_at > NOW) then return KEY_TAKEN, state, sub(hold, 1, 16) end
-    if key then rehang(key, id .. NO_WINDOW) end
+  if again then
+    local by = take_again(id, row)
+    if by then return KEY_TAKEN, state, by end
   end
   -- Asked for by hand, it runs, or it would expire again at once.
   if again then row[ATTEMPTS], row[CRASHES], row[EXPIRES] = 0, 0, 0 end

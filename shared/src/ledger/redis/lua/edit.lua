@@ -1,7 +1,8 @@
 -- Edits tasks that ended badly: for each its numbers, a note, and the tail and the message that it has from now on (both empty
--- where they stay). Answers ten bytes each: what became of it, its state, its seq.
+-- where they stay). Answers ten bytes each: what became of it, its state, its seq; and behind one whose
+-- unique key another task holds the id of that one.
 
-local APPLIED, CHANGED, REFUSED, UNKNOWN = 0, 1, 2, 3
+local APPLIED, CHANGED, REFUSED, UNKNOWN, KEY_TAKEN = 0, 1, 2, 3, 4
 local EDIT = '<c16i8BBi8'
 
 -- Another message, which may be of another queue.
@@ -20,6 +21,8 @@ local function edit(at)
   if not row then return UNKNOWN, 0, 0 end
   if row[SEQ] ~= seq then return CHANGED, row[STATE], row[SEQ] end
   if row[STATE] < DEAD or call('HEXISTS', P .. 'body', id) == 0 then return REFUSED, row[STATE], seq end
+  local by = replays == 1 and take_again(id, row)
+  if by then return KEY_TAKEN, row[STATE], seq, by end
   if replaces == 1 then replace(id, row, ARGV[at + 2], ARGV[at + 3], expires) end
   if replays == 1 then
     -- Asked for by hand, it runs, or it would expire again at once.
@@ -37,6 +40,9 @@ local ids = {}
 for at = 1, #ARGV, 4 do ids[#ids + 1] = sub(ARGV[at], 1, 16) end
 load(ids)
 local answers = {}
-for at = 1, #ARGV, 4 do answers[#answers + 1] = pack('<BBi8', edit(at)) end
+for at = 1, #ARGV, 4 do
+  local answer, state, seq, by = edit(at)
+  answers[#answers + 1] = pack('<BBi8', answer, state, seq) .. (by or '')
+end
 flush()
 return table.concat(answers)

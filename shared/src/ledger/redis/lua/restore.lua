@@ -1,10 +1,22 @@
 -- Makes rows of tasks that another ledger recorded: for each its numbers, its note, its tail, its message, its error and its
 -- result (the last three empty where there is none). Answers a byte each: 1 for one that is new.
 
-local RECORD = '<c16BBi8I4I4i8i8i8i8i8'
+local RECORD = '<c16BBi8I4I4i8i8i8i8i8c16'
+
+-- A key that it holds until it has ended: it is taken if nobody has it, and known for the day when the task is run again.
+local function keep_key(id, row, key)
+  row[FLAGS] = KEYED
+  keys[id] = key
+  new_keys[#new_keys + 1] = id
+  new_keys[#new_keys + 1] = key
+  local hold = hold_of(key)
+  local until_at = hold and unpack_bytes('<i8', hold, 17)
+  local is_free = not hold or (until_at ~= 0 and until_at <= NOW)
+  if row[STATE] == SCHEDULED and is_free then rehang(key, id .. NO_WINDOW) end
+end
 
 local function restore(at)
-  local id, state, has_details, seq, attempts, crashes, expires, due, enqueued, started, finished =
+  local id, state, has_details, seq, attempts, crashes, expires, due, enqueued, started, finished, key =
     unpack_bytes(RECORD, ARGV[at])
   if rows[id] then return 0 end
   local keeps = has_details == 1
@@ -12,6 +24,7 @@ local function restore(at)
   if due == 0 then due = NOW end
   local row = make(id, ARGV[at + 2], body, state, seq, attempts, crashes, expires, due, ARGV[at + 1])
   row[ENQUEUED], row[STARTED] = enqueued, started
+  if key ~= NOBODY then keep_key(id, row, key) end
   if state == SCHEDULED then
     wakes[id] = due
   else
