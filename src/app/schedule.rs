@@ -9,7 +9,9 @@ use upbeat_shared::message::Priority;
 use upbeat_shared::name::{QueueName, ScheduleId};
 use upbeat_shared::occurrence::{ScheduleDefinition, TaskTemplate, default_grace};
 use upbeat_shared::retry::RetryPolicy;
-use upbeat_shared::schedule::{CatchUp, CatchUpPolicy, Fold, Gap, TimingError, TimingSpec};
+use upbeat_shared::schedule::{
+    Calendar, CatchUp, CatchUpPolicy, Fold, Gap, OnHoliday, TimingError, TimingSpec,
+};
 
 /// A rule in time and the task that each of its occurrences becomes.
 ///
@@ -75,6 +77,12 @@ impl Schedule {
         Self::new(id.into(), TimingSpec { every, ..TimingSpec::default() }, task)
     }
 
+    /// By an ISO 8601 repetition such as `R5/2026-01-31T09:00:00Z/P1M`: five times, a month apart; `R/` is without end.
+    pub fn repeat(id: impl Into<String>, repetition: impl Into<String>, task: impl Publishable) -> Self {
+        let repeat = Some(repetition.into());
+        Self::new(id.into(), TimingSpec { repeat, ..TimingSpec::default() }, task)
+    }
+
     /// Once, at an instant such as `2026-05-01T09:00:00+02:00`.
     pub fn at(id: impl Into<String>, instant: impl Into<String>, task: impl Publishable) -> Self {
         let at = Some(instant.into());
@@ -117,6 +125,13 @@ impl Schedule {
     /// A day has to satisfy both day fields of the cron expression, where a crontab is content with either.
     pub fn dom_and_dow(mut self) -> Self {
         self.timing.dom_and_dow = Some(true);
+        self
+    }
+
+    /// Days off, and what becomes of an occurrence on one of them.
+    pub fn calendar(mut self, calendar: Calendar, on_holiday: OnHoliday) -> Self {
+        self.timing.calendar = Some(calendar);
+        self.timing.on_holiday = Some(on_holiday);
         self
     }
 
@@ -264,19 +279,9 @@ impl Schedule {
 
 /// The text at fault with the fault underlined.
 fn pictured(timing: &TimingSpec, error: &TimingError) -> String {
-    let text = match error.field {
-        "cron" => &timing.cron,
-        "every" => &timing.every,
-        "at" => &timing.at,
-        "timezone" => &timing.timezone,
-        "starts" => &timing.starts,
-        "ends" => &timing.ends,
-        "jitter" => &timing.jitter,
-        _ => &None,
-    };
-    match text {
-        Some(text) => format!("it cannot be understood\n{}", error.render(text).trim_end()),
-        None => error.to_string(),
+    match timing.text_of(error.field) {
+        "" => error.to_string(),
+        text => format!("it cannot be understood\n{}", error.render(text).trim_end()),
     }
 }
 

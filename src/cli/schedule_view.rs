@@ -88,7 +88,7 @@ fn definition_json(now: Timestamp, definition: &ScheduleDefinition) -> Value {
     let task = &definition.task;
     json!({
         "rule": rule(definition),
-        "timezone": timetable(definition).map(|timetable| timetable.zone_name().to_owned()),
+        "timezone": timetable(definition).map(|timetable| timetable.zone_name().into_owned()),
         "task": task.name.as_str(),
         "queue": task.queue.as_str(),
         "args": task.args,

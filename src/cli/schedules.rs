@@ -12,8 +12,11 @@ use upbeat_shared::name::ScheduleId;
 use upbeat_shared::occurrence::{ScheduleDefinition, ScheduleRecord};
 
 use super::context::{Access, Context, Session};
+use super::crontab::ImportCommand;
 use super::failure::Failure;
 use super::nearest::nearest;
+use super::schedule_explain::ExplainSchedule;
+use super::schedule_forecast::ForecastSchedules;
 use super::schedule_view as view;
 use super::words::counted;
 
@@ -49,6 +52,13 @@ enum SchedulesAction {
         #[arg(value_name = "FILE")]
         file: PathBuf,
     },
+    /// Say what a rule means, when it fires next, and what moved it there
+    Explain(ExplainSchedule),
+    /// Show how many tasks start in each minute to come, and what to spread
+    Forecast(ForecastSchedules),
+    /// Turn what other programs run by time into schedules
+    #[command(subcommand)]
+    Import(ImportCommand),
     /// Run a schedule's task once, now, whatever its rule says
     ///
     /// Prints the id of the task. The schedule itself goes on as planned.
@@ -61,15 +71,22 @@ enum SchedulesAction {
 
 impl SchedulesCommand {
     pub(crate) async fn run(self, context: &Context) -> Result<(), Failure> {
-        if let SchedulesAction::Check { file } = self.action {
-            return check(context, &file);
+        match self.action {
+            SchedulesAction::Check { file } => return check(context, &file),
+            SchedulesAction::Explain(command) => return command.run(context).await,
+            SchedulesAction::Forecast(command) => return command.run(context).await,
+            SchedulesAction::Import(command) => return command.run(context),
+            SchedulesAction::List | SchedulesAction::Show { .. } | SchedulesAction::Trigger { .. } => {}
         }
         let session = context.session(Access::Existing).await?;
         match self.action {
             SchedulesAction::List => list(context, &session).await,
             SchedulesAction::Show { id } => show(context, &session, &id).await,
             SchedulesAction::Trigger { id } => trigger(context, &session, &id).await,
-            SchedulesAction::Check { .. } => Ok(()),
+            SchedulesAction::Check { .. }
+            | SchedulesAction::Explain(_)
+            | SchedulesAction::Forecast(_)
+            | SchedulesAction::Import(_) => Ok(()),
         }
     }
 }
@@ -107,7 +124,7 @@ async fn show(context: &Context, session: &Session, id: &ScheduleId) -> Result<(
     )
 }
 
-async fn find(session: &Session, id: &ScheduleId) -> Result<ScheduleRecord, Failure> {
+pub(super) async fn find(session: &Session, id: &ScheduleId) -> Result<ScheduleRecord, Failure> {
     let catalog = &session.stack.store.catalog;
     if let Some(found) = catalog.get(vec![id.clone()]).await?.into_iter().next() {
         return Ok(found);

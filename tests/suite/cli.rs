@@ -305,7 +305,7 @@ async fn shells_get_completions_that_they_can_read() {
 }
 
 /// Every command with the flags that it must have.
-const COMMANDS: [(&[&str], &[&str]); 27] = [
+const COMMANDS: [(&[&str], &[&str]); 30] = [
     (&["up"], &["--queues", "--concurrency", "--listen"]),
     (&["beat"], &["--listen"]),
     (&["worker"], &["--queues", "--concurrency", "--listen"]),
@@ -334,6 +334,9 @@ const COMMANDS: [(&[&str], &[&str]); 27] = [
     (&["schedules", "list"], &[]),
     (&["schedules", "show"], &[]),
     (&["schedules", "check"], &[]),
+    (&["schedules", "explain"], &["--zone", "--count", "--from"]),
+    (&["schedules", "forecast"], &["--hours", "--from"]),
+    (&["schedules", "import", "crontab"], &["--zone", "--system", "--user"]),
     (&["schedules", "trigger"], &[]),
     (&["queues", "list"], &["--sample", "--watch"]),
     (&["queues", "pause"], &[]),

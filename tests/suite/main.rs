@@ -1,5 +1,6 @@
 //! The suite: every test that looks at the program from outside, in one binary, so that it links once.
 
+mod ahead;
 mod amqp;
 mod bad_input;
 mod cli;

@@ -42,7 +42,8 @@ impl TimingError {
         self
     }
 
-    pub(crate) fn in_field(mut self, field: &'static str) -> Self {
+    /// Says which field of a `TimingSpec` or of a calendar the text at fault is.
+    pub fn in_field(mut self, field: &'static str) -> Self {
         self.field = field;
         self
     }
@@ -78,8 +79,8 @@ impl TimingError {
         out
     }
 
-    /// The text and what is under it; the message alone where there is nothing to point at.
-    fn picture(&self, text: &str) -> String {
+    /// The text and what is under it, without the help; the message alone where there is nothing to point at.
+    pub fn picture(&self, text: &str) -> String {
         if self.field.is_empty() && text.is_empty() {
             return format!("{}\n", self.message);
         }

@@ -71,6 +71,16 @@ pub(crate) fn whole_micros(instant: Timestamp) -> Timestamp {
     Timestamp::from_microsecond(instant.as_microsecond()).unwrap_or(instant)
 }
 
+/// What the text of an instant says about where it is: the zone in brackets, else its offset, of which `Z` is one.
+pub(crate) fn own_zone(text: &str) -> Option<TimeZone> {
+    let text = text.trim();
+    if let Ok(Some(zone)) = named_zone(text) {
+        return Some(zone);
+    }
+    let pieces = Pieces::parse(text).ok()?;
+    if is_zulu(&pieces) { Some(TimeZone::UTC) } else { pieces.to_numeric_offset().map(TimeZone::fixed) }
+}
+
 fn parse_trimmed(text: &str) -> Result<Moment, TimingError> {
     let pieces = Pieces::parse(text).map_err(|_| not_an_instant(text))?;
     let named = named_zone(text)?;

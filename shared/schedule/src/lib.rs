@@ -34,30 +34,44 @@
 //! **Steps.** `15m` and `24h` are elapsed time; `1 day`, `P1M` and `1 year` are steps on the calendar of the zone. The n-th
 //! occurrence is start + n × step, so the end of a short month does not shorten those after it.
 //!
+//! **Repetitions.** `R5/2026-01-31T09:00:00Z/P1M` fires five times, at start + n × duration; `R/` and `R-1/` repeat without
+//! end. The zone or offset of the start is kept.
+//!
+//! **Calendars.** A [`Calendar`] is a named set of days off. An occurrence on one of them is skipped, and accounted for as
+//! that, or moved to the next or previous day that is not off, at the same time of day ([`OnHoliday`]). Days are those of the
+//! schedule's zone. Two occurrences that end up on one moment are one.
+//!
 //! # What it never does
 //!
 //! Never performs I/O, never reads a clock and never waits: the same question has the same answer everywhere, on every
 //! host and in every run. Zones come from the database that is [compiled in](tzdb_version).
 
+mod calendar;
 mod catch_up;
 mod cron;
 mod duration;
 mod error;
 mod every;
+mod explain;
+mod forecast;
 mod instant;
 mod jitter;
 mod plan;
+mod repeat;
 mod spec;
 mod timetable;
 mod wall;
 mod zone;
 
+pub use calendar::{Calendar, DayOff, OnHoliday};
 pub use catch_up::{CatchUp, CatchUpPolicy, SkipReason, SkippedRange};
 pub use duration::parse_duration;
 pub use error::TimingError;
+pub use explain::{Explanation, Fire, Shift, explain};
+pub use forecast::{Forecast, Stampede, forecast};
 pub use instant::parse_instant;
 pub use plan::{Plan, plan};
 pub use spec::TimingSpec;
-pub use timetable::Timetable;
+pub use timetable::{Planned, Timetable};
 pub use wall::{Fold, Gap};
 pub use zone::{tzdb_version, zone, zone_names};

@@ -4,7 +4,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use crate::catch_up::{CatchUp, CatchUpPolicy, SkipReason, SkippedRange};
-use crate::timetable::Timetable;
+use crate::timetable::{Planned, Timetable};
 
 /// What became of the occurrences between a cursor and now.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,7 +15,7 @@ pub struct Plan {
     pub skipped: Vec<SkippedRange>,
     /// Everything up to here is decided: the cursor of the next call.
     pub cursor: Timestamp,
-    /// The first occurrence after the cursor; none if there will never be another.
+    /// The first instant after the cursor that there is something to decide about; none if there will never be another.
     pub next: Option<Timestamp>,
     /// Everything up to now is decided. Otherwise call again with the new cursor.
     pub complete: bool,
@@ -36,26 +36,37 @@ pub fn plan(
     max: usize,
 ) -> Plan {
     let verdicts = Verdicts::new(policy, now, grace);
-    let mut plan =
-        Plan { fire: Vec::new(), skipped: Vec::new(), cursor, next: timetable.next(cursor), complete: false };
+    let mut next = timetable.next_planned(cursor);
+    let mut plan = Plan { fire: Vec::new(), skipped: Vec::new(), cursor, next: None, complete: false };
     for _ in 0..max.max(1) {
-        let Some(planned) = plan.next.filter(|planned| *planned <= now) else {
+        let Some(Planned { at: planned, is_off }) = next.filter(|planned| planned.at <= now) else {
             break;
         };
-        if let Some((last, count)) = verdicts.skip_run(timetable, planned) {
-            plan.skip(planned, last, count);
-            plan.cursor = last;
-            plan.next = timetable.next(last);
+        if is_off {
+            plan.skip(planned, planned, 1, SkipReason::Calendar);
+            plan.cursor = planned;
+            next = timetable.next_planned(planned);
             continue;
         }
-        let following = timetable.next(planned);
+        if let Some((last, count)) = verdicts.skip_run(timetable, planned) {
+            plan.skip(planned, last, count, SkipReason::Misfire);
+            plan.cursor = last;
+            next = timetable.next_planned(last);
+            continue;
+        }
+        next = timetable.next_planned(planned);
+        let following = match next {
+            // Only what fires takes the place of the latest that was missed.
+            Some(off) if off.is_off => timetable.next(planned),
+            next => next.map(|next| next.at),
+        };
         match verdicts.of(planned, following) {
             Verdict::Fire => plan.fire.push(planned),
-            Verdict::Skip => plan.skip(planned, planned, 1),
+            Verdict::Skip => plan.skip(planned, planned, 1, SkipReason::Misfire),
         }
         plan.cursor = planned;
-        plan.next = following;
     }
+    plan.next = next.map(|next| next.at);
     plan.complete = plan.next.is_none_or(|next| next > now);
     if plan.complete {
         // A clock that went back must not take the cursor with it.
@@ -65,15 +76,17 @@ pub fn plan(
 }
 
 impl Plan {
-    fn skip(&mut self, from: Timestamp, until: Timestamp, count: u64) {
-        // A run ends where something fired in between.
-        let unbroken = |range: &&mut SkippedRange| self.fire.last().is_none_or(|fired| *fired < range.from);
+    fn skip(&mut self, from: Timestamp, until: Timestamp, count: u64, reason: SkipReason) {
+        // A run ends where something fired in between, and where the reason is another.
+        let unbroken = |range: &&mut SkippedRange| {
+            range.reason == reason && self.fire.last().is_none_or(|fired| *fired < range.from)
+        };
         match self.skipped.last_mut().filter(unbroken) {
             Some(range) => {
                 range.until = until;
                 range.count += count;
             }
-            None => self.skipped.push(SkippedRange { from, until, count, reason: SkipReason::Misfire }),
+            None => self.skipped.push(SkippedRange { from, until, count, reason }),
         }
     }
 }

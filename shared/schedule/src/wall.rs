@@ -63,7 +63,8 @@ impl Wall {
     /// The first instant after `after` at which the wall clock matches, by these rules.
     pub(crate) fn next(self, pattern: &Pattern, zone: &TimeZone, after: Timestamp) -> Option<Timestamp> {
         let mut at = floor_secs(after) + 1;
-        let mut horizon = at.max(LAST_IRREGULAR_CHANGE_SECS) + CALENDAR_CYCLE_SECS;
+        let irregular = LAST_IRREGULAR_CHANGE_SECS.max(end_of_year_secs(pattern.last_own_year()));
+        let mut horizon = at.max(irregular) + CALENDAR_CYCLE_SECS;
         let mut stretch = Stretch::around(zone, at)?;
         loop {
             if at > horizon {
@@ -192,6 +193,14 @@ impl Stretch {
     }
 }
 
+/// The first time matching a pattern that a change of clocks at that instant removes.
+pub(crate) fn removed_before(pattern: &Pattern, zone: &TimeZone, at: Timestamp) -> Option<DateTime> {
+    let stretch = Stretch::around(zone, at.as_second()).filter(|stretch| stretch.start == at.as_second())?;
+    let gap = stretch.start + stretch.offset_before..stretch.start + stretch.offset;
+    let local = next_local(pattern, gap.start).filter(|local| gap.contains(local))?;
+    EPOCH.checked_add(SignedDuration::from_secs(local)).ok()
+}
+
 fn offset_secs(zone: &TimeZone, at: Timestamp) -> i64 {
     zone.to_offset(at).seconds().into()
 }
@@ -202,6 +211,11 @@ fn floor_secs(at: Timestamp) -> i64 {
 }
 
 const EPOCH: DateTime = DateTime::constant(1970, 1, 1, 0, 0, 0, 0);
+
+/// Roughly, and never too early.
+fn end_of_year_secs(year: i16) -> i64 {
+    (i64::from(year) - 1969) * 366 * 86_400
+}
 
 /// The first match from a local second on; local seconds count from the epoch as if the clock showed UTC.
 fn next_local(pattern: &Pattern, from: i64) -> Option<i64> {

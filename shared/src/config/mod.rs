@@ -14,6 +14,7 @@
 //! # Ok::<(), upbeat_shared::config::ConfigErrors>(())
 //! ```
 
+mod calendars;
 mod context;
 mod document;
 mod env;
@@ -105,7 +106,8 @@ fn read(mut cx: Context<'_>, tree: Node, file: Option<PathBuf>) -> Result<Loaded
     let mut top = Section::new(&mut cx, &keys::TOP, "", Some(tree));
     let mut config = tables::read(&mut top);
     let mut tasks = tasks::read(&mut top, &config.worker);
-    config.schedules = schedules::read(&mut top, &config, &mut tasks);
+    let calendars = calendars::read(&mut top);
+    config.schedules = schedules::read(&mut top, &config, &mut tasks, &calendars);
     config.hooks = hooks::read(&mut top, &config, &mut tasks);
     top.finish();
     resolve_queues(&mut cx, &mut config, &tasks);

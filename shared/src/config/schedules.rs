@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::SignedDuration;
-use upbeat_schedule::{CatchUp, CatchUpPolicy, Fold, Gap, TimingError, TimingSpec};
+use upbeat_schedule::{CatchUp, CatchUpPolicy, Fold, Gap, OnHoliday, TimingError, TimingSpec};
 
+use super::calendars::{self, Calendars};
 use super::keys;
 use super::section::Section;
 use super::settings::Config;
@@ -23,7 +24,12 @@ use crate::occurrence::{ScheduleDefinition, TaskTemplate, default_grace};
 const MAX_LOOK_BACK: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 
 /// Reads every `[[schedule]]`.
-pub(super) fn read(top: &mut Section<'_, '_>, config: &Config, tasks: &mut Tasks) -> Vec<NewSchedule> {
+pub(super) fn read(
+    top: &mut Section<'_, '_>,
+    config: &Config,
+    tasks: &mut Tasks,
+    calendars: &Calendars,
+) -> Vec<NewSchedule> {
     let mut schedules = Vec::new();
     let mut lines: BTreeMap<ScheduleId, usize> = BTreeMap::new();
     for content in top.list("schedule") {
@@ -36,7 +42,7 @@ pub(super) fn read(top: &mut Section<'_, '_>, config: &Config, tasks: &mut Tasks
             let help = format!("the other one is on line {first}; ids tell schedules apart");
             section.fault("id", Fault::new("there are two schedules with this id").help(help));
         }
-        let definition = definition(&mut section, config, tasks);
+        let definition = definition(&mut section, config, tasks, calendars);
         section.finish();
         if let Some(id) = id {
             lines.entry(id.clone()).or_insert(line);
@@ -50,6 +56,7 @@ fn definition(
     section: &mut Section<'_, '_>,
     config: &Config,
     tasks: &mut Tasks,
+    calendars: &Calendars,
 ) -> Option<ScheduleDefinition> {
     let task: Option<TaskName> = required(section, "task", "name the task that each occurrence runs");
     if let Some(task) = task.as_ref().filter(|task| !tasks.names.contains(*task)) {
@@ -60,7 +67,7 @@ fn definition(
         };
         section.fault("task", Fault::new(format!("there is no task `{task}`")).help(help));
     }
-    let timing = timing(section);
+    let timing = timing(section, calendars);
     let args = section.find("args", |found| arguments(found, config.limits));
     let template = template(section, task.clone(), args, config, tasks);
     let catch_up = catch_up(section);
@@ -123,13 +130,16 @@ fn args_version(section: &mut Section<'_, '_>, known: Option<&KnownTask>) -> u32
 }
 
 /// What is written about time, checked by making a timetable of it.
-fn timing(section: &mut Section<'_, '_>) -> TimingSpec {
+fn timing(section: &mut Section<'_, '_>, calendars: &Calendars) -> TimingSpec {
     let faults = section.cx.faults();
     let gaps = [("run_after", Gap::RunAfter), ("skip", Gap::Skip)];
     let folds = [("first", Fold::First), ("second", Fold::Second), ("both", Fold::Both)];
+    let on_holiday = [OnHoliday::Skip, OnHoliday::NextBusinessDay, OnHoliday::PreviousBusinessDay];
+    let on_holiday = on_holiday.map(|rule| (rule.as_str(), rule));
     let spec = TimingSpec {
         cron: section.find("cron", |found| found.text().map(str::to_owned)),
         every: section.find("every", step),
+        repeat: section.find("repeat", |found| found.text().map(str::to_owned)),
         at: section.find("at", instant),
         timezone: section.find("timezone", |found| found.text().map(str::to_owned)),
         gap: section.find("gap", |found| found.choice(&gaps)),
@@ -137,6 +147,8 @@ fn timing(section: &mut Section<'_, '_>) -> TimingSpec {
         dom_and_dow: section.find("dom_and_dow", Found::boolean),
         starts: section.find("starts", instant),
         ends: section.find("ends", instant),
+        calendar: calendars::named(section, calendars),
+        on_holiday: section.find("on_holiday", |found| found.choice(&on_holiday)),
         jitter: section.find("jitter", step),
     };
     // A value that could not be read is reported already; without it the rest makes no sense.
@@ -149,19 +161,10 @@ fn timing(section: &mut Section<'_, '_>) -> TimingSpec {
 }
 
 fn report(section: &mut Section<'_, '_>, spec: &TimingSpec, error: TimingError) {
-    let text = match error.field {
-        "cron" => &spec.cron,
-        "every" => &spec.every,
-        "at" => &spec.at,
-        "timezone" => &spec.timezone,
-        "starts" => &spec.starts,
-        "ends" => &spec.ends,
-        "jitter" => &spec.jitter,
-        _ => &None,
-    };
+    let text = spec.text_of(error.field);
     let Some(at) = section.place(error.field) else { return };
     let fault = Fault { spot: Spot::Part(error.span), message: error.message, help: error.help };
-    section.cx.text_fault(at, text.as_deref().unwrap_or_default(), fault);
+    section.cx.text_fault(at, text, fault);
 }
 
 /// A step in time, as its own parser reads it.

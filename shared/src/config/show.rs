@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use upbeat_schedule::{CatchUp, Fold, Gap};
+use upbeat_schedule::{CatchUp, DayOff, Fold, Gap, OnHoliday};
 
 use super::secret::{MASK, Secret};
 use super::settings::{Ack, LogFormat};
@@ -69,7 +69,7 @@ macro_rules! by_serde {
     )*};
 }
 
-by_serde!(Backoff, Jitter, Record, Gap, Fold, CatchUp);
+by_serde!(Backoff, Jitter, Record, Gap, Fold, CatchUp, DayOff, OnHoliday);
 
 impl Show for Ack {
     fn show(&self) -> String {

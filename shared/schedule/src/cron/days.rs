@@ -8,7 +8,7 @@ use super::item::{self, Piece};
 use crate::error::TimingError;
 
 /// Bit `d` is the day `d` of the month; bit 0 is unused.
-pub(super) type DaySet = u32;
+pub(crate) type DaySet = u32;
 
 /// The two day fields together.
 #[derive(Clone, Debug, Default)]
@@ -43,20 +43,16 @@ pub(super) struct WeekDays {
 
 /// A month as the search needs it.
 #[derive(Clone, Copy)]
-struct Month {
-    days: u32,
+pub(crate) struct Month {
+    pub(crate) days: u32,
     /// The weekday of the first; Sunday is 0.
     first: u32,
 }
 
 impl Days {
     pub(super) fn in_month(&self, year: i16, month: i8) -> DaySet {
-        let Ok(first) = Date::new(year, month, 1) else {
+        let Some(month) = Month::of(year, month) else {
             return 0;
-        };
-        let month = Month {
-            days: first.days_in_month().unsigned_abs().into(),
-            first: first.weekday().to_sunday_zero_offset().unsigned_abs().into(),
         };
         let (by_date, by_weekday) = (self.of_month.in_month(month), self.of_week.in_month(month));
         if self.both { by_date & by_weekday } else { by_date | by_weekday }
@@ -171,8 +167,17 @@ impl WeekDays {
 }
 
 impl Month {
-    /// The days of the month that fall on these weekdays.
-    fn weekdays(self, weekdays: u8) -> DaySet {
+    /// None in years that do not exist.
+    pub(crate) fn of(year: i16, month: i8) -> Option<Self> {
+        let first = Date::new(year, month, 1).ok()?;
+        Some(Self {
+            days: first.days_in_month().unsigned_abs().into(),
+            first: first.weekday().to_sunday_zero_offset().unsigned_abs().into(),
+        })
+    }
+
+    /// The days of the month that fall on these weekdays; bit 0 is Sunday.
+    pub(crate) fn weekdays(self, weekdays: u8) -> DaySet {
         let week = u64::from(weekdays);
         // Turned so that bit 0 is the weekday of the first, then repeated for five weeks.
         let from_first = ((week >> self.first) | (week << (7 - self.first))) & 0x7F;
@@ -192,7 +197,8 @@ impl Month {
     }
 }
 
-fn all_days(count: u32) -> DaySet {
+/// The first so many days.
+pub(crate) fn all_days(count: u32) -> DaySet {
     ((1 << count) - 1) << 1
 }
 

@@ -118,6 +118,16 @@ impl Field {
 /// The English name of a month, for messages.
 pub(super) fn month_name(month: u32) -> String {
     let name = (month as usize).checked_sub(1).and_then(|index| MONTHS.get(index)).copied().unwrap_or("?");
-    let mut chars = name.chars();
+    capitalized(name)
+}
+
+/// The English name of a weekday, for messages. Sunday is 0 and 7.
+pub(super) fn weekday_name(weekday: u32) -> String {
+    capitalized(WEEKDAYS[(weekday % 7) as usize])
+}
+
+/// With a capital letter at the beginning.
+pub(super) fn capitalized(text: &str) -> String {
+    let mut chars = text.chars();
     chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
 }

@@ -8,7 +8,10 @@ mod never;
 mod ordinals;
 mod parse;
 mod pattern;
+mod words;
 mod years;
 
+pub(crate) use days::{DaySet, Month, all_days};
 pub(crate) use parse::{Cron, every_macro};
 pub(crate) use pattern::Pattern;
+pub(crate) use words::words;

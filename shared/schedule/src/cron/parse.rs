@@ -56,17 +56,17 @@ impl Cron {
 /// The pieces of an expression by field. A crontab line has no seconds and no years.
 #[derive(Debug)]
 pub(super) struct Fields<'t> {
-    second: Option<Piece<'t>>,
-    minute: Piece<'t>,
-    hour: Piece<'t>,
+    pub(super) second: Option<Piece<'t>>,
+    pub(super) minute: Piece<'t>,
+    pub(super) hour: Piece<'t>,
     pub(super) day_of_month: Piece<'t>,
-    month: Piece<'t>,
+    pub(super) month: Piece<'t>,
     pub(super) day_of_week: Piece<'t>,
     pub(super) year: Option<Piece<'t>>,
 }
 
 impl<'t> Fields<'t> {
-    fn split(text: &'t str) -> Result<Self, TimingError> {
+    pub(super) fn split(text: &'t str) -> Result<Self, TimingError> {
         let word = text.trim();
         let text = if word.starts_with('@') { expand_macro(text, word)? } else { text };
         let pieces = words(text);
@@ -107,6 +107,7 @@ impl<'t> Fields<'t> {
             },
             months: set(Field::Month, self.month)?,
             years: self.year.map_or(Ok(Years::All), years)?,
+            business: None,
         };
         let clock = [self.second, Some(self.minute), Some(self.hour)];
         let interval = clock.iter().flatten().any(|field| repeats(field.text));

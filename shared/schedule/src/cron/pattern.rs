@@ -3,8 +3,9 @@
 
 use jiff::civil::{Date, DateTime, Time};
 
-use super::days::Days;
+use super::days::{DaySet, Days};
 use super::years::Years;
+use crate::calendar::Business;
 
 /// The Gregorian calendar repeats, weekdays included, after this many years.
 const CALENDAR_CYCLE_YEARS: i16 = 400;
@@ -18,6 +19,8 @@ pub(crate) struct Pattern {
     pub(super) months: u64,
     pub(super) days: Days,
     pub(super) years: Years,
+    /// What moves or removes days.
+    pub(crate) business: Option<Business>,
 }
 
 impl Pattern {
@@ -40,14 +43,67 @@ impl Pattern {
         }
     }
 
-    fn has_date(&self, date: Date) -> bool {
-        has(self.months, date.month())
-            && self.years.contains(date.year())
-            && has(self.days.in_month(date.year(), date.month()).into(), date.day())
+    /// The same with these days off.
+    pub(crate) fn with_calendar(self, business: Option<Business>) -> Self {
+        Self { business, ..self }
+    }
+
+    /// The same as if no day were off.
+    pub(crate) fn without_calendar(&self) -> Self {
+        self.clone().with_calendar(None)
+    }
+
+    /// Years after this one are all alike: neither the expression nor its calendar names any of them singly.
+    pub(crate) fn last_own_year(&self) -> i16 {
+        self.business.as_ref().map_or(i16::MIN, Business::last_dated_year)
+    }
+
+    pub(crate) fn has_date(&self, date: Date) -> bool {
+        has(self.days_of(date.year(), date.month()).into(), date.day())
+    }
+
+    /// The days of a month that the expression names, after what the calendar makes of them.
+    fn days_of(&self, year: i16, month: i8) -> DaySet {
+        match &self.business {
+            None => self.named(year, month),
+            Some(business) => business.running(year, month, |year, month| self.named(year, month)),
+        }
+    }
+
+    fn named(&self, year: i16, month: i8) -> DaySet {
+        if has(self.months, month) && self.years.contains(year) { self.days.in_month(year, month) } else { 0 }
     }
 
     /// The first matching date that is not before `from`.
     pub(super) fn date_from(&self, from: Date) -> Option<Date> {
+        match &self.business {
+            None => self.named_from(from),
+            Some(business) => self.running_from(from, business),
+        }
+    }
+
+    /// A day that was moved may lie in a month or a year that the expression does not name.
+    fn running_from(&self, from: Date, business: &Business) -> Option<Date> {
+        let mut last = from.year().max(business.last_dated_year()).saturating_add(CALENDAR_CYCLE_YEARS + 1);
+        if let Some(named) = self.years.last() {
+            last = named.saturating_add(2);
+        }
+        let (mut year, mut month, mut start) = (from.year(), from.month(), from.day());
+        while year <= last {
+            if let Some(day) = next_bit(self.days_of(year, month).into(), start) {
+                return Date::new(year, month, day).ok();
+            }
+            (start, month) = (1, month + 1);
+            if month > 12 {
+                // A run of days off reaches into one other year at most.
+                let near = self.years.next_from(year)?.saturating_sub(1);
+                (year, month) = (near.max(year + 1), 1);
+            }
+        }
+        None
+    }
+
+    fn named_from(&self, from: Date) -> Option<Date> {
         let mut year = self.years.next_from(from.year())?;
         // A pattern that fires at all fires within one cycle; one for listed years is bounded by the list.
         let last = year.saturating_add(CALENDAR_CYCLE_YEARS);

@@ -15,6 +15,14 @@ impl Years {
         Self::Listed(years.into())
     }
 
+    /// The last year, if they end.
+    pub(super) fn last(&self) -> Option<i16> {
+        match self {
+            Self::All => None,
+            Self::Listed(years) => years.last().copied(),
+        }
+    }
+
     pub(super) fn contains(&self, year: i16) -> bool {
         match self {
             Self::All => true,

@@ -11,22 +11,22 @@ use upbeat_schedule::{Fold, Gap, TimingSpec, zone, zone_names};
 use crate::generate::rule;
 use crate::oracle::Rule;
 
-fn gaps() -> impl Strategy<Value = Gap> {
+pub(crate) fn gaps() -> impl Strategy<Value = Gap> {
     prop_oneof![Just(Gap::RunAfter), Just(Gap::Skip)]
 }
 
-fn folds() -> impl Strategy<Value = Fold> {
+pub(crate) fn folds() -> impl Strategy<Value = Fold> {
     prop_oneof![Just(Fold::First), Just(Fold::Second), Just(Fold::Both)]
 }
 
 /// An instant near a change of clocks of the zone, if it has one near that year.
-fn near_a_change(zone: &TimeZone, around: Timestamp, by: SignedDuration) -> Timestamp {
+pub(crate) fn near_a_change(zone: &TimeZone, around: Timestamp, by: SignedDuration) -> Timestamp {
     let change = zone.following(around).next().or_else(|| zone.preceding(around).next());
     change.map_or(around, |change| change.timestamp()).saturating_add(by).expect("no units")
 }
 
 /// As far as the oracle can look at this density in reasonable time.
-fn reach(rule: &Rule) -> SignedDuration {
+pub(crate) fn reach(rule: &Rule) -> SignedDuration {
     match rule.times_a_day() {
         0..=4 => SignedDuration::from_hours(24 * 300),
         5..=60 => SignedDuration::from_hours(24 * 20),

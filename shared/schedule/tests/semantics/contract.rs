@@ -1,7 +1,7 @@
 //! The contract's table, row by row: expression, zone, from when, and what comes next, all in local time.
 
 use jiff::Timestamp;
-use upbeat_schedule::{Fold, Gap, TimingSpec, zone};
+use upbeat_schedule::{Fold, Gap, TimingSpec};
 
 fn spec(cron: &str, timezone: &str) -> TimingSpec {
     TimingSpec { cron: Some(cron.into()), timezone: Some(timezone.into()), ..TimingSpec::default() }
@@ -10,7 +10,7 @@ fn spec(cron: &str, timezone: &str) -> TimingSpec {
 /// The next occurrences after a local time, each as local time with its offset.
 fn next(spec: &TimingSpec, from: &str, count: usize) -> Vec<String> {
     let timetable = spec.compile().expect("the spec is valid");
-    let zone = zone(timetable.zone_name()).expect("known");
+    let zone = timetable.zone().clone();
     let from: Timestamp = upbeat_schedule::parse_instant(from, Some(&zone)).expect("an instant");
     let local = |at: Timestamp| at.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M:%S%:z").to_string();
     timetable.after(from).take(count).map(local).collect()

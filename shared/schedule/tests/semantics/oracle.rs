@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp, ToSpan};
-use upbeat_schedule::{Fold, Gap};
+use upbeat_schedule::{DayOff, Fold, Gap, OnHoliday};
 
 /// An expression as the generator knows it, before it became text.
 #[derive(Clone, Debug)]
@@ -49,6 +49,18 @@ impl Rule {
         zone: &TimeZone,
         gap: Gap,
         fold: Fold,
+        span: (Timestamp, Timestamp),
+    ) -> Vec<Timestamp> {
+        self.occurrences_on(&|date| self.has_date(date), zone, gap, fold, span)
+    }
+
+    /// The same on other days than those that the expression names.
+    pub(crate) fn occurrences_on(
+        &self,
+        runs: &dyn Fn(Date) -> bool,
+        zone: &TimeZone,
+        gap: Gap,
+        fold: Fold,
         (after, until): (Timestamp, Timestamp),
     ) -> Vec<Timestamp> {
         let (gap, fold) = if self.interval { (Gap::Skip, Fold::Both) } else { (gap, fold) };
@@ -56,7 +68,7 @@ impl Rule {
         let mut date = zone.to_datetime(after).date() - 2.days();
         let end = zone.to_datetime(until).date() + 2.days();
         while date <= end {
-            if self.has_date(date) {
+            if runs(date) {
                 let offsets = offsets_around(zone, date);
                 for time in self.times(date) {
                     found.extend(instants(zone, &offsets, time, gap, fold));
@@ -79,6 +91,12 @@ impl Rule {
                 self.seconds.iter().map(move |second| date.at(field(hour), field(minute), field(second), 0))
             })
         })
+    }
+
+    pub(crate) fn has_time(&self, time: jiff::civil::Time) -> bool {
+        self.hours.contains(&number(time.hour()))
+            && self.minutes.contains(&number(time.minute()))
+            && self.seconds.contains(&number(time.second()))
     }
 
     pub(crate) fn has_date(&self, date: Date) -> bool {
@@ -131,6 +149,45 @@ impl WeekDay {
                 weekday == *day && count == *nth
             }
             Self::Last(day) => weekday == *day && (date + 7.days()).month() != date.month(),
+        }
+    }
+}
+
+/// Days off as a test made them up, and what becomes of what falls on one.
+#[derive(Clone, Debug)]
+pub(crate) struct DaysOff {
+    pub(crate) days: Vec<DayOff>,
+    pub(crate) on_holiday: OnHoliday,
+}
+
+impl DaysOff {
+    pub(crate) fn is_off(&self, date: Date) -> bool {
+        self.days.iter().any(|day| match day {
+            DayOff::Weekly(weekday) => date.weekday() == *weekday,
+            DayOff::Yearly { month, day } => (date.month(), date.day()) == (*month, *day),
+            DayOff::Dates { first, last } => *first <= date && date <= *last,
+        })
+    }
+
+    /// Whether something runs on that day that was planned for it or for a day off beside it.
+    pub(crate) fn runs(&self, date: Date, named: &dyn Fn(Date) -> bool) -> bool {
+        if self.is_off(date) {
+            return false;
+        }
+        let beside = match self.on_holiday {
+            OnHoliday::Skip => return named(date),
+            OnHoliday::NextBusinessDay => -1,
+            OnHoliday::PreviousBusinessDay => 1,
+        };
+        let mut day = date;
+        loop {
+            if named(day) {
+                return true;
+            }
+            day += beside.days();
+            if !self.is_off(day) {
+                return false;
+            }
         }
     }
 }

@@ -4,24 +4,9 @@ use std::fmt::Write as _;
 
 use upbeat_schedule::TimingSpec;
 
-/// The value of the field at fault.
-fn text_of<'s>(spec: &'s TimingSpec, field: &str) -> &'s str {
-    let text = match field {
-        "cron" => &spec.cron,
-        "every" => &spec.every,
-        "at" => &spec.at,
-        "timezone" => &spec.timezone,
-        "starts" => &spec.starts,
-        "ends" => &spec.ends,
-        "jitter" => &spec.jitter,
-        _ => &None,
-    };
-    text.as_deref().unwrap_or_default()
-}
-
 fn refusal(spec: &TimingSpec) -> String {
     let error = spec.compile().err().unwrap_or_else(|| panic!("{spec:?} was accepted"));
-    error.render(text_of(spec, error.field))
+    error.render(spec.text_of(error.field))
 }
 
 fn all(specs: impl IntoIterator<Item = TimingSpec>) -> String {
@@ -170,5 +155,107 @@ fn everything_else_that_is_refused() {
         TimingSpec { starts: Some("x".into()), ..every("1m") },
         TimingSpec { ends: Some("9999-12-31".into()), ..every("1m") },
     ]);
+    insta::assert_snapshot!(shown);
+}
+
+#[test]
+fn repetitions_that_are_refused() {
+    let repeat = |text: &str| TimingSpec { repeat: Some(text.into()), ..TimingSpec::default() };
+    let berlin = |text: &str| TimingSpec { timezone: Some("Europe/Berlin".into()), ..repeat(text) };
+    let shown = all([
+        repeat(""),
+        repeat("P1M"),
+        repeat("R5"),
+        repeat("R5/P1M"),
+        repeat("R5/2026-01-31T09:00:00Z"),
+        repeat("R0/2026-01-31T09:00:00Z/P1M"),
+        repeat("R-2/2026-01-31T09:00:00Z/P1M"),
+        repeat("R5x/2026-01-31T09:00:00Z/P1M"),
+        repeat("R99999999999/2026-01-31T09:00:00Z/P1M"),
+        repeat("R5/2026-01-31/P1M"),
+        repeat("R5/2026-02-30T09:00:00Z/P1M"),
+        repeat("R5/2026-01-31T09:00[Europe/Berlim]/P1M"),
+        repeat("R5/2026-01-31T09:00:00Z/2026-02-28T09:00:00Z"),
+        repeat("R5/P1M/2026-02-28T09:00:00Z"),
+        repeat("R5/2026-01-31T09:00:00Z/"),
+        repeat("R5/2026-01-31T09:00:00Z/P0D"),
+        repeat("R5/2026-01-31T09:00:00Z/-P1D"),
+        repeat("R5/2026-01-31T09:00:00Z/monthly"),
+        berlin("R5/2026-01-31T09:00:00Z/P1M"),
+        berlin("R5/2026-01-31T09:00:00[Asia/Tokyo]/P1M"),
+        TimingSpec { gap: Some(upbeat_schedule::Gap::Skip), ..berlin("R1/2026-03-29T02:30/P1D") },
+        TimingSpec { gap: Some(upbeat_schedule::Gap::Skip), ..berlin("R1/2026-03-29T02:30/PT1H") },
+        TimingSpec { ends: Some("2026-01-01".into()), ..repeat("R5/2026-01-31T09:00:00Z/P1M") },
+        TimingSpec { cron: Some("@daily".into()), ..repeat("R5/2026-01-31T09:00:00Z/P1M") },
+    ]);
+    insta::assert_snapshot!(shown);
+}
+
+#[test]
+fn calendars_that_are_refused() {
+    let calendar = |days: &[&str]| {
+        let days = days.iter().map(|day| day.parse().expect("a day off")).collect();
+        Some(upbeat_schedule::Calendar::new("office", days).expect("valid"))
+    };
+    let weekend = || TimingSpec { calendar: calendar(&["sat", "sun"]), ..TimingSpec::default() };
+    let moved = Some(upbeat_schedule::OnHoliday::NextBusinessDay);
+    let shown = all([
+        TimingSpec { cron: Some("0 9 * * *".into()), on_holiday: moved, ..TimingSpec::default() },
+        TimingSpec { cron: Some("0 9 * * 0,6".into()), ..weekend() },
+        TimingSpec { cron: Some("0 9 25 12 *".into()), calendar: calendar(&["12-25"]), ..weekend() },
+        TimingSpec { every: Some("1 week".into()), starts: Some("2026-11-28".into()), ..weekend() },
+        TimingSpec { every: Some("168h".into()), starts: Some("2026-11-28".into()), ..weekend() },
+        TimingSpec {
+            every: Some("1 year".into()),
+            starts: Some("2026-12-25".into()),
+            calendar: calendar(&["12-25"]),
+            ..weekend()
+        },
+        TimingSpec { every: Some("15m".into()), on_holiday: moved, ..weekend() },
+        TimingSpec { cron: Some("@every 15m".into()), on_holiday: moved, ..weekend() },
+        TimingSpec { repeat: Some("R/2026-01-31T09:00:00Z/PT15M".into()), on_holiday: moved, ..weekend() },
+        TimingSpec { every: Some("1 day 1h".into()), ..weekend() },
+        TimingSpec { at: Some("2026-11-28T09:00".into()), ..weekend() },
+        TimingSpec {
+            cron: Some("0 9 * * *".into()),
+            ends: Some("1969-12-31".into()),
+            starts: Some("1969-12-31".into()),
+            calendar: calendar(&["1969-12-31"]),
+            ..weekend()
+        },
+    ]);
+    insta::assert_snapshot!(shown);
+}
+
+#[test]
+fn days_off_that_are_refused() {
+    let mut shown = String::new();
+    for text in [
+        "",
+        "satturday",
+        "nonsense",
+        "13-01",
+        "02-30",
+        "2026-02-30",
+        "2026-01-01T00:00",
+        "12-24/12-26",
+        "2026-12-31/2026-12-28",
+        "2026-01-01/2028-01-01",
+        "2026-01-01/soon",
+        "2026",
+    ] {
+        let error = text.parse::<upbeat_schedule::DayOff>().expect_err(text);
+        let _ = writeln!(shown, "{}", error.in_field("days_off").render(text));
+    }
+    let all = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"].map(|day| day.parse().expect("a day off"));
+    let never = upbeat_schedule::Calendar::new("always", all.to_vec()).expect_err("no working day");
+    let _ = writeln!(shown, "{}", never.render(""));
+    let years =
+        ["2026-03-01/2027-02-01", "2027-02-02/2027-12-31"].map(|days| days.parse().expect("days off"));
+    let never = upbeat_schedule::Calendar::new("sabbatical", years.to_vec()).expect_err("no working day");
+    let _ = writeln!(shown, "{}", never.render(""));
+    let many = (0..5001).map(|_| "sat".parse().expect("a day off")).collect();
+    let _ =
+        writeln!(shown, "{}", upbeat_schedule::Calendar::new("many", many).expect_err("too many").render(""));
     insta::assert_snapshot!(shown);
 }

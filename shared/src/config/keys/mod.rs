@@ -5,7 +5,7 @@ mod process;
 mod work;
 
 pub(super) use process::{BEAT, BROKER, HOOK, HTTP, LEDGER, LIMITS, LOG, RETENTION, RETRY, TOP, WORKER};
-pub(super) use work::{CATCH_UP, FAIR, PER_KEY, QUEUE, SCHEDULE, TARGET, TASK};
+pub(super) use work::{CALENDAR, CATCH_UP, FAIR, PER_KEY, QUEUE, SCHEDULE, TARGET, TASK};
 
 /// The keys of one table of the file.
 #[derive(Debug)]
@@ -101,7 +101,7 @@ impl Key {
 }
 
 /// The names of the tables, for suggestions; those of the top's own keys are in [`TOP`].
-pub(super) const TABLES: [&str; 12] = [
+pub(super) const TABLES: [&str; 13] = [
     "broker",
     "ledger",
     "worker",
@@ -113,11 +113,12 @@ pub(super) const TABLES: [&str; 12] = [
     "limits",
     "queues",
     "tasks",
+    "calendars",
     "schedule",
 ];
 
 /// All of them, in the order of the documentation.
-pub(super) const ALL: [&Keys; 18] = [
+pub(super) const ALL: [&Keys; 19] = [
     &TOP, &BROKER, &LEDGER, &WORKER, &RETRY, &BEAT, &HTTP, &HOOK, &LOG, &RETENTION, &LIMITS, &QUEUE, &FAIR,
-    &TASK, &PER_KEY, &TARGET, &SCHEDULE, &CATCH_UP,
+    &TASK, &PER_KEY, &TARGET, &CALENDAR, &SCHEDULE, &CATCH_UP,
 ];

@@ -126,10 +126,30 @@ pub(in super::super) const TARGET: Keys = Keys {
     ],
 };
 
+pub(in super::super) const CALENDAR: Keys = Keys {
+    table: "calendars.NAME",
+    about: "Days off, for schedules that name it with `calendar`.",
+    keys: &[
+        key(
+            "days_off",
+            Texts,
+            "Weekdays (`\"saturday\"`), days of every year (`\"12-25\"`), dates (`\"2026-04-03\"`) and ranges \
+             (`\"2026-12-28/2026-12-31\"`), in any order.",
+        )
+        .unset("none"),
+        key(
+            "file",
+            Path,
+            "An iCalendar file (`.ics`) whose all-day events are days off, beside `days_off`. Events may repeat every \
+             year on their date; other rules are refused. Read whenever this file is.",
+        ),
+    ],
+};
+
 pub(in super::super) const SCHEDULE: Keys = Keys {
     table: "schedule",
     about: "When tasks are run; two brackets, since there can be many. `id`, `task` and exactly one \
-            of `cron`, `every` and `at` are needed.",
+            of `cron`, `every`, `repeat` and `at` are needed.",
     keys: &[
         key("id", Name, "Its name, which no other schedule has. Under another id it is another schedule."),
         key("task", Name, "What each occurrence runs: one of `[tasks]`, or a handler of your own program."),
@@ -145,6 +165,12 @@ pub(in super::super) const SCHEDULE: Keys = Keys {
             "A step: elapsed time (`\"15m\"`, `\"1h 30m\"`), or a step on the calendar of `timezone` (`\"1 day\"`, \
              `\"1 month\"`). Counted from `starts`, or else from 1970, so that it does not depend on when the beat \
              started.",
+        ),
+        key(
+            "repeat",
+            Text,
+            "An ISO 8601 repetition, `\"R5/2026-01-31T09:00:00Z/P1M\"`: five times, from that start on, a month apart. \
+             `R/` repeats without end. The n-th is start + n × duration, and the zone of the start is kept.",
         ),
         key(
             "at",
@@ -175,6 +201,19 @@ pub(in super::super) const SCHEDULE: Keys = Keys {
         .unset("`false`"),
         key("starts", Instant, "Nothing fires before. A date means its beginning."),
         key("ends", Instant, "Nothing fires after. A date includes the whole day."),
+        key(
+            "calendar",
+            Text,
+            "Days off: one of `[calendars]`. Its days are days of `timezone`, and it travels with the schedule: a change \
+             of the calendar is a change of the schedule.",
+        ),
+        key(
+            "on_holiday",
+            Choice(&["skip", "next_business_day", "previous_business_day"]),
+            "An occurrence on a day off is skipped, and recorded as that; or it runs at the same time on the \
+             `\"next_business_day\"` or the `\"previous_business_day\"`.",
+        )
+        .unset("`skip`"),
         key(
             "jitter",
             Text,

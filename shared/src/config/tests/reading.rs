@@ -8,7 +8,7 @@ use crate::config::{ExecutorConfig, TaskConfig};
 use crate::name::QueueName;
 use crate::occurrence::ScheduleDefinition;
 use crate::retry::{Backoff, RetryPolicy};
-use upbeat_schedule::{CatchUp, Gap};
+use upbeat_schedule::{CatchUp, Gap, OnHoliday};
 
 fn task(world: &World, name: &str) -> TaskConfig {
     world.config().tasks.remove(&TaskName::new(name).unwrap()).unwrap()
@@ -145,6 +145,20 @@ fn a_schedule_says_when_and_what() {
     assert_eq!(definition.catch_up.mode, CatchUp::All);
     assert_eq!(definition.catch_up.within.map(|within| within.as_secs()), Some(6 * 3600));
     assert!(definition.paused && definition.grace.is_zero());
+}
+
+#[test]
+fn a_calendar_goes_whole_into_the_schedules_that_follow_it() {
+    let text = "[calendars.office]\ndays_off = ['saturday', 2026-04-03]\nfile = 'days.ics'\n[tasks.t]\ncommand = ['x']\n\
+                [[schedule]]\nid = 'i'\ntask = 't'\ncron = '@daily'\ncalendar = 'office'\non_holiday = 'previous_business_day'\n";
+    let event = "BEGIN:VEVENT\nDTSTART;VALUE=DATE:20001225\nRRULE:FREQ=YEARLY\nEND:VEVENT\n";
+    let config =
+        World::with(text).file("days.ics", &format!("BEGIN:VCALENDAR\n{event}END:VCALENDAR\n")).config();
+    let timing = &config.schedules[0].definition.timing;
+    let days: Vec<String> =
+        timing.calendar.as_ref().unwrap().days_off().iter().map(ToString::to_string).collect();
+    assert_eq!(days, ["saturday", "2026-04-03", "12-25"]);
+    assert_eq!(timing.on_holiday, Some(OnHoliday::PreviousBusinessDay));
 }
 
 #[test]

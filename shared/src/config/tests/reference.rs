@@ -21,9 +21,14 @@ fn with(table: &Keys, key: &Key, value: &str) -> World {
         "tasks.NAME.per_key" => format!("{least}[tasks.x.per_key]\n{line}"),
         "tasks.NAME.http" if key.name == "url" => format!("[tasks.x.http]\n{line}"),
         "tasks.NAME.http" => format!("[tasks.x.http]\nurl = 'http://localhost/'\n{line}"),
+        "calendars.NAME" => format!("[calendars.x]\n{line}"),
+        "schedule" if key.name == "on_holiday" => format!(
+            "{least}[calendars.x]\ndays_off = ['sunday']\n[[schedule]]\nid = 'x'\ntask = 'x'\ncron = '@daily'\n\
+             calendar = 'x'\n{line}"
+        ),
         "schedule" => {
             let others = [("id", "'x'"), ("task", "'x'"), ("every", "'1m'")];
-            let timed = ["cron", "at"].contains(&key.name);
+            let timed = ["cron", "at", "repeat"].contains(&key.name);
             let others =
                 others.into_iter().filter(|(name, _)| *name != key.name && !(timed && *name == "every"));
             let others: Vec<String> = others.map(|(name, value)| format!("{name} = {value}\n")).collect();

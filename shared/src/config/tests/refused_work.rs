@@ -89,8 +89,90 @@ error: the schedule says nothing about when it fires
   |
 3 | [[schedule]]
   | ^^^^^^^^^^^^
-  = set one of `cron`, `every` and `at`
+  = set one of `cron`, `every`, `repeat` and `at`
 ",
+    );
+}
+
+#[test]
+fn a_repetition_is_underlined_where_it_is_wrong() {
+    refuses(
+        "[tasks.t]\ncommand = ['x']\n[[schedule]]\nid = 'n'\ntask = 't'\nrepeat = 'R5/2026-02-30T09:00:00Z/P1M'\n",
+        "\
+error: `2026-02-30T09:00:00Z` is not an instant
+ --> upbeat.toml:6:14
+  |
+6 | repeat = 'R5/2026-02-30T09:00:00Z/P1M'
+  |              ^^^^^^^^^^^^^^^^^^^^
+  = instants are written as `2026-01-31T09:00:00Z`, `2026-01-31T09:00:00+01:00` or `2026-01-31T09:00[Europe/Berlin]`
+",
+    );
+}
+
+#[test]
+fn a_day_off_is_underlined_where_it_is_wrong() {
+    refuses(
+        "[calendars.office]\ndays_off = ['saturday', 'sumday']\n",
+        "\
+error: `sumday` is not a weekday
+ --> upbeat.toml:2:25
+  |
+2 | days_off = ['saturday', 'sumday']
+  |                         ^^^^^^^^
+  = did you mean `sunday`?
+",
+    );
+}
+
+#[test]
+fn a_calendar_that_is_not_described_is_refused() {
+    refuses(
+        "[tasks.t]\ncommand = ['x']\n[calendars.office]\ndays_off = ['sunday']\n[[schedule]]\nid = 'n'\ntask = 't'\n\
+         cron = '@daily'\ncalendar = 'ofice'\n",
+        "\
+error: there is no calendar `ofice`
+ --> upbeat.toml:9:12
+  |
+9 | calendar = 'ofice'
+  |            ^^^^^^^
+  = did you mean `office`?
+",
+    );
+}
+
+#[test]
+fn a_schedule_that_its_calendar_never_lets_run_is_refused() {
+    refuses(
+        "[tasks.t]\ncommand = ['x']\n[calendars.office]\ndays_off = ['sunday']\n[[schedule]]\nid = 'n'\ntask = 't'\n\
+         cron = '@weekly'\ncalendar = 'office'\n",
+        "\
+error: this never fires: the calendar `office` has every such day off
+ --> upbeat.toml:9:13
+  |
+9 | calendar = 'office'
+  |             ^^^^^^
+  = choose other days, or move what falls on them with `on_holiday = \"next_business_day\"`
+",
+    );
+}
+
+#[test]
+fn a_mistake_in_a_calendar_is_reported_once_and_with_its_line() {
+    let world = World::with("[calendars.office]\nfile = 'days.ics'\n").file(
+        "days.ics",
+        "BEGIN:VCALENDAR\nBEGIN:VEVENT\nSUMMARY:Thanksgiving\nDTSTART;VALUE=DATE:20261126\n\
+         RRULE:FREQ=YEARLY;BYDAY=4TH\nEND:VEVENT\nEND:VCALENDAR\n",
+    );
+    assert_eq!(
+        world.refusal(),
+        "\
+error: days.ics, line 5: the event `Thanksgiving` repeats by a rule that is not understood: BYDAY=4TH
+ --> upbeat.toml:2:8
+  |
+2 | file = 'days.ics'
+  |        ^^^^^^^^^^
+  = only the same date every year can be read (FREQ=YEARLY); write the dates of other rules as events of their own
+"
     );
 }
 
