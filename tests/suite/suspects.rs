@@ -1,6 +1,7 @@
 //! Suspects: a task that was running in two lost workers runs alone the next time, and nobody is blamed for another's crash. The
 //! program under test is this very test binary, started again.
 
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -54,7 +55,8 @@ async fn deadly(_: Deadly, ctx: Context) -> Result<(), Error> {
     while !alone && !ACCOMPANIED.load(Ordering::Relaxed) {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    eprintln!("its last words");
+    // Not through the test harness, which keeps what a test prints.
+    std::io::stderr().write_all(b"its last words\n")?;
     std::process::abort()
 }
 
@@ -79,7 +81,6 @@ fn file(name: &str) -> PathBuf {
 
 /// One line, in one write: several processes append to the file.
 fn note(line: &str) {
-    use std::io::Write as _;
     let journal = std::fs::OpenOptions::new().append(true).create(true).open(file("journal"));
     let written = journal.and_then(|mut journal| journal.write_all(format!("{line}\n").as_bytes()));
     written.expect("the journal can be written");
@@ -93,7 +94,7 @@ struct Scene {
 
 impl Scene {
     async fn with_lease(lease: &str) -> Self {
-        let configuration = format!("[ledger]\nlease = '{lease}'\n[worker]\ngrace = '1s'\n");
+        let configuration = format!("data = '@/data'\n[ledger]\nlease = '{lease}'\n[worker]\ngrace = '1s'\n");
         let world = World::new(env!("CARGO_BIN_EXE_upbeat"), &configuration);
         let store = world.store().await;
         Self { journal: world.journal("journal"), world, store }
