@@ -159,7 +159,7 @@ pub(in super::super) const BEAT: Keys = Keys {
         key(
             "max_crashes",
             Number,
-            "A task during whose runs so many workers were lost is dead, since it may be what kills them.",
+            "A task during whose runs so many workers, or processes of its own, were lost is dead, since it may be what kills them.",
         ),
         key(
             "overdue_after",
