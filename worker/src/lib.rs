@@ -17,6 +17,7 @@ mod job;
 pub mod layer;
 mod member;
 mod options;
+#[cfg_attr(not(feature = "command"), allow(dead_code, reason = "commands need more of it than suspects"))]
 mod process;
 mod progress;
 mod queues;

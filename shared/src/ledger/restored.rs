@@ -5,7 +5,6 @@ use jiff::Timestamp;
 use super::{Edit, EditAnswer, RestoreAnswer};
 use crate::id::{KeyId, Seq, TaskId};
 use crate::message::Message;
-use crate::occurrence::OccurrenceRecord;
 use crate::task::{TaskRecord, TaskState};
 use crate::unique::Until;
 
@@ -70,12 +69,4 @@ pub(super) fn key(message: &Message) -> Option<KeyId> {
 /// Of twins in one batch, the first is the one that counts.
 pub(super) fn answer(is_new: bool) -> RestoreAnswer {
     if is_new { RestoreAnswer::Restored } else { RestoreAnswer::Exists }
-}
-
-/// Where in time an occurrence stands in its schedule's past.
-pub(super) fn planned_at(occurrence: &OccurrenceRecord) -> Timestamp {
-    match occurrence {
-        OccurrenceRecord::Fired { planned_at, .. } => *planned_at,
-        OccurrenceRecord::Skipped(range) => range.from,
-    }
 }

@@ -24,6 +24,7 @@ pub(super) const OVERTAKEN: Duration = Duration::from_secs(600);
 pub(super) const MEMBERS: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// The note of a task that was cancelled while it ran alone, in a process that died.
+#[cfg(any(feature = "embedded", feature = "memory"))]
 pub(super) const CANCELLED_CRASHED: &str = "cancelled while it ran; its process died";
 
 /// A cursor further ahead of now than this comes from a time when the store's clock was wrong.

@@ -1,6 +1,7 @@
 //! Records in a person's hands: edited, and taken over from another ledger.
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 
 use super::catalog::number;
 use super::error::Fault;
@@ -11,7 +12,7 @@ use super::session::Session;
 use super::settle::note;
 use super::{RedisLedger, occurrence, reply};
 use crate::id::Seq;
-use crate::ledger::restored::{self, Restored, planned_at};
+use crate::ledger::restored::{self, Restored};
 use crate::ledger::{AfterEdit, Edit, EditAnswer, LedgerError, Records, RestoreAnswer, RestoredSchedule};
 use crate::occurrence::OccurrenceRecord;
 use crate::task::TaskRecord;
@@ -147,4 +148,12 @@ async fn restore_schedule(session: &Session, schedule: &RestoredSchedule) -> Res
         args.push(Packed::default().long(fired_at).bytes(kept.as_ref()));
     }
     Ok(restored::answer(reply::number(&session.run(&args).await?)? == 1))
+}
+
+/// Where in time an occurrence stands in its schedule's past.
+fn planned_at(occurrence: &OccurrenceRecord) -> Timestamp {
+    match occurrence {
+        OccurrenceRecord::Fired { planned_at, .. } => *planned_at,
+        OccurrenceRecord::Skipped(range) => range.from,
+    }
 }
