@@ -58,8 +58,12 @@ impl Prepared {
     /// Its entries were written, and this was answered.
     pub(crate) fn written<T>(mut self, answers: &[AddAnswer]) -> TaskHandle<T> {
         let own = self.entries.iter().zip(answers).find(|(entry, _)| entry.message.id == self.published.id);
-        if let Some((_, AddAnswer::Exists(state))) = own {
-            self.published.duplicate_of = Some(*state);
+        match own {
+            Some((_, AddAnswer::Exists(state))) => self.published.duplicate_of = Some(*state),
+            Some((_, AddAnswer::Taken { by, state })) => {
+                self.published = Published { id: *by, duplicate_of: Some(*state) };
+            }
+            Some((_, AddAnswer::Added(_))) | None => {}
         }
         TaskHandle::new(self.client, self.published)
     }

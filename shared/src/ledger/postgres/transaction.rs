@@ -58,6 +58,13 @@ impl PostgresClientExt for Client {
     ) -> Result<TaskHandle<T>, PublishError> {
         let schema = home(self.store()).map_err(PublishError::Invalid)?;
         let prepared = self.prepare(task).await?;
+        if let Some(keyed) = prepared.entries.iter().find(|entry| entry.message.unique.is_some()) {
+            return Err(PublishError::Invalid(format!(
+                "the task {} has a unique key, which cannot be taken in a transaction on Postgres: publish it after the \
+                 commit, or give it a dedup id",
+                keyed.message.name
+            )));
+        }
         let mut answers = Vec::with_capacity(prepared.entries.len());
         for entry in &prepared.entries {
             answers.push(add(transaction, &schema, entry).await?);
