@@ -194,7 +194,7 @@ fn info(ctx: &Context) -> MemberInfo {
         slots: ctx.options.concurrency,
         running: ctx.health.running(),
         draining: ctx.gate.stopping(),
-        isolates: ctx.isolates(),
+        isolates: ctx.isolates() && ctx.handlers.any_within(),
         tasks: ctx.handlers.running_now(MemberInfo::MAX_TASKS),
         progress: ctx.held.progress(MemberInfo::MAX_PROGRESS),
     }

@@ -54,6 +54,11 @@ impl Handlers {
         self.tasks.len()
     }
 
+    /// Whether any of them runs within this process, so that it may run alone. Commands and endpoints run apart anyway.
+    pub(crate) fn any_within(&self) -> bool {
+        self.tasks.values().any(|handler| !handler.task.executor.runs_apart())
+    }
+
     pub(crate) fn get(&self, name: &TaskName) -> Option<&Arc<Handler>> {
         self.tasks.get(name)
     }
