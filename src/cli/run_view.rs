@@ -47,7 +47,8 @@ fn reason(run: &Run) -> Option<String> {
     let error = run.error.as_ref().map(|error| format!("{}: {}", error.kind.as_str(), error.message));
     let text = error.or_else(|| run.note.clone())?;
     let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    let short: String = text.chars().filter(|c| !c.is_control()).take(LONGEST).collect();
+    let text: String = text.chars().filter(|c| !c.is_control()).collect();
+    let short: String = text.chars().take(LONGEST).collect();
     Some(if short.len() < text.len() { format!("{short} …") } else { short })
 }
 
@@ -84,9 +85,9 @@ mod tests {
         assert_eq!(
             lines(now, &task).unwrap(),
             "2 runs before these\n\
-             #3 lost after 3s on host:7, 4m ago: the worker host:7 was lost while it ran\n\
-             #4 crashed after 3s, 4m ago: crashed: killed by signal 9; its last output: [31mno\n\
-             #5 running on host:7, 5s ago"
+             #3 lost after 3.0s on host:7, 4m 57s ago: the worker host:7 was lost while it ran\n\
+             #4 crashed after 3.0s, 4m 57s ago: crashed: killed by signal 9; its last output: [31mno\n\
+             #5 running on host:7, 5.0s ago"
         );
     }
 }
