@@ -126,12 +126,27 @@ impl PastRuns {
     /// So many bytes of text are kept at most; the newest run is kept in any case.
     pub const MAX_BYTES: usize = 64 * 1024;
 
+    /// There was none.
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
     /// Adds the newest, and leaves out what is beyond the bounds.
     pub fn push(&mut self, run: PastRun) {
         self.count = self.count.saturating_add(1);
         self.kept.push(run);
-        let mut bytes = 0;
-        let mut keep = 0;
+        self.kept.drain(..self.kept.len() - self.room());
+    }
+
+    /// Whether a ledger could have kept them so. Of what came from elsewhere, nobody knows.
+    pub fn is_within_bounds(&self) -> bool {
+        let counts = usize::try_from(self.count).is_ok_and(|count| count >= self.kept.len());
+        counts && i32::try_from(self.count).is_ok() && self.room() == self.kept.len()
+    }
+
+    /// How many of the newest there is room for.
+    fn room(&self) -> usize {
+        let (mut bytes, mut keep) = (0, 0);
         for run in self.kept.iter().rev() {
             bytes += run.bytes();
             if keep > 0 && (keep == Self::MAX || bytes > Self::MAX_BYTES) {
@@ -139,7 +154,7 @@ impl PastRuns {
             }
             keep += 1;
         }
-        self.kept.drain(..self.kept.len() - keep);
+        keep
     }
 }
 

@@ -6,6 +6,7 @@ use std::io::{BufWriter, Write};
 use std::path::PathBuf;
 
 use clap::Args;
+use jiff::Timestamp;
 use upbeat_shared::client::Record;
 use upbeat_shared::ledger::{PageCursor, TaskFilter};
 use upbeat_shared::name::QueueName;
@@ -91,10 +92,11 @@ impl ExportCommand {
     }
 
     async fn write(&self, context: &Context, session: &Session, target: &mut Target) -> Result<(), Failure> {
+        let now = session.stack.store.ledger.now().await?;
         target.line(&Line::Header(Header {
             version: VERSION,
             namespace: session.config().namespace.clone(),
-            exported_at: session.stack.store.ledger.now().await?,
+            exported_at: now,
             upbeat: env!("CARGO_PKG_VERSION").to_owned(),
             finished: self.finished,
         }))?;
@@ -107,7 +109,7 @@ impl ExportCommand {
                     target.line(&Line::PausedQueue(queue.name))?;
                 }
             }
-            self.write_tasks(context, session, target).await?;
+            self.write_tasks(context, session, target, now).await?;
         }
         let end = Line::End(target.counts);
         target.line(&end)
@@ -119,6 +121,7 @@ impl ExportCommand {
         context: &Context,
         session: &Session,
         target: &mut Target,
+        now: Timestamp,
     ) -> Result<(), Failure> {
         let inspect = &session.stack.store.inspect;
         let wanted = |state: &TaskState| self.finished || !state.is_terminal() || *state == TaskState::Dead;
@@ -137,7 +140,7 @@ impl ExportCommand {
             progress.advance(tasks.len());
             for task in tasks.into_iter().rev() {
                 let line =
-                    TaskLine::of(task).map_err(|error| Failure::failed(error).page("export-invalid"))?;
+                    TaskLine::of(task, now).map_err(|error| Failure::failed(error).page("export-invalid"))?;
                 target.line(&Line::Task(Box::new(line)))?;
             }
         }

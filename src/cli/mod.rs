@@ -38,6 +38,7 @@ mod quickstart;
 mod rate;
 mod rates;
 mod reference;
+mod run_view;
 mod running;
 mod schedule_explain;
 mod schedule_forecast;

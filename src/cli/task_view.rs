@@ -9,6 +9,7 @@ use upbeat_shared::verdict::RunError;
 
 use super::moment::{local, relative, rough};
 use super::output::Output;
+use super::run_view;
 use super::running::Running;
 use super::table::{Cell, Details, Look};
 use super::words::counted;
@@ -127,6 +128,7 @@ pub(crate) fn outline(now: Timestamp, task: &TaskRecord, running: &Running, outp
     }
     view.maybe("ran for", run_time(now, task));
     view.maybe("worker", task.worker.as_deref());
+    view.maybe("runs", run_view::lines(now, task));
     let error = if task.state == TaskState::Dead { "error" } else { "last error" };
     view.maybe(error, task.error.as_ref().map(|error| visible(&error_text(error))));
     let dead = task.error.as_ref().filter(|_| task.state == TaskState::Dead);

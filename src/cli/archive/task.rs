@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use upbeat_shared::id::Seq;
 use upbeat_shared::message::{ContentType, Limits, Message, Payload, Priority};
-use upbeat_shared::run::PastRuns;
+use upbeat_shared::run::{PastRun, PastRuns, RunEnd};
 use upbeat_shared::task::{TaskRecord, TaskState};
 use upbeat_shared::verdict::RunError;
 
@@ -26,6 +26,8 @@ pub(crate) struct TaskLine {
     error: Option<RunError>,
     result: Option<PayloadLine>,
     note: Option<String>,
+    #[serde(default, skip_serializing_if = "PastRuns::is_empty")]
+    past: PastRuns,
 }
 
 /// A payload: text as it stands, so that no number loses a digit on the way; bytes in base64.
@@ -74,7 +76,7 @@ fn nothing() -> Payload {
 impl TaskLine {
     /// As it leaves its ledger. What runs there is scheduled again, as if its worker had been lost: a crash is counted. What waits in
     /// a queue is scheduled, too: the queue stays behind.
-    pub(crate) fn of(record: TaskRecord) -> Result<Self, String> {
+    pub(crate) fn of(record: TaskRecord, now: Timestamp) -> Result<Self, String> {
         let id = record.id();
         if record.forgotten && !record.state.is_terminal() {
             return Err(format!("the message of {id} cannot be read: a newer program may have written it"));
@@ -84,11 +86,21 @@ impl TaskLine {
         }
         let args = (!record.forgotten).then(|| PayloadLine::of(&record.message.args));
         let mut message = Message { args: nothing(), ..record.message };
-        let (mut state, mut note) = (record.state, record.note);
+        let (mut state, mut note, mut past) = (record.state, record.note, record.past);
         if !state.is_terminal() {
             if state == TaskState::Running {
                 message.crashes = message.crashes.saturating_add(1);
                 note = Some("it was running when it was exported".to_owned());
+                let (started_at, worker, note) =
+                    (record.started_at.unwrap_or(now), record.worker, note.clone());
+                past.push(PastRun {
+                    started_at,
+                    ended_at: now,
+                    worker,
+                    end: RunEnd::Lost,
+                    error: None,
+                    note,
+                });
             }
             state = TaskState::Scheduled;
         }
@@ -103,6 +115,7 @@ impl TaskLine {
             error: record.error,
             result: record.result.as_ref().map(PayloadLine::of),
             note,
+            past,
         })
     }
 
@@ -125,6 +138,12 @@ impl TaskLine {
         if forgotten && !self.state.is_terminal() {
             return Err(of_task(format!("it is {} and has no arguments to run with", self.state)));
         }
+        if !self.past.is_within_bounds() {
+            let most = PastRuns::MAX;
+            return Err(of_task(format!(
+                "its past runs are too many, too long (at most {most} are told), or miscounted"
+            )));
+        }
         message.args = args.unwrap_or_else(|| Payload { bytes: b"null".as_slice().into(), ..nothing() });
         Ok(TaskRecord {
             message,
@@ -139,8 +158,7 @@ impl TaskLine {
             error: self.error,
             result,
             cancel_requested: false,
-            // The story of its runs stays behind.
-            past: PastRuns::default(),
+            past: self.past,
             note: self.note,
             forgotten,
         })
@@ -155,6 +173,16 @@ mod tests {
     use upbeat_shared::name::ScheduleId;
     use upbeat_shared::retry::RetryPolicy;
     use upbeat_shared::verdict::RunErrorKind;
+
+    fn now() -> Timestamp {
+        "2026-05-01T13:00:00Z".parse().unwrap()
+    }
+
+    fn retried() -> PastRun {
+        let error = Some(RunError::new(RunErrorKind::Failed, "no route"));
+        let (started_at, ended_at) = (now(), now());
+        PastRun { started_at, ended_at, worker: Some("box:7".into()), end: RunEnd::Retry, error, note: None }
+    }
 
     fn full() -> TaskRecord {
         let mut task = super::super::super::task_view::tests::failed_once();
@@ -177,11 +205,12 @@ mod tests {
         task.error = Some(RunError::new(RunErrorKind::TimedOut, "too slow"));
         task.result = Some(Payload::msgpack(&vec![1, 2]).unwrap());
         task.note = Some("a note".into());
+        task.past = PastRuns { count: 3, kept: vec![retried()] };
         task
     }
 
     fn travelled(record: TaskRecord) -> TaskRecord {
-        let line = serde_json::to_string(&TaskLine::of(record).unwrap()).unwrap();
+        let line = serde_json::to_string(&TaskLine::of(record, now()).unwrap()).unwrap();
         serde_json::from_str::<TaskLine>(&line).unwrap().read(&Limits::default()).unwrap()
     }
 
@@ -201,23 +230,25 @@ mod tests {
         let record = TaskRecord { forgotten: true, error: None, ..full() };
         assert!(travelled(record).forgotten);
         let unreadable = TaskRecord { forgotten: true, state: TaskState::Queued, ..full() };
-        assert!(TaskLine::of(unreadable).unwrap_err().contains("cannot be read"));
+        assert!(TaskLine::of(unreadable, now()).unwrap_err().contains("cannot be read"));
     }
 
     #[test]
     fn what_runs_or_waits_in_a_queue_is_scheduled_again() {
         let running = travelled(TaskRecord { state: TaskState::Running, ..full() });
         assert_eq!((running.state, running.message.crashes), (TaskState::Scheduled, 2));
+        let ends: Vec<_> = running.past.kept.iter().map(|run| run.end).collect();
+        assert_eq!((running.past.count, ends), (4, vec![RunEnd::Retry, RunEnd::Lost]));
         let queued = travelled(TaskRecord { state: TaskState::Queued, ..full() });
         assert_eq!((queued.state, queued.message.crashes), (TaskState::Scheduled, 1));
         assert_eq!(queued.finished_at, None);
-        assert!(TaskLine::of(TaskRecord { state: TaskState::Held, ..full() }).is_err());
+        assert!(TaskLine::of(TaskRecord { state: TaskState::Held, ..full() }, now()).is_err());
     }
 
     #[test]
     fn what_may_not_be_here_is_refused_with_its_reason() {
         let line = |change: &dyn Fn(&mut TaskLine)| {
-            let mut line = TaskLine::of(full()).unwrap();
+            let mut line = TaskLine::of(full(), now()).unwrap();
             change(&mut line);
             line.read(&Limits { body_bytes: 64, ..Limits::default() }).unwrap_err()
         };
@@ -228,5 +259,9 @@ mod tests {
         assert!(line(&|line| line.args = Some(both.clone())).contains("either"));
         let scheduled = |line: &mut TaskLine| (line.state, line.args) = (TaskState::Scheduled, None);
         assert!(line(&scheduled).contains("no arguments"));
+        let long = |line: &mut TaskLine| line.past = PastRuns { count: 21, kept: vec![retried(); 21] };
+        assert!(line(&long).contains("past runs"));
+        let miscounted = |line: &mut TaskLine| line.past.count = 0;
+        assert!(line(&miscounted).contains("past runs"));
     }
 }

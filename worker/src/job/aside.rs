@@ -1,6 +1,7 @@
 //! Messages that are not claimed: they go on the agenda, or to the queue of what cannot be understood. Then, and only
 //! then, they are acknowledged.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,9 +20,9 @@ use crate::runtime::{Context, in_time};
 /// The delays of a delivery that was given back too often.
 const WORN_DELAY: Duration = Duration::from_secs(10);
 const WORN_MAX_DELAY: Duration = Duration::from_mins(5);
-/// The delays of a suspect while others run alone.
-const CROWDED_DELAY: Duration = Duration::from_secs(1);
-const CROWDED_MAX_DELAY: Duration = Duration::from_secs(10);
+/// The delays of a suspect while others run alone, each drawn anew.
+const CROWDED_DELAY: Range<f64> = 0.5..1.5;
+const CROWDED_MAX_DELAY: Range<f64> = 2.0..10.0;
 /// How long a delivery is kept that could not be put anywhere, so that it does not come back at once.
 const FAILED_WAIT: Duration = Duration::from_secs(1);
 /// The longest reason that is sent along with a message that cannot be understood.
@@ -206,12 +207,17 @@ fn too_new(ctx: &Context, message: Message, newest: u32) -> Park {
 }
 
 /// It neither ran nor failed: nothing is counted.
+/// Those of a lost worker are parked together. They must not come back together, or a few take the turns and those are free until
+/// all come back: so each gets a delay of its own.
 fn crowded(message: Message) -> Park {
+    let drawn = |delays: Range<f64>| {
+        Duration::from_secs_f64(delays.start + fastrand::f64() * (delays.end - delays.start))
+    };
     Park {
         note: format!("waits for its turn to run alone: {} workers were lost while it ran", message.crashes),
         message,
-        delay: CROWDED_DELAY,
-        max_delay: CROWDED_MAX_DELAY,
+        delay: drawn(CROWDED_DELAY),
+        max_delay: drawn(CROWDED_MAX_DELAY),
         dead_after: None,
     }
 }

@@ -18,8 +18,17 @@ pub(super) fn add(write: &Write<'_>, row: &Brief, ended: &Ended<'_>) -> Result<(
     let Some((started_at, worker, runs)) = found else { return Ok(()) };
     let mut runs = read(runs)?;
     runs.push(ended.past(started_at.unwrap_or(write.now()), write.now(), worker));
-    let runs = serde_json::to_string(&runs).map_err(|error| SqliteError::Invalid(error.to_string()))?;
-    write.prepare_cached("UPDATE detail SET runs = ?2 WHERE task = ?1")?.execute((row.row, runs))?;
+    keep(write, row.row, &runs)
+}
+
+/// As another ledger told them.
+pub(super) fn restore(write: &Write<'_>, row: i64, runs: &PastRuns) -> Result<(), SqliteError> {
+    if runs.count == 0 { Ok(()) } else { keep(write, row, runs) }
+}
+
+fn keep(write: &Write<'_>, row: i64, runs: &PastRuns) -> Result<(), SqliteError> {
+    let runs = serde_json::to_string(runs).map_err(|error| SqliteError::Invalid(error.to_string()))?;
+    write.prepare_cached("UPDATE detail SET runs = ?2 WHERE task = ?1")?.execute((row, runs))?;
     Ok(())
 }
 

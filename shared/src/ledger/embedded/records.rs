@@ -5,7 +5,7 @@ use jiff::Timestamp;
 
 use super::row::{self, Brief, Move, New, state_number};
 use super::tally::Tally;
-use super::{EmbeddedLedger, catalog, occurrence, unique};
+use super::{EmbeddedLedger, catalog, occurrence, past, unique};
 use crate::id::Seq;
 use crate::ledger::restored::{self, Edited, Restored};
 use crate::ledger::{
@@ -130,6 +130,7 @@ fn restore(write: &Write<'_>, tally: &mut Tally, record: &TaskRecord) -> Result<
     }
     if restored.has_details {
         row::write_outcome(write, row, record.error.as_ref(), record.result.as_ref())?;
+        past::restore(write, row, &record.past)?;
     } else {
         write.prepare_cached("DELETE FROM detail WHERE task = ?1")?.execute([row])?;
     }

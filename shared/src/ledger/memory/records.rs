@@ -11,7 +11,6 @@ use crate::ledger::{
     AfterEdit, Edit, EditAnswer, LedgerError, Records, RestoreAnswer, RestoredSchedule, rule,
 };
 use crate::message::Message;
-use crate::run::PastRuns;
 use crate::task::{TaskRecord, TaskState};
 
 #[async_trait]
@@ -93,7 +92,7 @@ fn restore(write: &mut Write<'_>, record: &TaskRecord) -> RestoreAnswer {
         message: message.clone(),
         error: record.error.clone(),
         result: record.result.clone(),
-        past: PastRuns::default(),
+        past: record.past.clone(),
     };
     let key = unique::held_by(&message);
     if let Some(key) = key

@@ -4,9 +4,10 @@ use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::error::Fault;
-use super::row::{Brief, text};
+use super::row::{Brief, int, text};
 use super::session::Session;
 use crate::run::{PastRun, PastRuns, RunEnd};
+use crate::task::TaskRecord;
 
 /// Runs that end now, as columns.
 #[derive(Debug, Default)]
@@ -34,6 +35,16 @@ impl Story {
         let sql = "select keep_runs_1($1, $2, $3, $4)";
         session.query(sql, &[&self.ids, &self.ends, &self.notes, &self.errors]).await.map(drop)
     }
+}
+
+/// Of a new row, as another ledger told them.
+pub(super) async fn restore(session: &Session, record: &TaskRecord) -> Result<(), Fault> {
+    let PastRuns { count, kept } = &record.past;
+    let kept: Result<Vec<String>, _> =
+        kept.iter().map(|run| serde_json::to_string(run).map(|json| text(&json))).collect();
+    let kept = kept.map_err(|error| Fault::Invalid(error.to_string()))?;
+    let sql = "insert into run (task, ended, kept) select t.row, $2, $3 from task t where t.id = $1";
+    session.execute(sql, &[&record.id().0, &int(*count), &kept]).await.map(drop)
 }
 
 /// Reads what a record's row has of them.

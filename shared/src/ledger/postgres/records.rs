@@ -15,7 +15,7 @@ use super::error::Fault;
 use super::row::{Brief, bigint, encode, error_text, text};
 use super::session::{Patience, Session, Work, perform};
 use super::unique::{self, Holders};
-use super::{PostgresLedger, catalog, occurrence};
+use super::{PostgresLedger, catalog, occurrence, past};
 use crate::id::{Seq, TaskId};
 use crate::ledger::restored::{self, Edited, Restored};
 use crate::ledger::rule::joined_tags;
@@ -166,15 +166,18 @@ impl Work for RestoreAll<'_> {
         let holders = Holders::of_restored(session, &restored).await?;
         let made = add::insert(session, &rows).await?;
         let mut answers = vec![RestoreAnswer::Exists; self.0.len()];
-        let (mut past, mut new) = (Past::default(), Vec::new());
+        let (mut columns, mut new) = (Past::default(), Vec::new());
         for (((at, _), restored), made) in sorted.iter().zip(&restored).zip(made) {
             if let Made::New(_) = made {
                 answers[*at] = RestoreAnswer::Restored;
-                past.push(restored)?;
+                columns.push(restored)?;
+                if restored.has_details && restored.record.past.count > 0 {
+                    past::restore(session, restored.record).await?;
+                }
                 new.push(*restored);
             }
         }
-        past.write(session).await?;
+        columns.write(session).await?;
         holders.hold_restored(session, &new).await?;
         session.commit().await?;
         Ok(answers)

@@ -10,7 +10,7 @@ use super::row::{self, error_text, micros, micros_or_none, state_number, state_o
 use super::script::{Args, Call};
 use super::session::Session;
 use super::settle::note;
-use super::{RedisLedger, occurrence, reply};
+use super::{RedisLedger, occurrence, past, reply};
 use crate::id::Seq;
 use crate::ledger::restored::{self, Restored};
 use crate::ledger::{AfterEdit, Edit, EditAnswer, LedgerError, Records, RestoreAnswer, RestoredSchedule};
@@ -118,7 +118,7 @@ fn push(args: &mut Args, restored: &Restored<'_>) -> Result<(), Fault> {
     let result = result.map_err(|error| Fault::Invalid(error.to_string()))?.unwrap_or_default();
     let body = if restored.has_details { row::body(message)? } else { Vec::new() };
     args.push(numbers).push(note(record.note.as_deref().unwrap_or_default())).push(row::tail(message));
-    args.push(body).push(error).push(result);
+    args.push(body).push(error).push(result).push(past::packed(&record.past)?);
     Ok(())
 }
 

@@ -10,7 +10,7 @@ use upbeat_shared::ledger::{
     ActAnswer, Action, AddAnswer, Claim, ClaimAnswer, ClaimRequest, Due, DueBatch, DueEntry, Lost, Mark,
     NewEntry, OwnedClaim, Park, ParkAnswer, Postpone, ReapReport, SettleAnswer, Settlement, Store,
 };
-use upbeat_shared::member::{Heartbeat, HeartbeatAnswer, MemberInfo};
+use upbeat_shared::member::HeartbeatAnswer;
 use upbeat_shared::message::Message;
 use upbeat_shared::name::QueueName;
 use upbeat_shared::task::{TaskRecord, TaskState};
@@ -278,13 +278,6 @@ impl Probe {
     pub async fn beat(&self, owner: OwnerId, counter: u64) -> HeartbeatAnswer {
         self.introduced.lock().expect("no holder panics").insert(owner);
         self.store.ledger.heartbeat(heartbeat(owner, counter)).await.expect("the store answers")
-    }
-
-    /// The first heartbeat of a worker that describes itself so.
-    pub async fn introduce(&self, owner: OwnerId, info: MemberInfo) {
-        self.introduced.lock().expect("no holder panics").insert(owner);
-        let heartbeat = Heartbeat { info, ..heartbeat(owner, 1) };
-        self.store.ledger.heartbeat(heartbeat).await.expect("the store answers");
     }
 
     /// A beat's judgement: this owner stood still at this counter.

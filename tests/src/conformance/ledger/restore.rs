@@ -9,7 +9,7 @@ use upbeat_shared::ledger::{
 };
 use upbeat_shared::message::{Message, Payload};
 use upbeat_shared::occurrence::{OccurrenceRecord, ScheduleRecord};
-use upbeat_shared::run::PastRuns;
+use upbeat_shared::run::{PastRun, PastRuns, RunEnd};
 use upbeat_shared::schedule::{SkipReason, SkippedRange};
 use upbeat_shared::task::{TaskRecord, TaskState};
 use upbeat_shared::unique::Unique;
@@ -73,10 +73,25 @@ fn record(state: TaskState) -> TaskRecord {
         error: Some(RunError::new(RunErrorKind::TimedOut, "too slow")),
         result: (state == TaskState::Succeeded).then(|| Payload::json(&"done").expect("plain data")),
         cancel_requested: false,
-        past: PastRuns::default(),
+        past: past(),
         note: Some("a note".to_owned()),
         forgotten: false,
     }
+}
+
+/// A story of more runs than are told.
+fn past() -> PastRuns {
+    let lost = PastRun {
+        started_at: instant("2026-05-06T11:00:00.000001Z"),
+        ended_at: instant("2026-05-06T11:00:01Z"),
+        worker: Some("elsewhere:1".to_owned()),
+        end: RunEnd::Lost,
+        error: None,
+        note: Some("the worker was lost".to_owned()),
+    };
+    let error = Some(RunError::new(RunErrorKind::TimedOut, "too slow"));
+    let failed = PastRun { end: RunEnd::Retry, error, note: None, ..lost.clone() };
+    PastRuns { count: 30, kept: vec![lost, failed] }
 }
 
 /// As it is here: its claims stay behind.

@@ -7,6 +7,7 @@ use upbeat_shared::id::OwnerId;
 use upbeat_shared::ledger::holding::Part;
 use upbeat_shared::ledger::{Action, ClaimAnswer, Due, PurgeReport, Retention};
 use upbeat_shared::message::{Message, Payload};
+use upbeat_shared::run::PastRuns;
 use upbeat_shared::task::TaskState;
 use upbeat_shared::verdict::Verdict;
 
@@ -209,6 +210,7 @@ async fn dead_tasks_are_dropped_after_their_time_where_that_is_set(world: &impl 
 
     let record = ledger.record(first.id).await;
     assert_eq!((record.state, record.error), (TaskState::Cancelled, None));
+    assert_eq!(record.past, PastRuns::default());
     assert_eq!(record.note.as_deref(), Some("dropped after `retention.dead`"));
     assert_eq!(ledger.count(&first.queue, TaskState::Dead).await, 1);
     let claim = ledger.claim(OwnerId::random(), &first).await;

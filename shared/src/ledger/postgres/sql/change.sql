@@ -141,6 +141,7 @@ begin
         select array_agg(d.row) into v_rows from dropped d;
         delete from {schema}.detail d where d.task = any (v_rows);
         delete from {schema}.outcome o where o.task = any (v_rows);
+        delete from {schema}.run r where r.task = any (v_rows);
     end if;
     v_from := case when v_seen < p_limit then 0 else v_reached end;
     if v_from > 0 or exists (select from {schema}.number n where n.name = 'dead_dropped' and n.value > 0) then

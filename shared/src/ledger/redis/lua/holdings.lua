@@ -32,7 +32,7 @@ local oldest = schedules[2] and tonumber(schedules[2]) or 0
 local members = {'members', 'lost', 'left'}
 return {
   {length({'task'}), bytes_of({'task', 'wake', 'bad', 'ended', 'kept'}), 0},
-  {length({'body'}), bytes_of({'body', 'error', 'result'}), 0},
+  {length({'body'}), bytes_of({'body', 'error', 'result', 'runs'}), 0},
   {records, bytes_of(streams), oldest},
   {length({'holds'}), bytes_of({'holds', 'keys', 'windows'}), 0},
   {length(members), bytes_of(members), 0},

@@ -1,5 +1,5 @@
--- Makes rows of tasks that another ledger recorded: for each its numbers, its note, its tail, its message, its error and its
--- result (the last three empty where there is none). Answers a byte each: 1 for one that is new.
+-- Makes rows of tasks that another ledger recorded: for each its numbers, its note, its tail, its message, its error, its
+-- result and its past runs (the last four empty where there is none). Answers a byte each: 1 for one that is new.
 
 local RECORD = '<c16BBi8I4I4i8i8i8i8i8c16'
 
@@ -34,13 +34,14 @@ local function restore(at)
   end
   if keeps and ARGV[at + 4] ~= '' then fail(id, row, ARGV[at + 4]) end
   if keeps and ARGV[at + 5] ~= '' then keep_result(id, ARGV[at + 5]) end
+  if keeps and ARGV[at + 6] ~= '' then stories[#stories + 1] = id; stories[#stories + 1] = ARGV[at + 6] end
   return 1
 end
 
 local ids = {}
-for at = 1, #ARGV, 6 do ids[#ids + 1] = sub(ARGV[at], 1, 16) end
+for at = 1, #ARGV, 7 do ids[#ids + 1] = sub(ARGV[at], 1, 16) end
 load(ids)
 local answers = {}
-for at = 1, #ARGV, 6 do answers[#answers + 1] = string.char(restore(at)) end
+for at = 1, #ARGV, 7 do answers[#answers + 1] = string.char(restore(at)) end
 flush()
 return table.concat(answers)
