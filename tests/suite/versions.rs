@@ -1,17 +1,13 @@
 //! A deployment that rolls: two programs at work whose tasks have arguments of different versions.
 
-use std::process::ExitCode;
-
 use serde::{Deserialize, Serialize};
 use upbeat::prelude::*;
 use upbeat_shared::id::TaskId;
 use upbeat_shared::task::TaskState;
-use upbeat_tests::harness::{Process, World, eventually};
+use upbeat_tests::harness::{Process, World, enter, eventually};
 
 use super::scene::PATIENCE;
 
-/// What the program is to be called with, as JSON: in the environment of the process that becomes it.
-const ARGS: &str = "UPBEAT_TEST_VERSIONS";
 /// Which of the two programs it is.
 const PROGRAM: &str = "UPBEAT_TEST_VERSIONS_PROGRAM";
 /// The test that becomes the program.
@@ -56,17 +52,16 @@ async fn strict(task: Strict) -> Result<String, Error> {
     Ok(task.client)
 }
 
-/// Not a test but a way in: with [`ARGS`] in its environment, the process becomes one of the programs.
+/// Not a test but a way in.
 #[test]
 fn entry() {
-    let Ok(args) = std::env::var(ARGS) else { return };
-    let args: Vec<String> = serde_json::from_str(&args).expect("a list of texts");
-    let app = match std::env::var(PROGRAM).expect("which program").as_str() {
-        "yesterday" => App::new().task(yesterday),
-        _ => App::new().task(today).task(strict),
-    };
-    let ended = app.run_cli(std::iter::once("upbeat".to_owned()).chain(args));
-    std::process::exit(i32::from(ended != ExitCode::SUCCESS));
+    enter(|args| {
+        let app = match std::env::var(PROGRAM).expect("which program").as_str() {
+            "yesterday" => App::new().task(yesterday),
+            _ => App::new().task(today).task(strict),
+        };
+        app.run_cli(args)
+    });
 }
 
 struct Deployment {
@@ -80,9 +75,8 @@ impl Deployment {
     }
 
     fn start(&self, program: &str, args: &[&str]) -> Process {
-        let this = std::env::current_exe().expect("a program knows where it is");
-        let mut command = self.world.command_of(&this, &[ENTRY, "--exact", "--nocapture"]);
-        command.env(ARGS, serde_json::to_string(args).expect("texts are JSON")).env(PROGRAM, program);
+        let mut command = self.world.program(ENTRY, args);
+        command.env(PROGRAM, program);
         self.world.start_command(args, command)
     }
 

@@ -9,6 +9,7 @@ use super::{Client, NewTask, Record};
 use crate::clock;
 use crate::id::TaskId;
 use crate::ledger::{AddAnswer, Due, LedgerError, Mark, NewEntry};
+use crate::limit::whose_turn_it_is;
 use crate::message::{LimitExceeded, Message};
 use crate::name::QueueName;
 use crate::task::TaskState;
@@ -223,22 +224,20 @@ impl Client {
     /// Leaves out tasks of fair queues whose turn it is not: the ledger makes them due when it is.
     async fn take_turns(&self, messages: Vec<Message>) -> Vec<Message> {
         let fair = &self.inner.options.fair;
+        if fair.is_empty() {
+            return messages;
+        }
         let turns: Vec<_> = messages.iter().map(|message| fair.turn(message)).collect();
         let asked: Vec<_> = turns.iter().flatten().cloned().collect();
         if asked.is_empty() {
             return messages;
         }
-        let mut answers = match self.inner.store.ledger.line_up(asked).await {
-            Ok(answers) => answers.into_iter(),
-            Err(error) => {
-                tracing::debug!(%error, "tasks of fair queues wait on the agenda for a beat");
-                Vec::new().into_iter()
-            }
-        };
+        let answers = self.inner.store.ledger.line_up(asked).await.unwrap_or_else(|error| {
+            tracing::debug!(%error, "tasks of fair queues wait on the agenda for a beat");
+            Vec::new()
+        });
         crate::failpoint!("client.publish.lined_up");
-        let goes: Vec<bool> =
-            turns.iter().map(|turn| turn.is_none() || answers.next().unwrap_or(false)).collect();
-        messages.into_iter().zip(goes).filter_map(|(message, goes)| goes.then_some(message)).collect()
+        whose_turn_it_is(messages, &turns, answers)
     }
 
     /// Publishes recorded tasks and marks them.

@@ -22,6 +22,7 @@ mod error;
 mod hooks;
 mod keys;
 mod mask;
+mod policies;
 mod provenance;
 mod reference;
 mod render;

@@ -8,6 +8,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use super::keys;
+use super::policies;
 use super::section::Section;
 use super::settings::{
     BeatConfig, BrokerConfig, Config, HttpConfig, LedgerConfig, LogConfig, LogFormat, QueueConfig, TlsFiles,
@@ -19,9 +20,8 @@ use super::url::{BrokerUrl, LedgerUrl, ServiceUrl, UrlFault};
 use super::value::{At, Fault, Found, Spot, brief, nearest};
 use crate::client::Record;
 use crate::ledger::Retention;
-use crate::limit::{FairPolicy, LimitPolicy, Rate, RateError};
 use crate::message::Limits;
-use crate::name::{NameError, QueueName, TaskKey};
+use crate::name::{NameError, QueueName};
 use crate::retry::{Backoff, Jitter, RetryPolicy};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -281,59 +281,13 @@ fn queues(top: &mut Section<'_, '_>) -> BTreeMap<QueueName, QueueConfig> {
         let config = QueueConfig {
             record: section.find("record", |found| found.choice(&records)),
             weight: section.find("weight", weight),
-            limit: limit(&mut section),
-            fair: fair(&mut section),
+            limit: policies::policy(&mut section),
+            fair: policies::fair(&mut section),
         };
         section.finish();
         queues.insert(queue, config);
     }
     queues
-}
-
-/// `running`, `rate` and `burst` of whatever has them.
-pub(super) fn limit(section: &mut Section<'_, '_>) -> LimitPolicy {
-    let running = section.find("running", |found| found.small(1..=LimitPolicy::MAX_RUNNING));
-    let rate = section.find("rate", |found| {
-        let no_rate = |error: RateError| Fault::new("this is no rate").help(error.reason);
-        found.text()?.parse::<Rate>().map_err(no_rate)
-    });
-    let burst = section.find("burst", |found| found.small(1..=Rate::MAX_COUNT));
-    if burst.is_some() && !section.took("rate") {
-        let help = "set `rate` too, or remove this key";
-        section.fault("burst", Fault::new("this is a burst of no rate").help(help));
-    }
-    let rate = rate.map(|rate| burst.map_or(rate, |burst| rate.with_burst(burst)));
-    LimitPolicy { running, rate }
-}
-
-/// `fair` of a queue.
-fn fair(section: &mut Section<'_, '_>) -> Option<FairPolicy> {
-    if !section.has("fair") {
-        return None;
-    }
-    let mut section = section.child("fair", &keys::FAIR);
-    let default = FairPolicy::default();
-    let slots = section.get("slots", default.slots, |found| found.small(1..=LimitPolicy::MAX_RUNNING));
-    let weights = section.find("weights", tenants).unwrap_or_default();
-    section.finish();
-    Some(FairPolicy { slots, weights })
-}
-
-/// `{ acme = 5 }`.
-fn tenants(found: &Found) -> Result<BTreeMap<TaskKey, u32>, Fault> {
-    let help = "write { acme = 5 }: five of its tasks go for one of another";
-    let Value::Table(fields) = &found.value else {
-        return Err(found.unlike("a table of weights").help(help));
-    };
-    let mut weights = BTreeMap::new();
-    for field in fields {
-        let within = |fault| Found::within(field.at.clone(), fault);
-        let tenant = TaskKey::new(&field.name).map_err(|error| within(misnamed(&error)))?;
-        let value = found.inside(&field.node);
-        let weight = value.small(1..=FairPolicy::MAX_WEIGHT).map_err(|fault| value.placed(fault))?;
-        weights.insert(tenant, weight);
-    }
-    Ok(weights)
 }
 
 /// `{ critical = 6, default = 3 }`, `["critical", "default"]`, or `critical=6,default=3` from outside of the file. A

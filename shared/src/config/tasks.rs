@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use super::keys;
+use super::policies::policy;
 use super::secret::Secret;
 use super::section::Section;
 use super::settings::{Ack, ExecutorConfig, HttpTarget, TaskConfig, WorkerConfig};
 use super::show::{Bytes, bare_or_quoted};
-use super::tables::{MAX_TIMEOUT, MIN_TIMEOUT, limit as limit_of, misnamed, queue, retry, url_fault};
+use super::tables::{MAX_TIMEOUT, MIN_TIMEOUT, misnamed, queue, retry, url_fault};
 use super::tree::Value;
 use super::url::ServiceUrl;
 use super::value::{At, Fault, Found, Spot};
@@ -63,9 +64,9 @@ pub(super) fn read(top: &mut Section<'_, '_>, worker: &WorkerConfig) -> Tasks {
         let home = known.and_then(|task| task.queue.clone()).unwrap_or_else(QueueName::default_queue);
         let queue = section.get("queue", home, queue);
         tasks.queues.push((queue.clone(), section.place("queue")));
-        let limit = limit_of(&mut section);
+        let limit = policy(&mut section);
         let mut per_key = section.child("per_key", &keys::PER_KEY);
-        let limit_per_key = limit_of(&mut per_key);
+        let limit_per_key = policy(&mut per_key);
         per_key.finish();
         let acks = [("settled", Ack::Settled), ("claimed", Ack::Claimed)];
         let ack = section.get("ack", Ack::default(), |found| found.choice(&acks));

@@ -44,6 +44,11 @@ impl Default for FairPolicy {
 pub struct FairQueues(pub BTreeMap<QueueName, FairPolicy>);
 
 impl FairQueues {
+    /// No queue is one.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Whether this queue is one.
     pub fn contains(&self, queue: &QueueName) -> bool {
         self.0.contains_key(queue)
@@ -57,6 +62,14 @@ impl FairQueues {
         let queue = message.queue.clone();
         Some(Turn { id: message.id, seq: message.seq, queue, slots: policy.slots, tenant, weight })
     }
+}
+
+/// Of things that were to ask for their turns, those that need not, and those whose turn it is by the answers to all that did.
+pub fn whose_turn_it_is<T>(things: Vec<T>, turns: &[Option<Turn>], answers: Vec<bool>) -> Vec<T> {
+    let mut answers = answers.into_iter();
+    let goes = |turn: &Option<Turn>| turn.is_none() || answers.next().unwrap_or(false);
+    let goes: Vec<bool> = turns.iter().map(goes).collect();
+    things.into_iter().zip(goes).filter_map(|(thing, goes)| goes.then_some(thing)).collect()
 }
 
 /// Asks whether it is a task's turn in its fair queue.

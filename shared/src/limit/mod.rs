@@ -12,7 +12,7 @@ use jiff::{Span, SpanRelativeTo};
 use crate::message::Message;
 use crate::name::{QueueName, TaskName};
 
-pub use fair::{FairPolicy, FairQueues, Turn};
+pub use fair::{FairPolicy, FairQueues, Turn, whose_turn_it_is};
 
 /// So many starts a period, `"10/1m"`. They are spread evenly over the period: the first may start at once, the next when its
 /// part of the period is over. A burst lets so many start together after a quiet time.

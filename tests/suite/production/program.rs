@@ -1,33 +1,21 @@
 //! The program under test: Upbeat with tasks that tell on themselves. It is this very test binary, started again.
 
-use std::fs::{File, OpenOptions};
-use std::io::Write as _;
-use std::process::ExitCode;
-use std::sync::LazyLock;
 use std::time::Duration;
 
 use upbeat::prelude::*;
 use upbeat::{App, native};
 use upbeat_shared::client::NewTask;
 use upbeat_shared::message::Payload;
+use upbeat_tests::harness::{enter, note};
 use upbeat_tests::message::task_name;
-
-/// What `upbeat` is to be called with, as JSON.
-pub(super) const ARGS: &str = "UPBEAT_TEST_PROGRAM";
-
-/// Where the tasks write.
-pub(super) const JOURNAL: &str = "UPBEAT_TEST_PROGRAM_JOURNAL";
 
 /// The name of the test that becomes the program.
 pub(super) const ENTRY: &str = "production::program::entry";
 
-/// Not a test but a way in: with [`ARGS`] in its environment, the process becomes the program.
+/// Not a test but a way in.
 #[test]
 fn entry() {
-    let Ok(args) = std::env::var(ARGS) else { return };
-    let args: Vec<String> = serde_json::from_str(&args).expect("a list of texts");
-    let ended = app().run_cli(std::iter::once("upbeat".to_owned()).chain(args));
-    std::process::exit(i32::from(ended != ExitCode::SUCCESS));
+    enter(|args| app().run_cli(args));
 }
 
 /// `work` ends at once; `nap` takes as many milliseconds as its argument says; `tick` belongs to a schedule; `relay`
@@ -55,13 +43,4 @@ fn app() -> App {
             note(format_args!("tick {}@{} {}", planned.schedule_id, planned.planned_at, run.id()));
             Ok(())
         }))
-}
-
-/// One line, in one write: several processes append to the file.
-fn note(line: std::fmt::Arguments<'_>) {
-    static FILE: LazyLock<File> = LazyLock::new(|| {
-        let path = std::env::var(JOURNAL).expect("the scene names the journal");
-        OpenOptions::new().append(true).create(true).open(path).expect("the journal can be opened")
-    });
-    (&*FILE).write_all(format!("{line}\n").as_bytes()).expect("the journal can be written");
 }

@@ -14,7 +14,7 @@ use upbeat_tests::message::task_name;
 use upbeat_tests::services::{Kind, Server};
 
 use super::producer::Producer;
-use super::program::{ARGS, ENTRY, JOURNAL};
+use super::program::ENTRY;
 
 /// How long something may take that must happen.
 pub(super) const PATIENCE: Duration = Duration::from_secs(120);
@@ -50,17 +50,13 @@ impl Scene {
         let world = World::new(env!("CARGO_BIN_EXE_upbeat"), "");
         // As it stands: URLs are full of `@`.
         world.write("upbeat.toml", &configuration);
-        let journal = world.journal("journal");
+        let journal = world.journal(World::JOURNAL);
         Self { rabbitmq, postgres, world, journal }
     }
 
     /// Starts a role of the program.
     pub(super) fn start(&self, args: &[&str]) -> Process {
-        let program = std::env::current_exe().expect("a program knows where it is");
-        let mut command = self.world.command_of(&program, &[ENTRY, "--exact", "--nocapture"]);
-        command.env(ARGS, serde_json::to_string(args).expect("texts are JSON"));
-        command.env(JOURNAL, self.world.path("journal"));
-        self.world.start_command(args, command)
+        self.world.start_command(args, self.world.program(ENTRY, args))
     }
 
     pub(super) fn beat(&self) -> Process {

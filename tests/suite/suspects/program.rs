@@ -6,39 +6,31 @@
     reason = "what a suspect prints last is part of the tests"
 )]
 
-use std::fs::OpenOptions;
-use std::io::Write as _;
-use std::path::PathBuf;
-use std::process::ExitCode;
+use std::path::Path;
 use std::time::Duration;
 
 use upbeat::prelude::*;
 use upbeat::{App, native};
 use upbeat_shared::client::NewTask;
 use upbeat_shared::message::Payload;
+use upbeat_tests::harness::enter;
 use upbeat_tests::message::task_name;
-
-/// What `upbeat` is to be called with, as JSON.
-pub(super) const ARGS: &str = "UPBEAT_TEST_SUSPECTS";
-
-/// The folder in which the tasks write their journal and look for their gate.
-pub(super) const FOLDER: &str = "UPBEAT_TEST_SUSPECTS_FOLDER";
 
 /// The name of the test that becomes the program.
 pub(super) const ENTRY: &str = "suspects::program::entry";
 
-/// Not a test but a way in: with [`ARGS`] in its environment, the process becomes the program.
+/// The file for which tasks wait that wait.
+pub(super) const GATE: &str = "gate";
+
+/// Not a test but a way in.
 #[test]
 fn entry() {
-    let Ok(args) = std::env::var(ARGS) else { return };
-    let args: Vec<String> = serde_json::from_str(&args).expect("a list of texts");
-    let ended = app().run_cli(std::iter::once("upbeat".to_owned()).chain(args));
-    std::process::exit(i32::from(ended != ExitCode::SUCCESS));
+    enter(|args| app().run_cli(args));
 }
 
 /// Each writes its name, its task and its process into the journal. `abort` ends its process at once, `exit` does so politely;
-/// `hold` waits for the gate, `finish` too and never fails, `block` too and blocks its thread; `tell` says how far it is, publishes a `note`, waits for the gate and has a result; `panic`
-/// panics; `fail` fails.
+/// `hold` waits for the gate, `finish` too and never fails, `block` too and blocks its thread; `tell` says how far it is,
+/// publishes a `note`, waits for the gate and has a result; `panic` panics; `fail` fails.
 fn app() -> App {
     App::new()
         .task(native("note", |_: serde_json::Value, run: RunContext| async move {
@@ -96,7 +88,7 @@ fn app() -> App {
 
 /// Waits until the gate is open, or the run should stop.
 async fn gate(run: &RunContext) -> Result<(), Error> {
-    while !folder().join("gate").exists() {
+    while !Path::new(GATE).exists() {
         if run.cancel.is_cancelled() {
             note("told", run);
             return Err(Error::retry("told to stop"));
@@ -106,15 +98,6 @@ async fn gate(run: &RunContext) -> Result<(), Error> {
     Ok(())
 }
 
-fn folder() -> PathBuf {
-    std::env::var(FOLDER).expect("the scene names its folder").into()
-}
-
-/// One line, in one write: several processes append to the file.
 fn note(word: &str, run: &RunContext) {
-    let path = folder().join("journal");
-    let mut file =
-        OpenOptions::new().append(true).create(true).open(path).expect("the journal can be opened");
-    let line = format!("{word} {} {}\n", run.id(), std::process::id());
-    file.write_all(line.as_bytes()).expect("the journal can be written");
+    upbeat_tests::harness::note(format_args!("{word} {} {}", run.id(), std::process::id()));
 }

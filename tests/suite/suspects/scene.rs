@@ -11,7 +11,7 @@ use upbeat_shared::task::{TaskRecord, TaskState};
 use upbeat_tests::harness::{Journal, Process, World, eventually, eventually_some};
 use upbeat_tests::message::{message, task_name};
 
-use super::program::{ARGS, ENTRY, FOLDER};
+use super::program::{ENTRY, GATE};
 
 /// How long something may take that must happen.
 pub(super) const PATIENCE: Duration = Duration::from_secs(120);
@@ -31,7 +31,7 @@ impl Scene {
     pub(super) fn with_lease(lease: &str) -> Self {
         let configuration = format!("data = '@/data'\n[ledger]\nlease = '{lease}'\n[worker]\n{WORKER}");
         let world = World::new(env!("CARGO_BIN_EXE_upbeat"), &configuration);
-        let journal = world.journal("journal");
+        let journal = world.journal(World::JOURNAL);
         Self { world, journal }
     }
 
@@ -46,10 +46,8 @@ impl Scene {
     }
 
     fn start_with(&self, args: &[&str], variables: &[(&str, &str)]) -> Process {
-        let program = std::env::current_exe().expect("a program knows where it is");
-        let mut command = self.world.command_of(&program, &[ENTRY, "--exact", "--nocapture"]);
-        command.env(ARGS, serde_json::to_string(args).expect("texts are JSON"));
-        command.env(FOLDER, self.world.path("")).envs(variables.iter().copied());
+        let mut command = self.world.program(ENTRY, args);
+        command.envs(variables.iter().copied());
         self.world.start_command(args, command)
     }
 
@@ -63,7 +61,7 @@ impl Scene {
 
     /// Lets go of whatever waits.
     pub(super) fn open_gate(&self) {
-        self.world.write("gate", "");
+        self.world.write(GATE, "");
     }
 
     /// A task that was lost with two workers already, due now.

@@ -2,7 +2,6 @@
 //! test binary, started again.
 
 use std::path::PathBuf;
-use std::process::ExitCode;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -10,12 +9,7 @@ use upbeat::App;
 use upbeat::prelude::*;
 use upbeat::sqlite::rusqlite::{Transaction, TransactionBehavior};
 use upbeat_tests::conformance::postgres::connect;
-
-/// What `upbeat` is to be called with, as JSON.
-pub(super) const ARGS: &str = "UPBEAT_TEST_TRANSACTIONS";
-
-/// Where the tasks write down that they ran.
-pub(super) const JOURNAL: &str = "UPBEAT_TEST_TRANSACTIONS_JOURNAL";
+use upbeat_tests::harness::{enter, note};
 
 /// The server, and the schema as it stands in a statement.
 pub(super) const URL: &str = "UPBEAT_TEST_TRANSACTIONS_URL";
@@ -24,18 +18,18 @@ pub(super) const SCHEMA: &str = "UPBEAT_TEST_TRANSACTIONS_SCHEMA";
 /// The name of the test that becomes the program.
 pub(super) const ENTRY: &str = "transactions::program::entry";
 
-/// Not a test but a way in: with [`ARGS`] in its environment, the process becomes the program.
+/// Not a test but a way in.
 #[test]
 fn entry() {
-    let Ok(args) = std::env::var(ARGS) else { return };
-    let args: Vec<String> = serde_json::from_str(&args).expect("a list of texts");
-    let app = App::new()
+    enter(|args| app().run_cli(args));
+}
+
+fn app() -> App {
+    App::new()
         .task(in_postgres)
         .task_blocking(in_a_file)
         .task(after)
-        .on_retry(|retry| async move { note(&format!("retried {}", retry.message.id)) });
-    let ended = app.run_cli(std::iter::once("upbeat".to_owned()).chain(args));
-    std::process::exit(i32::from(ended != ExitCode::SUCCESS));
+        .on_retry(|retry| async move { note(format_args!("retried {}", retry.message.id)) })
 }
 
 /// Writes an effect and commits, and then goes on like this.
@@ -69,13 +63,13 @@ struct InAFile(Then);
 struct After;
 
 async fn after(_: After, ctx: Context) -> Result<(), Error> {
-    note(&format!("after {}", ctx.id()));
+    note(format_args!("after {}", ctx.id()));
     Ok(())
 }
 
 async fn in_postgres(InPostgres(then): InPostgres, ctx: Context) -> Result<i64, Error> {
     use upbeat::postgres::{PostgresClientExt as _, PostgresContextExt as _};
-    note(&format!("begin {} {}", ctx.id(), ctx.fence().0));
+    note(format_args!("begin {} {}", ctx.id(), ctx.fence().0));
     let mut database = connect(&std::env::var(URL)?.parse()?).await;
     let sql = format!("insert into {}.test_effect values ($1)", std::env::var(SCHEMA)?);
     let transaction = database.transaction().await?;
@@ -95,7 +89,7 @@ async fn in_postgres(InPostgres(then): InPostgres, ctx: Context) -> Result<i64, 
         ctx.client().publish_in(&transaction, After).await?;
     }
     let committed = ctx.commit_with(transaction, &ctx.fence().0).await;
-    note(&format!("{} {}", if committed.is_ok() { "committed" } else { "refused" }, ctx.id()));
+    note(format_args!("{} {}", if committed.is_ok() { "committed" } else { "refused" }, ctx.id()));
     committed?;
     if then == Then::Repeats {
         let transaction = database.transaction().await?;
@@ -111,7 +105,7 @@ async fn in_postgres(InPostgres(then): InPostgres, ctx: Context) -> Result<i64, 
 #[allow(clippy::needless_pass_by_value, reason = "so are handlers given what they are given")]
 fn in_a_file(InAFile(then): InAFile, ctx: Context) -> Result<i64, Error> {
     use upbeat::sqlite::{SqliteClientExt as _, SqliteContextExt as _};
-    note(&format!("begin {} {}", ctx.id(), ctx.fence().0));
+    note(format_args!("begin {} {}", ctx.id(), ctx.fence().0));
     let mut file = ctx.client().open_ledger_file()?;
     if then == Then::Waits {
         while gate(&ctx).exists() {
@@ -123,7 +117,7 @@ fn in_a_file(InAFile(then): InAFile, ctx: Context) -> Result<i64, Error> {
         ctx.client().publish_in(&transaction, After)?;
     }
     let committed = ctx.commit_with(transaction, &ctx.fence().0);
-    note(&format!("{} {}", if committed.is_ok() { "committed" } else { "refused" }, ctx.id()));
+    note(format_args!("{} {}", if committed.is_ok() { "committed" } else { "refused" }, ctx.id()));
     committed?;
     if then == Then::Repeats {
         let transaction = begin(&mut file, &ctx)?;
@@ -155,21 +149,10 @@ fn end(then: Then, ctx: &Context) -> Result<i64, Error> {
 }
 
 fn gate(ctx: &Context) -> PathBuf {
-    let journal = PathBuf::from(std::env::var(JOURNAL).expect("the scene names the journal"));
-    journal.with_file_name(format!("gate.{}", ctx.id()))
+    format!("gate.{}", ctx.id()).into()
 }
 
 #[allow(clippy::disallowed_methods, reason = "a handler that blocks its thread may")]
 fn pause() {
     std::thread::sleep(Duration::from_millis(20));
-}
-
-/// One line, in one write: several processes append to the file.
-fn note(line: &str) {
-    use std::io::Write as _;
-    let path = std::env::var(JOURNAL).expect("the scene names the journal");
-    let file = std::fs::OpenOptions::new().append(true).create(true).open(path);
-    file.expect("the journal can be opened")
-        .write_all(format!("{line}\n").as_bytes())
-        .expect("it can be written");
 }

@@ -13,7 +13,7 @@ use upbeat_tests::conformance::postgres::{Space, connect};
 use upbeat_tests::harness::{Journal, Process, Queue, World};
 use upbeat_tests::message::{entry, message, task_name};
 
-use super::program::{ARGS, ENTRY, JOURNAL, SCHEMA, URL};
+use super::program::{ENTRY, SCHEMA, URL};
 
 /// How long something may take that must happen.
 pub(super) const PATIENCE: Duration = Duration::from_secs(60);
@@ -67,7 +67,7 @@ impl Scene {
         );
         // As it stands: URLs are full of `@`.
         world.write("upbeat.toml", &configuration);
-        let journal = world.journal("journal");
+        let journal = world.journal(World::JOURNAL);
         Self { world, journal, store, ledger }
     }
 
@@ -100,10 +100,7 @@ impl Scene {
     }
 
     fn command(&self, args: &[&str]) -> tokio::process::Command {
-        let program = std::env::current_exe().expect("a program knows where it is");
-        let mut command = self.world.command_of(&program, &[ENTRY, "--exact", "--nocapture"]);
-        command.env(ARGS, serde_json::to_string(args).expect("texts are JSON"));
-        command.env(JOURNAL, self.world.path("journal"));
+        let mut command = self.world.program(ENTRY, args);
         if let Ledger::Postgres(space) = &self.ledger {
             command.env(URL, space.url.expose()).env(SCHEMA, space.schema());
         }

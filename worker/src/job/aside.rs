@@ -1,10 +1,10 @@
 //! Messages that are not claimed: they go on the agenda, or to the queue of what cannot be understood. Then, and only
 //! then, they are acknowledged.
 
-use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
+use upbeat_shared::clock;
 use upbeat_shared::ledger::{Due, NewEntry, Park};
 use upbeat_shared::message::{DecodeError, HeaderValue, Message, WireMessage};
 use upbeat_shared::name::QueueName;
@@ -20,9 +20,11 @@ use crate::runtime::{Context, in_time};
 /// The delays of a delivery that was given back too often.
 const WORN_DELAY: Duration = Duration::from_secs(10);
 const WORN_MAX_DELAY: Duration = Duration::from_mins(5);
-/// The delays of a suspect while others run alone, each drawn anew.
-const CROWDED_DELAY: Range<f64> = 0.5..1.5;
-const CROWDED_MAX_DELAY: Range<f64> = 2.0..10.0;
+/// The delays of a suspect while others run alone, at the longest.
+const CROWDED_DELAY: Duration = Duration::from_millis(1500);
+const CROWDED_MAX_DELAY: Duration = Duration::from_secs(10);
+/// Each is drawn anew, from this part of it on.
+const CROWDED_SHORTEST: f64 = 0.2;
 /// How long a delivery is kept that could not be put anywhere, so that it does not come back at once.
 const FAILED_WAIT: Duration = Duration::from_secs(1);
 /// The longest reason that is sent along with a message that cannot be understood.
@@ -45,7 +47,7 @@ pub(crate) async fn put(ctx: Arc<Context>, odd: Vec<Odd>, acks: Acks) {
             OddKind::UnknownName(message) => parks.push(unknown(&ctx, message), receipt),
             OddKind::TooNew { message, newest } => parks.push(too_new(&ctx, message, newest), receipt),
             OddKind::Worn(message) => parks.push(worn(message), receipt),
-            OddKind::Crowded(message) => parks.push(crowded(message), receipt),
+            OddKind::Crowded(message) => parks.push(crowded(&ctx, message), receipt),
         }
     }
     let mut failed = Vec::new();
@@ -206,12 +208,12 @@ fn too_new(ctx: &Context, message: Message, newest: u32) -> Park {
     }
 }
 
-/// It neither ran nor failed: nothing is counted.
-/// Those of a lost worker are parked together. They must not come back together, or a few take the turns and those are free until
-/// all come back: so each gets a delay of its own.
-fn crowded(message: Message) -> Park {
-    let drawn = |delays: Range<f64>| {
-        Duration::from_secs_f64(delays.start + fastrand::f64() * (delays.end - delays.start))
+/// It neither ran nor failed: nothing is counted. Those of a lost worker are parked together, and must not come back together:
+/// a few would take the turns, which were then free until all come back. So each gets delays of its own.
+fn crowded(ctx: &Context, message: Message) -> Park {
+    let drawn = |longest: Duration| {
+        let part = clock::fraction(ctx.clock.clock().random());
+        longest.mul_f64(CROWDED_SHORTEST + (1.0 - CROWDED_SHORTEST) * part)
     };
     Park {
         note: format!("waits for its turn to run alone: {} workers were lost while it ran", message.crashes),

@@ -137,7 +137,8 @@ impl Book {
             if is_from_the_future(record.cursor, now) {
                 return Some(now);
             }
-            let next = timetable.next(record.cursor)?;
+            // A day off is an instant to decide about, too: it is skipped, and told so.
+            let next = timetable.next_planned(record.cursor)?.at;
             // One that was set back, or is paused, waits as long as it was told to.
             let waits = setbacks > 0 || record.definition.paused;
             Some(look_at.filter(|_| waits).map_or(next, |at| at.max(next)))

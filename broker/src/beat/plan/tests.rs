@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use tokio::sync::watch;
+use upbeat_schedule::{Calendar, SkipReason};
 use upbeat_shared::ledger::{Expect, NewSchedule, PutAnswer};
 use upbeat_shared::name::ScheduleId;
 use upbeat_shared::occurrence::{OccurrenceRecord, ScheduleRecord};
@@ -147,6 +148,24 @@ async fn a_shard_that_is_won_later_is_planned_from_where_its_cursor_stands() {
     shards.send_replace(Held::all(stage.ctx.options.shards));
     settle(&mut planner).await;
     assert_eq!(fired(&stage, "a").await, ["2026-05-01T12:00:10Z", "2026-05-01T12:00:20Z"].map(at));
+}
+
+#[tokio::test]
+async fn a_day_off_is_recorded_as_soon_as_it_is_over_by_a_beat_that_came_after_it() {
+    let (stage, mut planner) = stage().await;
+    let mut definition = schedule("cron", "0 9 * * *", NOON).definition;
+    definition.timing.calendar = Some(Calendar::new("office", vec!["05-02".parse().unwrap()]).unwrap());
+    let id = ScheduleId::new("a").unwrap();
+    let new = NewSchedule { id: id.clone(), definition, source: "test".into() };
+    stage.ctx.store.catalog.put(new, Expect::Absent).await.unwrap();
+    stage.hand.forward(Duration::from_secs(22 * 3600));
+
+    settle(&mut planner).await;
+
+    let records = stage.ctx.store.catalog.occurrences(id, 100).await.unwrap();
+    let [OccurrenceRecord::Skipped(skipped)] = &records[..] else { panic!("{records:?}") };
+    assert_eq!((skipped.from, skipped.count), (at("2026-05-02T09:00:00Z"), 1));
+    assert_eq!(skipped.reason, SkipReason::Calendar);
 }
 
 #[tokio::test]

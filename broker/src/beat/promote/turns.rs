@@ -1,7 +1,7 @@
 //! Fair queues: what is due is published when it is its turn, or stands in the ledger's line until then.
 
 use upbeat_shared::ledger::{DueEntry, DueReason, LedgerError};
-use upbeat_shared::limit::Turn;
+use upbeat_shared::limit::{Turn, whose_turn_it_is};
 
 use super::super::context::Context;
 
@@ -18,8 +18,6 @@ pub(super) async fn take(ctx: &Context, entries: Vec<DueEntry>) -> Result<Vec<Du
     if asked.is_empty() {
         return Ok(entries);
     }
-    let mut answers = ctx.ledger("line_up", ctx.store.ledger.line_up(asked)).await?.into_iter();
-    let goes = |turn: &Option<Turn>| turn.is_none() || answers.next().unwrap_or(false);
-    let goes: Vec<bool> = turns.iter().map(goes).collect();
-    Ok(entries.into_iter().zip(goes).filter_map(|(entry, goes)| goes.then_some(entry)).collect())
+    let answers = ctx.ledger("line_up", ctx.store.ledger.line_up(asked)).await?;
+    Ok(whose_turn_it_is(entries, &turns, answers))
 }

@@ -7,6 +7,7 @@ mod provenance;
 mod reading;
 mod reference;
 mod refusals;
+mod refused_schedules;
 mod refused_work;
 mod robustness;
 mod secrets;

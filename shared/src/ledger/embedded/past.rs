@@ -23,7 +23,7 @@ pub(super) fn add(write: &Write<'_>, row: &Brief, ended: &Ended<'_>) -> Result<(
 
 /// As another ledger told them.
 pub(super) fn restore(write: &Write<'_>, row: i64, runs: &PastRuns) -> Result<(), SqliteError> {
-    if runs.count == 0 { Ok(()) } else { keep(write, row, runs) }
+    if runs.is_empty() { Ok(()) } else { keep(write, row, runs) }
 }
 
 fn keep(write: &Write<'_>, row: i64, runs: &PastRuns) -> Result<(), SqliteError> {

@@ -37,14 +37,26 @@ impl Story {
     }
 }
 
-/// Of a new row, as another ledger told them.
-pub(super) async fn restore(session: &Session, record: &TaskRecord) -> Result<(), Fault> {
-    let PastRuns { count, kept } = &record.past;
-    let kept: Result<Vec<String>, _> =
-        kept.iter().map(|run| serde_json::to_string(run).map(|json| text(&json))).collect();
-    let kept = kept.map_err(|error| Fault::Invalid(error.to_string()))?;
-    let sql = "insert into run (task, ended, kept) select t.row, $2, $3 from task t where t.id = $1";
-    session.execute(sql, &[&record.id().0, &int(*count), &kept]).await.map(drop)
+/// Of new rows, as another ledger told them.
+pub(super) async fn restore(session: &Session, records: &[&TaskRecord]) -> Result<(), Fault> {
+    let told = || records.iter().filter(|record| !record.past.is_empty());
+    let ids: Vec<Uuid> = told().map(|record| record.id().0).collect();
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let counts: Vec<i32> = told().map(|record| int(record.past.count)).collect();
+    // A list of texts, each of which is a run as it is kept.
+    let kept = told().map(|record| {
+        let runs: Result<Vec<String>, _> = record.past.kept.iter().map(serde_json::to_string).collect();
+        runs.and_then(|runs| serde_json::to_string(&runs))
+    });
+    let kept: Vec<String> =
+        kept.collect::<Result<_, _>>().map_err(|error| Fault::Invalid(error.to_string()))?;
+    let sql = "insert into run (task, ended, kept)
+        select t.row, i.ended, array(select json_array_elements_text(i.kept::json))
+        from unnest($1::uuid[], $2::integer[], $3::text[]) as i (id, ended, kept) join task t on t.id = i.id
+        where t.id = any ($1)";
+    session.execute(sql, &[&ids, &counts, &kept]).await.map(drop)
 }
 
 /// Reads what a record's row has of them.

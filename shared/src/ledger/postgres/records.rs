@@ -166,18 +166,17 @@ impl Work for RestoreAll<'_> {
         let holders = Holders::of_restored(session, &restored).await?;
         let made = add::insert(session, &rows).await?;
         let mut answers = vec![RestoreAnswer::Exists; self.0.len()];
-        let (mut columns, mut new) = (Past::default(), Vec::new());
+        let (mut columns, mut told, mut new) = (Past::default(), Vec::new(), Vec::new());
         for (((at, _), restored), made) in sorted.iter().zip(&restored).zip(made) {
             if let Made::New(_) = made {
                 answers[*at] = RestoreAnswer::Restored;
                 columns.push(restored)?;
-                if restored.has_details && restored.record.past.count > 0 {
-                    past::restore(session, restored.record).await?;
-                }
+                told.extend(restored.has_details.then_some(restored.record));
                 new.push(*restored);
             }
         }
         columns.write(session).await?;
+        past::restore(session, &told).await?;
         holders.hold_restored(session, &new).await?;
         session.commit().await?;
         Ok(answers)

@@ -6,7 +6,7 @@ use crate::run::{PastRun, PastRuns};
 
 /// As scripts keep them; empty where there is none.
 pub(super) fn packed(past: &PastRuns) -> Result<Packed, Fault> {
-    if past.count == 0 {
+    if past.is_empty() {
         return Ok(Packed::default());
     }
     past.kept.iter().try_fold(Packed::default().int(past.count), |packed, run| {

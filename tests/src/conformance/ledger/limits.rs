@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use upbeat_shared::clock::{later, until};
+use upbeat_shared::clock::later;
 use upbeat_shared::id::{OwnerId, Token};
 use upbeat_shared::ledger::{Action, ClaimAnswer, ClaimRequest, Due, OwnedClaim};
 use upbeat_shared::limit::{LimitKind, LimitPolicy, LimitUse, Rate};
@@ -34,46 +34,39 @@ suite! { $ limits_conformance, LedgerWorld, ledger::limits:
     a_task_goes_through_its_limits_one_after_the_other,
     limits_do_not_count_each_other,
     a_batch_is_admitted_in_its_order,
-    each_start_has_an_instant_of_its_own,
-    a_burst_starts_together_after_a_quiet_time,
-    whoever_waited_for_its_instant_starts_and_pays_no_second_time,
-    each_run_passes_the_rate,
-    a_repeated_claim_passes_no_rate_twice,
-    a_changed_rate_holds_for_those_that_come,
-    a_task_passes_its_rate_before_it_takes_a_slot,
     a_limit_leaves_other_tasks_alone,
 }
 
 /// So many at once.
-fn slots(what: &str, running: u32) -> Vec<LimitUse> {
+pub(super) fn slots(what: &str, running: u32) -> Vec<LimitUse> {
     vec![LimitUse::new(LimitKind::Task, what, LimitPolicy::default().running(running))]
 }
 
 /// So often.
-fn rate(what: &str, rate: Rate) -> Vec<LimitUse> {
+pub(super) fn rate(what: &str, rate: Rate) -> Vec<LimitUse> {
     vec![LimitUse::new(LimitKind::Key, what, LimitPolicy::default().rate(rate))]
 }
 
-fn every(seconds: u64) -> Rate {
+pub(super) fn every(seconds: u64) -> Rate {
     Rate::new(1, Duration::from_secs(seconds)).expect("a rate")
 }
 
 /// What a claim under limits was answered.
 #[derive(Debug)]
-enum Answer {
+pub(super) enum Answer {
     Runs(Running),
     Waits { by: usize, until: Option<jiff::Timestamp> },
 }
 
 impl Answer {
-    fn runs(self) -> Running {
+    pub(super) fn runs(self) -> Running {
         match self {
             Self::Runs(run) => run,
             Self::Waits { .. } => panic!("it should run, and waits: {self:?}"),
         }
     }
 
-    fn waits(self) -> Option<jiff::Timestamp> {
+    pub(super) fn waits(self) -> Option<jiff::Timestamp> {
         match self {
             Self::Waits { until, .. } => until,
             Self::Runs(_) => panic!("it should wait, and runs"),
@@ -82,7 +75,7 @@ impl Answer {
 }
 
 impl Probe {
-    async fn claim_under(&self, owner: OwnerId, message: &Message, limits: &[LimitUse]) -> Answer {
+    pub(super) async fn claim_under(&self, owner: OwnerId, message: &Message, limits: &[LimitUse]) -> Answer {
         let token = Token::random();
         let request = ClaimRequest::new(message.clone(), token).under(limits.to_vec());
         match self.claim_batch(owner, vec![request]).await.remove(0) {
@@ -96,12 +89,12 @@ impl Probe {
     }
 
     /// Claims for a worker that nobody else knows.
-    async fn under(&self, message: &Message, limits: &[LimitUse]) -> Answer {
+    pub(super) async fn under(&self, message: &Message, limits: &[LimitUse]) -> Answer {
         self.claim_under(OwnerId::random(), message, limits).await
     }
 
     /// A new task that waits in the line of a limit that is full.
-    async fn in_line(&self, limits: &[LimitUse]) -> Message {
+    pub(super) async fn in_line(&self, limits: &[LimitUse]) -> Message {
         let message = message();
         assert_eq!(self.under(&message, limits).await.waits(), None);
         message
@@ -413,116 +406,6 @@ async fn a_batch_is_admitted_in_its_order(world: &impl LedgerWorld) {
     let due = ledger.due_ids(10).await;
     assert!(due.contains(&messages[2].id) && due.contains(&messages[3].id), "{due:?}");
     assert!(!due.contains(&messages[4].id) && !due.contains(&messages[5].id), "{due:?}");
-}
-
-async fn each_start_has_an_instant_of_its_own(world: &impl LedgerWorld) {
-    let ledger = Probe::of(world);
-    let limits = rate("mail", every(60));
-    ledger.under(&message(), &limits).await.runs();
-    let mut messages = Vec::new();
-    for number in 1..=3 {
-        let (message, now) = (message(), ledger.now().await);
-        let at = ledger.under(&message, &limits).await.waits().expect("an instant is known");
-        let ahead = until(now, at);
-        let expected = Duration::from_secs(60 * number);
-        assert!(ahead <= expected && ahead + Duration::from_secs(30) > expected, "{number}: {ahead:?}");
-        let record = ledger.record(message.id).await;
-        assert_eq!((record.state, record.due_at), (TaskState::Scheduled, Some(at)));
-        assert_eq!(record.note.as_deref(), Some("waits for its instant of the rate of key:mail"));
-        messages.push(message);
-    }
-
-    for message in &messages {
-        assert_eq!(ledger.due_ids(10).await, []);
-        world.forward(Duration::from_secs(60));
-        let promoted = ledger.promoted(message.id).await;
-        ledger.under(&promoted, &limits).await.runs();
-    }
-}
-
-async fn a_burst_starts_together_after_a_quiet_time(world: &impl LedgerWorld) {
-    let ledger = Probe::of(world);
-    let limits = rate("mail", every(60).with_burst(3));
-    for round in 0..2 {
-        for _ in 0..3 {
-            ledger.under(&message(), &limits).await.runs();
-        }
-        let now = ledger.now().await;
-        let at = ledger.under(&message(), &limits).await.waits().expect("an instant is known");
-        assert!(until(now, at) <= Duration::from_secs(60), "round {round}");
-        world.forward(Duration::from_secs(300));
-    }
-}
-
-async fn whoever_waited_for_its_instant_starts_and_pays_no_second_time(world: &impl LedgerWorld) {
-    let ledger = Probe::of(world);
-    let limits = rate("mail", every(60));
-    ledger.under(&message(), &limits).await.runs();
-    let waiting = message();
-    ledger.under(&waiting, &limits).await.waits();
-    world.forward(Duration::from_secs(60));
-    let promoted = ledger.promoted(waiting.id).await;
-
-    ledger.under(&promoted, &limits).await.runs();
-
-    world.forward(Duration::from_secs(60));
-    ledger.under(&message(), &limits).await.runs();
-}
-
-async fn each_run_passes_the_rate(world: &impl LedgerWorld) {
-    let ledger = Probe::of(world);
-    let limits = rate("mail", every(60));
-    let retried = message();
-    let run = ledger.under(&retried, &limits).await.runs();
-    ledger.fail(&run, Duration::ZERO).await;
-    let promoted = ledger.promoted(retried.id).await;
-
-    ledger.under(&promoted, &limits).await.waits().expect("an instant is known");
-}
-
-async fn a_repeated_claim_passes_no_rate_twice(world: &impl LedgerWorld) {
-    let ledger = Probe::of(world);
-    let limits = rate("mail", every(60));
-    let owner = OwnerId::random();
-    let request = ClaimRequest::new(message(), Token::random()).under(limits.clone());
-    for _ in 0..3 {
-        let answer = ledger.claim_batch(owner, vec![request.clone()]).await.remove(0);
-        assert!(matches!(answer, ClaimAnswer::Acquired(_)), "{answer:?}");
-    }
-
-    world.forward(Duration::from_secs(60));
-    ledger.under(&message(), &limits).await.runs();
-}
-
-async fn a_changed_rate_holds_for_those_that_come(world: &impl LedgerWorld) {
-    let ledger = Probe::of(world);
-    let slow = rate("mail", every(3600));
-    ledger.under(&message(), &slow).await.runs();
-    let patient = message();
-    let at = ledger.under(&patient, &slow).await.waits().expect("an instant is known");
-
-    let now = ledger.now().await;
-    let soon = ledger.under(&message(), &rate("mail", every(1))).await.waits().expect("an instant is known");
-
-    assert!(until(now, soon) < Duration::from_secs(60), "{soon}");
-    assert_eq!(ledger.record(patient.id).await.due_at, Some(at), "it keeps its instant");
-}
-
-async fn a_task_passes_its_rate_before_it_takes_a_slot(world: &impl LedgerWorld) {
-    let ledger = Probe::of(world);
-    let policy = LimitPolicy::default().running(1).rate(every(60));
-    let limits = vec![LimitUse::new(LimitKind::Key, "mail", policy)];
-    let run = ledger.under(&message(), &limits).await.runs();
-    let waiting = message();
-    ledger.under(&waiting, &limits).await.waits().expect("it waits for its instant");
-    world.forward(Duration::from_secs(60));
-    let promoted = ledger.promoted(waiting.id).await;
-    assert_eq!(ledger.under(&promoted, &limits).await.waits(), None, "it waits for a slot");
-
-    ledger.succeed(&run).await;
-
-    let promoted = ledger.promoted(waiting.id).await;
-    ledger.under(&promoted, &limits).await.runs();
 }
 
 async fn a_limit_leaves_other_tasks_alone(world: &impl LedgerWorld) {

@@ -21,7 +21,9 @@ pub mod overtaken;
 pub mod park;
 pub mod planning;
 mod probe;
+pub mod rates;
 pub mod reap;
+pub mod replacement;
 pub mod restore;
 pub mod retention;
 pub mod runs;
@@ -29,6 +31,7 @@ pub mod settle;
 pub mod storm;
 pub mod unique;
 pub mod verdicts;
+pub mod window;
 
 pub use probe::{Probe, Running};
 
@@ -100,8 +103,14 @@ macro_rules! ledger_conformance {
         mod planning {
             $crate::planning_conformance!($world);
         }
+        mod rates {
+            $crate::rates_conformance!($world);
+        }
         mod reap {
             $crate::reap_conformance!($world);
+        }
+        mod replacement {
+            $crate::replacement_conformance!($world);
         }
         mod restore {
             $crate::restore_conformance!($world);
@@ -123,6 +132,9 @@ macro_rules! ledger_conformance {
         }
         mod verdicts {
             $crate::verdicts_conformance!($world);
+        }
+        mod window {
+            $crate::window_conformance!($world);
         }
     };
 }

@@ -30,60 +30,46 @@ suite! { $ unique_conformance, LedgerWorld, ledger::unique:
     an_id_that_exists_is_looked_at_before_its_key,
     of_two_in_a_batch_the_first_gets_the_key,
     a_batch_mixes_tasks_with_and_without_keys,
-    a_waiting_task_is_replaced,
-    a_queued_task_is_replaced_and_its_message_is_done,
-    a_task_that_waits_for_its_retry_is_replaced,
-    a_running_task_is_not_replaced,
-    replacements_in_a_batch_come_one_after_the_other,
-    one_whose_id_exists_replaces_nobody,
-    a_window_holds_its_key_though_its_task_has_ended,
-    a_window_that_is_over_frees_its_key_though_its_task_runs,
-    a_window_is_replaced_while_its_task_waits,
-    windows_and_unfinished_tasks_share_their_keys,
-    windows_that_are_over_are_purged,
-    a_purge_leaves_the_key_to_whoever_took_it_after_a_window,
-    a_window_outlives_the_record_of_its_task,
     a_task_retried_by_hand_takes_its_key_again,
     a_task_whose_key_is_taken_is_not_retried,
     of_two_retried_together_one_gets_the_key,
     a_task_that_comes_with_a_verdict_takes_its_key,
     two_hundred_clients_get_one_winner,
-    replacing_clients_leave_one_unfinished_task,
 }
 
-const HOUR: Duration = Duration::from_secs(3600);
-const LATER: Due = Due::In(HOUR);
-const NOW: Due = Due::In(Duration::ZERO);
+pub(super) const HOUR: Duration = Duration::from_secs(3600);
+pub(super) const LATER: Due = Due::In(HOUR);
+pub(super) const NOW: Due = Due::In(Duration::ZERO);
 
-fn unique(unique: Unique) -> Message {
+pub(super) fn unique(unique: Unique) -> Message {
     Message { unique: Some(unique), ..message() }
 }
 
-fn keyed() -> Message {
+pub(super) fn keyed() -> Message {
     unique(Unique::by("customer-7"))
 }
 
-fn replacing() -> Message {
+pub(super) fn replacing() -> Message {
     unique(Unique::by("customer-7").replacing())
 }
 
-fn windowed(window: Duration) -> Message {
+pub(super) fn windowed(window: Duration) -> Message {
     unique(Unique::by("customer-7").within(window))
 }
 
 /// A new task that holds the key, and its run.
-async fn running(ledger: &Probe) -> (Message, Running) {
+pub(super) async fn running(ledger: &Probe) -> (Message, Running) {
     let message = ledger.queued(&keyed()).await;
     let run = ledger.acquire_any(&message).await;
     (message, run)
 }
 
-async fn assert_taken(ledger: &Probe, by: &Message, state: TaskState) {
+pub(super) async fn assert_taken(ledger: &Probe, by: &Message, state: TaskState) {
     let answer = ledger.add(&keyed(), LATER).await;
     assert_eq!(answer, AddAnswer::Taken { by: by.id, state });
 }
 
-async fn assert_free(ledger: &Probe) {
+pub(super) async fn assert_free(ledger: &Probe) {
     let answer = ledger.add(&keyed(), LATER).await;
     assert_eq!(answer, AddAnswer::Added(Seq(0)), "the key is free");
 }
@@ -332,198 +318,6 @@ async fn a_batch_mixes_tasks_with_and_without_keys(world: &impl LedgerWorld) {
     assert_eq!(answers, [added, taken, added, added]);
 }
 
-async fn a_waiting_task_is_replaced(world: &impl LedgerWorld) {
-    let ledger = Probe::of(world);
-    let (first, second) = (keyed(), replacing());
-    ledger.add(&first, NOW).await;
-
-    assert_eq!(ledger.add(&second, LATER).await, AddAnswer::Added(Seq(0)));
-
-    let replaced = ledger.record(first.id).await;
-    assert_eq!(replaced.state, TaskState::Cancelled);
-    let note = replaced.note.expect("the record says why");
-    assert_eq!(note, format!("replaced by {}, which has the same unique key", second.id));
-    assert_eq!(ledger.due_ids(10).await, []);
-    assert_taken(&ledger, &second, TaskState::Scheduled).await;
-    assert_eq!(ledger.count(&first.queue, TaskState::Cancelled).await, 1);
-    assert_eq!(ledger.count(&first.queue, TaskState::Scheduled).await, 1);
-}
-
-async fn a_queued_task_is_replaced_and_its_message_is_done(world: &impl LedgerWorld) {
-    let ledger = Probe::of(world);
-    let (first, second) = (ledger.queued(&keyed()).await, replacing());
-
-    assert_eq!(ledger.add(&second, LATER).await, AddAnswer::Added(Seq(0)));
-
-    let claim = ledger.claim(OwnerId::random(), &first).await;
-    assert_eq!(claim, ClaimAnswer::Done(TaskState::Cancelled));
-    assert_taken(&ledger, &second, TaskState::Scheduled).await;
-}
-
-async fn a_task_that_waits_for_its_retry_is_replaced(world: &impl LedgerWorld) {
-    let ledger = Probe::of(world);
-    let (first, run) = running(&ledger).await;
-    ledger.fail(&run, HOUR).await;
-
-    assert_eq!(ledger.add(&replacing(), LATER).await, AddAnswer::Added(Seq(0)));
-
-    assert_eq!(ledger.state(first.id).await, TaskState::Cancelled);
-}
-
-async fn a_running_task_is_not_replaced(world: &impl LedgerWorld) {
-    let ledger = Probe::of(world);
-    let (first, run) = running(&ledger).await;
-
-    let answer = ledger.add(&replacing(), LATER).await;
-
-    assert_eq!(answer, AddAnswer::Taken { by: first.id, state: TaskState::Running });
-    ledger.succeed(&run).await;
-    assert_eq!(ledger.state(first.id).await, TaskState::Succeeded);
-}
-
-async fn replacements_in_a_batch_come_one_after_the_other(world: &impl LedgerWorld) {
-    let ledger = Probe::of(world);
-    let (fourth, third, second, first) = (keyed(), replacing(), replacing(), keyed());
-    let batch = [&first, &second, &third, &fourth].map(|message| entry(message, LATER));
-
-    let answers = ledger.add_all(batch.to_vec()).await;
-
-    let added = AddAnswer::Added(Seq(0));
-    let taken = AddAnswer::Taken { by: third.id, state: TaskState::Scheduled };
-    assert_eq!(answers, [added, added, added, taken]);
-    for replaced in [&first, &second] {
-        assert_eq!(ledger.state(replaced.id).await, TaskState::Cancelled);
-    }
-    assert_eq!(ledger.state(third.id).await, TaskState::Scheduled);
-}
-
-async fn one_whose_id_exists_replaces_nobody(world: &impl LedgerWorld) {
-    let ledger = Probe::of(world);
-    let done = ledger.ended(TaskState::Succeeded).await;
-    let holder = keyed();
-    ledger.add(&holder, LATER).await;
-
-    let answer = ledger.add(&Message { id: done.id, ..replacing() }, LATER).await;
-
-    assert_eq!(answer, AddAnswer::Exists(TaskState::Succeeded));
-    assert_taken(&ledger, &holder, TaskState::Scheduled).await;
-}
-
-async fn a_window_holds_its_key_though_its_task_has_ended(world: &impl LedgerWorld) {
-    let ledger = Probe::of(world);
-    let first = ledger.queued(&windowed(HOUR)).await;
-    let run = ledger.acquire_any(&first).await;
-    ledger.succeed(&run).await;
-    world.forward(HOUR.saturating_sub(Duration::from_secs(60)));
-
-    for asked in [windowed(HOUR), keyed(), replacing()] {
-        let answer = ledger.add(&asked, LATER).await;
-        assert_eq!(answer, AddAnswer::Taken { by: first.id, state: TaskState::Succeeded });
-    }
-
-    world.forward(Duration::from_secs(60));
-    assert_eq!(ledger.add(&windowed(HOUR), LATER).await, AddAnswer::Added(Seq(0)));
-}
-
-async fn a_window_that_is_over_frees_its_key_though_its_task_runs(world: &impl LedgerWorld) {
-    let ledger = Probe::of(world);
-    let first = ledger.queued(&windowed(HOUR)).await;
-    let run = ledger.acquire_any(&first).await;
-    world.forward(HOUR);
-    let second = keyed();
-
-    assert_eq!(ledger.add(&second, LATER).await, AddAnswer::Added(Seq(0)));
-
-    // The end of the first frees nothing of the second's.
-    ledger.succeed(&run).await;
-    assert_taken(&ledger, &second, TaskState::Scheduled).await;
-}
-
-async fn a_window_is_replaced_while_its_task_waits(world: &impl LedgerWorld) {
-    let ledger = Probe::of(world);
-    let first = windowed(HOUR);
-    ledger.add(&first, LATER).await;
-    world.forward(HOUR / 2);
-    let second = unique(Unique::by("customer-7").within(HOUR).replacing());
-
-    assert_eq!(ledger.add(&second, LATER).await, AddAnswer::Added(Seq(0)));
-
-    assert_eq!(ledger.state(first.id).await, TaskState::Cancelled);
-    world.forward(HOUR / 2 + Duration::from_secs(60));
-    assert_taken(&ledger, &second, TaskState::Scheduled).await;
-    world.forward(HOUR / 2);
-    assert_free(&ledger).await;
-}
-
-async fn windows_and_unfinished_tasks_share_their_keys(world: &impl LedgerWorld) {
-    let ledger = Probe::of(world);
-    let unfinished = keyed();
-    ledger.add(&unfinished, LATER).await;
-    let answer = ledger.add(&windowed(HOUR), LATER).await;
-    assert_eq!(answer, AddAnswer::Taken { by: unfinished.id, state: TaskState::Scheduled });
-    ledger.cancel(unfinished.id).await;
-
-    let window = windowed(HOUR);
-    ledger.add(&window, LATER).await;
-    assert_taken(&ledger, &window, TaskState::Scheduled).await;
-    let second = replacing();
-    assert_eq!(ledger.add(&second, LATER).await, AddAnswer::Added(Seq(0)));
-    ledger.cancel(second.id).await;
-    assert_free(&ledger).await;
-}
-
-async fn windows_that_are_over_are_purged(world: &impl LedgerWorld) {
-    let ledger = Probe::of(world);
-    for number in 0..5 {
-        ledger.add(&unique(Unique::by(number.to_string()).within(HOUR)), LATER).await;
-    }
-    let lasts = unique(Unique::by("lasts").within(HOUR * 2));
-    ledger.add(&lasts, LATER).await;
-    let purge = async || {
-        let report = ledger.store.inspect.purge(Retention::default(), 2).await.expect("the store purges");
-        report.windows
-    };
-    assert_eq!(purge().await, 0);
-    world.forward(HOUR);
-
-    let mut purged = [0; 4];
-    for report in &mut purged {
-        *report = purge().await;
-    }
-
-    assert_eq!(purged, [2, 2, 1, 0]);
-    let answer = ledger.add(&unique(Unique::by("lasts")), LATER).await;
-    assert_eq!(answer, AddAnswer::Taken { by: lasts.id, state: TaskState::Scheduled });
-}
-
-async fn a_purge_leaves_the_key_to_whoever_took_it_after_a_window(world: &impl LedgerWorld) {
-    let ledger = Probe::of(world);
-    ledger.add(&windowed(HOUR), LATER).await;
-    world.forward(HOUR);
-    let holder = keyed();
-    assert_eq!(ledger.add(&holder, LATER).await, AddAnswer::Added(Seq(0)));
-
-    ledger.store.inspect.purge(Retention::default(), 1000).await.expect("the store purges");
-
-    assert_taken(&ledger, &holder, TaskState::Scheduled).await;
-}
-
-async fn a_window_outlives_the_record_of_its_task(world: &impl LedgerWorld) {
-    let ledger = Probe::of(world);
-    let Retention { ids, .. } = Retention::default();
-    let first = ledger.queued(&windowed(ids * 3)).await;
-    let run = ledger.acquire_any(&first).await;
-    ledger.succeed(&run).await;
-    world.forward(ids * 2);
-    ledger.store.inspect.purge(Retention::default(), 1000).await.expect("the store purges");
-    assert_eq!(ledger.find(first.id).await, None);
-
-    for asked in [keyed(), replacing()] {
-        let answer = ledger.add(&asked, LATER).await;
-        assert_eq!(answer, AddAnswer::Taken { by: first.id, state: TaskState::Succeeded });
-    }
-}
-
 async fn a_task_retried_by_hand_takes_its_key_again(world: &impl LedgerWorld) {
     let ledger = Probe::of(world);
     let (message, run) = running(&ledger).await;
@@ -585,7 +379,7 @@ async fn a_task_that_comes_with_a_verdict_takes_its_key(world: &impl LedgerWorld
 }
 
 /// Publishes from four processes at once, one task a call.
-async fn race(world: &impl LedgerWorld, entries: Vec<NewEntry>) -> Vec<AddAnswer> {
+pub(super) async fn race(world: &impl LedgerWorld, entries: Vec<NewEntry>) -> Vec<AddAnswer> {
     let mut clients = vec![Probe::of(world)];
     for _ in 1..4 {
         clients.push(Probe::another(world).await);
@@ -615,21 +409,4 @@ async fn two_hundred_clients_get_one_winner(world: &impl LedgerWorld) {
     let ledger = Probe::of(world);
     let found = ledger.store.inspect.get(ids).await.expect("the store shows");
     assert_eq!(found.iter().flatten().count(), 1);
-}
-
-async fn replacing_clients_leave_one_unfinished_task(world: &impl LedgerWorld) {
-    let entries: Vec<NewEntry> = (0..100).map(|_| entry(&replacing(), LATER)).collect();
-    let ids: Vec<TaskId> = entries.iter().map(|entry| entry.message.id).collect();
-
-    let answers = race(world, entries).await;
-
-    assert_eq!(
-        answers.iter().filter(|answer| **answer == AddAnswer::Added(Seq(0))).count(),
-        100,
-        "each got the key in its turn: {answers:?}"
-    );
-    let ledger = Probe::of(world);
-    let found = ledger.store.inspect.get(ids).await.expect("the store shows");
-    let unfinished = found.iter().flatten().filter(|record| !record.state.is_terminal());
-    assert_eq!(unfinished.count(), 1);
 }
