@@ -43,7 +43,8 @@ impl Desk {
     /// Waits until this backend waits for somebody.
     async fn waits(&self, pid: i32) {
         let sql = "select cardinality(pg_blocking_pids($1)) > 0";
-        let is_blocked = async || self.eye.query_one(sql, &[&pid]).await.expect("it is SQL").get::<_, bool>(0);
+        let is_blocked =
+            async || self.eye.query_one(sql, &[&pid]).await.expect("it is SQL").get::<_, bool>(0);
         eventually("it waits for the other transaction", PATIENCE, is_blocked).await;
     }
 
@@ -170,7 +171,8 @@ async fn a_transaction_that_sees_nothing_newer_than_itself_is_told_to_be_done_ag
     transaction.query_one("select 1", &[]).await.expect("it has seen something");
     desk.client.publish(keyed("k")).await.expect("it is accepted");
 
-    let refused = desk.client.publish_in(&transaction, keyed("k")).await.expect_err("it does not see that one");
+    let refused =
+        desk.client.publish_in(&transaction, keyed("k")).await.expect_err("it does not see that one");
 
     assert!(matches!(&refused, PublishError::Ledger(LedgerError::Unavailable(_))), "{refused}");
     assert!(refused.to_string().contains("the unique key was taken"), "{refused}");

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use upbeat_shared::id::{OwnerId, TaskId};
-use upbeat_shared::ledger::{AddAnswer, Due, Store};
 use upbeat_shared::ledger::postgres::migrations_sql;
 use upbeat_shared::ledger::postgres::tokio_postgres::{Client, Error};
+use upbeat_shared::ledger::{AddAnswer, Due, Store};
 use upbeat_shared::message::{Message, Payload, Priority, TraceContext};
 use upbeat_shared::retry::{Backoff, Jitter, RetryPolicy};
 use upbeat_shared::task::TaskState;
@@ -38,7 +38,10 @@ impl Desk {
 
     /// Publishes with these arguments of the function; answers the state of who was there before, too.
     async fn publish_or_find(&self, arguments: &str) -> (TaskId, Option<String>) {
-        let sql = format!("select id::text, duplicate_of from {}.publish_or_find({arguments})", self.space.schema());
+        let sql = format!(
+            "select id::text, duplicate_of from {}.publish_or_find({arguments})",
+            self.space.schema()
+        );
         let row = self.user.query_one(&sql, &[]).await.expect("it is accepted");
         (row.get::<_, &str>(0).parse().expect("it answers an id"), row.get(1))
     }
@@ -145,7 +148,8 @@ async fn who_has_the_key_is_the_answer() {
     let (first, new) = desk.publish_or_find(keyed).await;
     assert_eq!(new, None);
     // As programs derive it: a client meets the same task.
-    let outside = Message { name: task_name("demo.task"), unique: Some(Unique::by("customer-7")), ..message() };
+    let outside =
+        Message { name: task_name("demo.task"), unique: Some(Unique::by("customer-7")), ..message() };
     let answer = desk.ledger.add(&outside, Due::In(Duration::ZERO)).await;
     assert_eq!(answer, AddAnswer::Taken { by: first, state: TaskState::Scheduled });
 
@@ -205,19 +209,31 @@ async fn what_no_client_may_publish_is_refused_with_the_reason() {
         ("'a', unique_key => repeat('ü', 257)", "a unique key has 1 to 512 bytes, this one has 514"),
         ("'a', unique_within => '1 s'", "unique_within needs a unique_key"),
         ("'a', replace => true", "replace needs a unique_key"),
-        ("'a', unique_key => 'k', unique_within => '0'", "a unique key is held for a microsecond to 365 days"),
+        (
+            "'a', unique_key => 'k', unique_within => '0'",
+            "a unique key is held for a microsecond to 365 days",
+        ),
         ("'a', unique_key => 'k', unique_within => '366 days'", "to 365 days, and not for 366 days"),
         ("'a', key => 'my key'", "\"my key\" is no key: ' ' is not allowed"),
         ("'a', key => ''", "\"\" is no key: it is empty"),
         ("'a', retry => '3'", "retry is no object but number"),
         ("'a', retry => '{\"attempts\": 3}'", "retry knows no \"attempts\"; it has max_attempts"),
-        ("'a', retry => '{\"max_attempts\": 0}'", "retry.max_attempts is a whole number from 1 on, and 0 is none"),
+        (
+            "'a', retry => '{\"max_attempts\": 0}'",
+            "retry.max_attempts is a whole number from 1 on, and 0 is none",
+        ),
         ("'a', retry => '{\"max_attempts\": 1.5}'", "and 1.5 is none"),
         ("'a', retry => '{\"max_attempts\": \"x\"}'", "retry.max_attempts is no number"),
-        ("'a', retry => '{\"backoff\": \"slow\"}'", "retry.backoff is constant, linear or exponential, and not \"slow\""),
+        (
+            "'a', retry => '{\"backoff\": \"slow\"}'",
+            "retry.backoff is constant, linear or exponential, and not \"slow\"",
+        ),
         ("'a', retry => '{\"jitter\": \"some\"}'", "retry.jitter is none or full, and not \"some\""),
         ("'a', retry => '{\"delay\": \"-1 s\"}'", "retry.delay is -00:00:01"),
-        ("'a', retry => '{\"delay\": \"2 s\", \"max_delay\": \"1 s\"}'", "retry.max_delay is shorter than retry.delay"),
+        (
+            "'a', retry => '{\"delay\": \"2 s\", \"max_delay\": \"1 s\"}'",
+            "retry.max_delay is shorter than retry.delay",
+        ),
     ];
     for (arguments, reason) in refused {
         let (state, text) = said(desk.publish(arguments).await);

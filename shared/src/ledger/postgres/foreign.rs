@@ -45,7 +45,8 @@ struct Kept<'a> {
 
 impl Kept<'_> {
     fn unique(&self) -> Option<Unique> {
-        let until = self.unique_for.map_or(Until::Finished, |micros| Until::Window(Duration::from_micros(micros)));
+        let until =
+            self.unique_for.map_or(Until::Finished, |micros| Until::Window(Duration::from_micros(micros)));
         let on_taken = if self.replace { OnTaken::Replace } else { OnTaken::Keep };
         Some(Unique { key: self.unique_key.clone()?, until, on_taken })
     }
