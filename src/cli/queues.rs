@@ -43,9 +43,9 @@ are measured between two readings of the ledger's counters, --sample apart:
          ([queues.NAME] record = \"claim\"), also of what waits at the broker without one
 A retry counts in neither. What retention removes between the readings counts against both, never below 0.
 
-Limits and fair queues stand below, those with the longest lines first: how many SLOTS, how many are TAKEN,
-how many tasks wait IN LINE, and the first instant of the rate that is free. With --json, a line with \"limit\"
-for each, at most 1000.
+Limits and fair queues stand below, those with the longest lines first: SLOTS and how many of them
+are TAKEN, the tasks that wait IN LINE, and the first instant of a rate that is free. With --json,
+these are further objects, each with a \"limit\" instead of a \"name\", at most 1000.
 
 Examples:
   upbeat queues list
