@@ -40,6 +40,10 @@ docs:
 bench *args:
     cargo bench --locked -p upbeat-tests {{ args }}
 
+# Take away each line that upholds an invariant, and see tests go red. Minutes for each; with arguments: only those guards.
+mutations *args:
+    cargo run --locked -p upbeat-tests --example mutations -- {{ args }}
+
 # Check the licence of every dependency. Needs nothing but Rust.
 licences:
     tests/run suite licences
