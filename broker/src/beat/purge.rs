@@ -43,7 +43,7 @@ async fn purge(ctx: &Context) -> Result<(), Fault> {
         }
     }
     if total != PurgeReport::default() {
-        let PurgeReport { details, dead, ids, occurrences, windows } = total;
+        let PurgeReport { details, dead, ids, occurrences, windows, .. } = total;
         tracing::debug!(details, dead, ids, occurrences, windows, "removed what retention no longer keeps");
     }
     Ok(())
@@ -52,7 +52,8 @@ async fn purge(ctx: &Context) -> Result<(), Fault> {
 /// There may be more of some kind.
 fn is_full(report: PurgeReport) -> bool {
     let full = BATCH as u64;
-    report.details >= full
+    report.more
+        || report.details >= full
         || report.dead >= full
         || report.ids >= full
         || report.occurrences >= full
