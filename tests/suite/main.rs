@@ -35,3 +35,4 @@ mod traces;
 mod transactions;
 mod unique;
 mod versions;
+mod waiting;

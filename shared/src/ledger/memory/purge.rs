@@ -53,7 +53,7 @@ fn drop_dead(state: &mut State, before: i64, limit: usize) -> u64 {
 /// The numbers of rows whose details are older than those of their state are kept, the oldest first.
 fn details_over(state: &State, retention: &Retention, now: i64, limit: usize) -> Vec<i64> {
     let is_over = |(at, number): &&(i64, i64)| {
-        let age = state.row(*number).and_then(|row| retention.details_of(row.state));
+        let age = retention.details_of(state.row(*number).state);
         age.is_some_and(|age| *at < now.saturating_sub(duration_micros(age)))
     };
     state.detailed.iter().filter(is_over).take(limit).map(|(_, number)| *number).collect()

@@ -31,6 +31,7 @@ pub mod settle;
 pub mod storm;
 pub mod unique;
 pub mod verdicts;
+pub mod waiting;
 pub mod window;
 
 pub use probe::{Probe, Running};
@@ -132,6 +133,9 @@ macro_rules! ledger_conformance {
         }
         mod verdicts {
             $crate::verdicts_conformance!($world);
+        }
+        mod waiting {
+            $crate::waiting_conformance!($world);
         }
         mod window {
             $crate::window_conformance!($world);
