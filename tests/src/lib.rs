@@ -8,4 +8,6 @@ pub mod counted;
 pub mod dice;
 pub mod harness;
 pub mod message;
+pub mod mutation;
 pub mod services;
+pub mod simulation;

@@ -72,7 +72,11 @@ async fn ten_thousand_who_wait_are_looked_after_together() {
     assert_eq!((scene.counted.largest(), scene.counted.records()), (1000, 1));
     // Ten batches a look; after the first second, four looks a second.
     let most = 10 * (4 * 60 + 20);
-    assert!(half > 10 && scene.counted.questions() <= most, "{half}, {} of {most}", scene.counted.questions());
+    assert!(
+        half > 10 && scene.counted.questions() <= most,
+        "{half}, {} of {most}",
+        scene.counted.questions()
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -150,8 +154,7 @@ async fn a_short_outage_is_waited_out() {
 async fn an_outage_at_the_end_of_the_time_or_of_a_minute_is_told() {
     let scene = Scene::deaf().await;
     scene.counted.set_away(true);
-    let (short, long) =
-        (scene.waiter(message().id, MINUTE / 2), scene.waiter(message().id, Duration::MAX));
+    let (short, long) = (scene.waiter(message().id, MINUTE / 2), scene.waiter(message().id, Duration::MAX));
 
     for waiter in [short, long] {
         let told = waiter.await.expect("it does not panic");

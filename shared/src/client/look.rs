@@ -50,11 +50,7 @@ async fn over(
 }
 
 /// One row that cannot be read must not keep those from their answers who wait for others.
-async fn one_by_one(
-    inspect: &dyn Inspect,
-    ids: &[TaskId],
-    seen: &mut Vec<Seen>,
-) -> Result<(), LedgerError> {
+async fn one_by_one(inspect: &dyn Inspect, ids: &[TaskId], seen: &mut Vec<Seen>) -> Result<(), LedgerError> {
     for id in ids {
         match inspect.get(vec![*id]).await {
             Ok(records) => seen.extend(records.into_iter().flatten().filter_map(Seen::end)),

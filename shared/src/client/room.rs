@@ -4,7 +4,7 @@
 //! however many wait. What ends in this process, or where the ledger can tell, is looked at once; for the rest, looks become rarer
 //! the longer a task is waited for. A look that took long is followed by a longer rest, so that no crowd keeps the ledger busy.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -47,7 +47,8 @@ pub(super) struct Room {
 
 #[derive(Default)]
 struct Seats {
-    tasks: HashMap<TaskId, Watched>,
+    /// In an order, so that a simulation asks the same in every run.
+    tasks: BTreeMap<TaskId, Watched>,
     /// How many ever came: each waiter's number.
     came: u64,
     /// The loop runs.
@@ -192,7 +193,8 @@ impl Room {
         }
         // Those who come now wait for a minute of their own.
         seats.away = None;
-        for (_, waiter) in seats.tasks.drain().flat_map(|(_, watched)| watched.waiters) {
+        let tasks = std::mem::take(&mut seats.tasks);
+        for (_, waiter) in tasks.into_values().flat_map(|watched| watched.waiters) {
             let _ = waiter.send(Err(error.clone()));
         }
     }

@@ -190,7 +190,8 @@ fn worker(mut section: Section<'_, '_>) -> WorkerConfig {
             .get("concurrency", defaults.concurrency, |found| found.small(1..=MAX_CONCURRENCY)),
         blocking_threads: section.find("blocking_threads", |found| found.small(1..=MAX_BLOCKING_THREADS)),
         grace: section.get("grace", defaults.grace, |found| found.duration(Duration::ZERO..=DAY)),
-        cancel_grace: section.get("cancel_grace", defaults.cancel_grace, |found| found.duration(CANCEL_GRACE)),
+        cancel_grace: section
+            .get("cancel_grace", defaults.cancel_grace, |found| found.duration(CANCEL_GRACE)),
         timeout: section.get("timeout", defaults.timeout, |found| found.duration(MIN_TIMEOUT..=MAX_TIMEOUT)),
         retry: retry(section.child("retry", &keys::RETRY), defaults.retry),
     };

@@ -30,7 +30,14 @@ pub(super) fn purge(write: &mut Write<'_>, retention: Retention, limit: usize) -
     let windows = state.holds.purge(now, limit);
     let known = before(MEMBERS);
     state.members.retain(|_, member| member.life == Life::Live || member.seen_at >= known);
-    PurgeReport { details: details.len() as u64, ids: ids.len() as u64, occurrences, windows, dead, more: false }
+    PurgeReport {
+        details: details.len() as u64,
+        ids: ids.len() as u64,
+        occurrences,
+        windows,
+        dead,
+        more: false,
+    }
 }
 
 /// Drops tasks that died before an instant, the first recorded first; answers how many.

@@ -57,7 +57,6 @@ pub use transaction::{PostgresClientExt, PostgresTransaction, commit};
 /// half of it, in the median.
 const IDLE_AGENDA: Duration = Duration::from_millis(25);
 
-
 /// Where the ledger is, and how it is used.
 #[derive(Clone, Debug)]
 pub struct PostgresOptions {

@@ -50,7 +50,6 @@ use session::Session;
 /// The longest time until a beat looks at an idle agenda again.
 const IDLE_AGENDA: Duration = Duration::from_millis(100);
 
-
 /// Where the ledger is, and how it is used.
 #[derive(Clone, Debug)]
 pub struct RedisOptions {
