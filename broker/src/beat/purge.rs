@@ -66,7 +66,10 @@ mod tests {
 
     #[test]
     fn a_full_batch_of_any_kind_means_that_there_may_be_more() {
-        assert!(!is_full(PurgeReport { details: 999, ids: 0, occurrences: 999, windows: 999, dead: 999 }));
+        let nearly =
+            PurgeReport { details: 999, ids: 0, occurrences: 999, windows: 999, dead: 999, more: false };
+        assert!(!is_full(nearly));
+        assert!(is_full(PurgeReport { more: true, ..PurgeReport::default() }));
         assert!(is_full(PurgeReport { ids: 1000, ..PurgeReport::default() }));
     }
 }
