@@ -54,7 +54,7 @@ pub fn registry(config: &Config, natives: &[TaskDefinition]) -> Result<Registry,
             (ExecutorConfig::Native, Some(native)) => settings(native, task),
             (ExecutorConfig::Native, None) => return Err(RegistryError::NoHandler(name.clone())),
             (_, Some(_)) => return Err(RegistryError::Duplicate(name.clone())),
-            (_, None) => settings(described(name, task)?, task),
+            (_, None) => settings(described(config, name, task)?, task),
         };
         add(&mut registry, definition)?;
     }
@@ -76,6 +76,10 @@ fn settings(definition: TaskDefinition, task: &TaskConfig) -> TaskDefinition {
     let definition = if task.limit.is_none() { definition } else { definition.limit(task.limit) };
     let per_key = task.limit_per_key;
     let definition = if per_key.is_none() { definition } else { definition.limit_per_key(per_key) };
+    let definition = match task.cancel_grace {
+        Some(grace) => definition.cancel_grace(grace),
+        None => definition,
+    };
     match task.ack {
         // What the program itself says of its task stands.
         Ack::Settled => definition,
@@ -83,10 +87,11 @@ fn settings(definition: TaskDefinition, task: &TaskConfig) -> TaskDefinition {
     }
 }
 
-fn described(name: &TaskName, task: &TaskConfig) -> Result<TaskDefinition, RegistryError> {
+fn described(config: &Config, name: &TaskName, task: &TaskConfig) -> Result<TaskDefinition, RegistryError> {
     let executor = match &task.executor {
         ExecutorConfig::Command { program, args, env, cwd, output_limit } => {
-            command(program, args, env, cwd.as_ref(), *output_limit)
+            let grace = task.cancel_grace.unwrap_or(config.worker.cancel_grace);
+            command(program, args, env, cwd.as_ref(), (*output_limit, grace))
         }
         ExecutorConfig::Http(target) => http(target, task.timeout),
         ExecutorConfig::Native => return Err(RegistryError::NoHandler(name.clone())),
@@ -111,13 +116,14 @@ fn command(
     args: &[String],
     env: &BTreeMap<String, Secret>,
     cwd: Option<&PathBuf>,
-    output_limit: usize,
+    (output_limit, cancel_grace): (usize, Duration),
 ) -> Result<Arc<dyn Executor>, String> {
     let mut command = upbeat_worker::executor::command::CommandTask::new(program);
     command.args = args.to_vec();
     command.env = env.iter().map(|(name, value)| (name.clone(), value.expose().to_owned())).collect();
     command.cwd = cwd.cloned();
     command.output_limit = output_limit;
+    command.kill_grace = cancel_grace;
     Ok(Arc::new(command))
 }
 
@@ -127,7 +133,7 @@ fn command(
     _args: &[String],
     _env: &BTreeMap<String, Secret>,
     _cwd: Option<&PathBuf>,
-    _output_limit: usize,
+    _bounds: (usize, Duration),
 ) -> Result<Arc<dyn Executor>, String> {
     Err("this build runs no commands (feature executor-command)".to_owned())
 }

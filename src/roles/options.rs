@@ -34,6 +34,7 @@ pub(crate) fn worker(config: &Config) -> WorkerOptions {
         blocking_threads: config.worker.blocking_threads.unwrap_or(defaults.blocking_threads),
         lease: config.ledger.lease,
         grace: config.worker.grace,
+        cancel_grace: config.worker.cancel_grace,
         max_crashes: config.beat.max_crashes,
         default_timeout: config.worker.timeout,
         default_retry: config.worker.retry,

@@ -4,6 +4,7 @@
 pub mod clock;
 pub mod compose;
 pub mod conformance;
+pub mod counted;
 pub mod dice;
 pub mod harness;
 pub mod message;

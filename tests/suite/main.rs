@@ -37,3 +37,4 @@ mod traces;
 mod transactions;
 mod unique;
 mod versions;
+mod waiting;

@@ -30,8 +30,9 @@ pub struct WorkerOptions {
     pub lease: Duration,
     /// How long running tasks may take to finish when the worker stops.
     pub grace: Duration,
-    /// How long a task that was told to stop (cancelled, out of time) may take to do so before it is dropped.
-    pub stop_grace: Duration,
+    /// How long a run that was told to stop (cancelled, out of time) may go on before it is dropped, where its task does not
+    /// say.
+    pub cancel_grace: Duration,
     /// A task is dead that was lost so many times; the second to last time, at most after two, it runs alone.
     pub max_crashes: u32,
     /// How many suspects run at once, each alone in a process of its own; the number of cores unless told.
@@ -86,7 +87,7 @@ impl Default for WorkerOptions {
             blocking_threads: cores(),
             lease: member::LEASE,
             grace: Duration::from_secs(25),
-            stop_grace: Duration::from_secs(10),
+            cancel_grace: Duration::from_secs(10),
             max_crashes: 3,
             suspects: cores(),
             default_timeout: Duration::from_hours(1),

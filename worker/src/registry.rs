@@ -24,6 +24,8 @@ pub struct TaskDefinition {
     pub priority: Option<Priority>,
     /// How long one run may take.
     pub timeout: Option<Duration>,
+    /// How long a run may go on after it was told to stop.
+    pub cancel_grace: Option<Duration>,
     /// When to retry.
     pub retry: Option<RetryPolicy>,
     /// How many of these tasks run at once, and how often one starts, over all workers.
@@ -48,6 +50,7 @@ impl TaskDefinition {
             queue: None,
             priority: None,
             timeout: None,
+            cancel_grace: None,
             retry: None,
             limit: LimitPolicy::default(),
             limit_per_key: LimitPolicy::default(),
@@ -78,6 +81,13 @@ impl TaskDefinition {
     /// How long one run may take.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
+        self
+    }
+
+    /// How long a run may go on after it was told to stop, because its task was cancelled or its time is over; then it is
+    /// dropped.
+    pub fn cancel_grace(mut self, grace: Duration) -> Self {
+        self.cancel_grace = Some(grace);
         self
     }
 

@@ -43,7 +43,7 @@ async fn purge(ctx: &Context) -> Result<(), Fault> {
         }
     }
     if total != PurgeReport::default() {
-        let PurgeReport { details, dead, ids, occurrences, windows } = total;
+        let PurgeReport { details, dead, ids, occurrences, windows, .. } = total;
         tracing::debug!(details, dead, ids, occurrences, windows, "removed what retention no longer keeps");
     }
     Ok(())
@@ -52,7 +52,8 @@ async fn purge(ctx: &Context) -> Result<(), Fault> {
 /// There may be more of some kind.
 fn is_full(report: PurgeReport) -> bool {
     let full = BATCH as u64;
-    report.details >= full
+    report.more
+        || report.details >= full
         || report.dead >= full
         || report.ids >= full
         || report.occurrences >= full
@@ -65,7 +66,10 @@ mod tests {
 
     #[test]
     fn a_full_batch_of_any_kind_means_that_there_may_be_more() {
-        assert!(!is_full(PurgeReport { details: 999, ids: 0, occurrences: 999, windows: 999, dead: 999 }));
+        let nearly =
+            PurgeReport { details: 999, ids: 0, occurrences: 999, windows: 999, dead: 999, more: false };
+        assert!(!is_full(nearly));
+        assert!(is_full(PurgeReport { more: true, ..PurgeReport::default() }));
         assert!(is_full(PurgeReport { ids: 1000, ..PurgeReport::default() }));
     }
 }

@@ -2,10 +2,12 @@
 
 mod handle;
 mod layer;
+mod look;
 #[cfg(any(feature = "embedded", feature = "postgres"))]
 mod outbox;
 mod publish;
 mod request;
+mod room;
 mod task;
 mod wait;
 
@@ -21,6 +23,7 @@ use crate::limit::FairQueues;
 use crate::message::{Limits, TraceContext};
 use crate::name::{Namespace, QueueName};
 use crate::transport::Transport;
+use room::Room;
 
 pub use handle::{ResultError, TaskHandle};
 pub use layer::{PublishLayer, PublishLayers, PublishNext, publish_fn};
@@ -90,6 +93,8 @@ struct Inner {
     clock: Arc<StoreClock>,
     options: ClientOptions,
     in_flight: Semaphore,
+    /// Where those sit who wait for a task to end.
+    room: Arc<Room>,
 }
 
 impl Client {
@@ -101,7 +106,8 @@ impl Client {
         options: ClientOptions,
     ) -> Self {
         let in_flight = Semaphore::new(options.in_flight.max(1));
-        let inner = Arc::new(Inner { transport, store, clock, options, in_flight });
+        let room = Arc::new(Room::new(Arc::clone(&store.inspect), Arc::clone(clock.clock())));
+        let inner = Arc::new(Inner { transport, store, clock, options, in_flight, room });
         Self { inner, trace: None, layers: PublishLayers::default() }
     }
 

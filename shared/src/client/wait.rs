@@ -7,7 +7,7 @@ use crate::id::TaskId;
 use crate::ledger::LedgerError;
 use crate::task::TaskRecord;
 
-/// The longest time between two looks, where the ledger cannot tell that something ended.
+/// The longest time between two looks of somebody who waits alone.
 const LOOK: Duration = Duration::from_millis(500);
 
 /// Why a wait ended without a result.
@@ -22,7 +22,7 @@ pub enum WaitError {
         /// How long was waited.
         timeout: Duration,
     },
-    /// The ledger did not answer.
+    /// The ledger did not answer, for a minute or when the time was over, or cannot read the task.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
 }
@@ -39,13 +39,30 @@ impl WaitError {
 
 impl Client {
     /// Waits until the task reaches a terminal state, and answers its record.
+    ///
+    /// However many wait on one client, the ledger is asked for all of them together. An outage of the ledger is waited out; one that
+    /// lasts a minute, or to the end of the timeout, is the answer.
     pub async fn wait(&self, id: TaskId, timeout: Duration) -> Result<TaskRecord, WaitError> {
-        let ended = tokio::time::timeout(timeout, self.ended(id)).await;
-        ended.map_err(|_| WaitError::TimedOut { id, timeout })?
+        match tokio::time::timeout(timeout, self.ended(id)).await {
+            Ok(ended) => ended,
+            // Whether it has ended is not known then.
+            Err(_) => match self.inner.room.trouble() {
+                Some(error) => Err(error.into()),
+                None => Err(WaitError::TimedOut { id, timeout }),
+            },
+        }
     }
 
     /// Waits until the task reaches a terminal state, however long that takes, and answers its record.
     pub(super) async fn ended(&self, id: TaskId) -> Result<TaskRecord, WaitError> {
+        if self.inner.store.inspect.is_driven_by_waits() {
+            return Ok(self.driven(id).await?);
+        }
+        Ok(self.inner.room.ended(id).await?)
+    }
+
+    /// Each waits for itself where it is the waiting that lets things happen.
+    async fn driven(&self, id: TaskId) -> Result<TaskRecord, LedgerError> {
         let inspect = &self.inner.store.inspect;
         loop {
             let record = inspect.get(vec![id]).await?.into_iter().next().flatten();

@@ -105,6 +105,8 @@ pub struct WorkerConfig {
     pub blocking_threads: Option<u32>,
     /// How long running tasks may go on after the worker was asked to stop.
     pub grace: Duration,
+    /// How long a run may go on after it was told to stop, for tasks that say nothing.
+    pub cancel_grace: Duration,
     /// How long one run may take, for tasks that say nothing.
     pub timeout: Duration,
     /// When failed tasks run again, for tasks that say nothing.
@@ -183,6 +185,8 @@ pub struct TaskConfig {
     pub queue: QueueName,
     /// How long one run may take.
     pub timeout: Duration,
+    /// How long a run may go on after it was told to stop, where that is said of it.
+    pub cancel_grace: Option<Duration>,
     /// When a failed task runs again.
     pub retry: RetryPolicy,
     /// How many of these tasks run at once, and how often one starts, over all workers.
@@ -329,6 +333,7 @@ impl Default for WorkerConfig {
             concurrency: 64,
             blocking_threads: None,
             grace: Duration::from_secs(25),
+            cancel_grace: Duration::from_secs(10),
             timeout: Duration::from_secs(3600),
             retry: RetryPolicy::default(),
         }

@@ -34,6 +34,8 @@ const MAX_BLOCKING_THREADS: u32 = 1024;
 const MAX_WEIGHT: u32 = 1000;
 pub(super) const MAX_TIMEOUT: Duration = YEAR;
 pub(super) const MIN_TIMEOUT: Duration = Duration::from_millis(1);
+/// Whoever waits longer for a run to stop does not want to stop it.
+pub(super) const CANCEL_GRACE: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(600);
 /// Less is no lateness yet.
 pub(super) const OVERDUE_AFTER: RangeInclusive<Duration> = SECOND..=YEAR;
 
@@ -188,6 +190,8 @@ fn worker(mut section: Section<'_, '_>) -> WorkerConfig {
             .get("concurrency", defaults.concurrency, |found| found.small(1..=MAX_CONCURRENCY)),
         blocking_threads: section.find("blocking_threads", |found| found.small(1..=MAX_BLOCKING_THREADS)),
         grace: section.get("grace", defaults.grace, |found| found.duration(Duration::ZERO..=DAY)),
+        cancel_grace: section
+            .get("cancel_grace", defaults.cancel_grace, |found| found.duration(CANCEL_GRACE)),
         timeout: section.get("timeout", defaults.timeout, |found| found.duration(MIN_TIMEOUT..=MAX_TIMEOUT)),
         retry: retry(section.child("retry", &keys::RETRY), defaults.retry),
     };
@@ -245,14 +249,18 @@ fn retention(mut section: Section<'_, '_>) -> Retention {
     let range = SECOND..=YEAR * 100;
     let ids = section.get("ids", defaults.ids, |found| found.duration(range.clone()));
     let details = section.get("details", defaults.details.min(ids), |found| found.duration(range.clone()));
-    let dead = section.find("dead", |found| found.duration(range.clone()));
+    let [succeeded, cancelled, expired, dead] = ["succeeded", "cancelled", "expired", "dead"]
+        .map(|state| section.find(state, |found| found.duration(range.clone())));
     let occurrences = section.get("occurrences", defaults.occurrences, |found| found.duration(range.clone()));
-    if details > ids {
-        let help = "without its id a task is forgotten, and its details with it";
-        section.fault("details", Fault::new("`details` are kept longer than `ids`").help(help));
+    let of_ended = [("succeeded", succeeded), ("cancelled", cancelled), ("expired", expired)];
+    for (key, kept) in of_ended.into_iter().chain([("details", Some(details))]) {
+        if kept.is_some_and(|kept| kept > ids) {
+            let help = "without its id a task is forgotten, and its details with it";
+            section.fault(key, Fault::new(format!("`{key}` are kept longer than `ids`")).help(help));
+        }
     }
     section.finish();
-    Retention { details, dead, ids, occurrences }
+    Retention { details, succeeded, cancelled, expired, dead, ids, occurrences }
 }
 
 fn limits(mut section: Section<'_, '_>) -> Limits {

@@ -9,7 +9,7 @@ use super::secret::Secret;
 use super::section::Section;
 use super::settings::{Ack, ExecutorConfig, HttpTarget, TaskConfig, WorkerConfig};
 use super::show::{Bytes, bare_or_quoted};
-use super::tables::{MAX_TIMEOUT, MIN_TIMEOUT, misnamed, queue, retry, url_fault};
+use super::tables::{CANCEL_GRACE, MAX_TIMEOUT, MIN_TIMEOUT, misnamed, queue, retry, url_fault};
 use super::tree::Value;
 use super::url::ServiceUrl;
 use super::value::{At, Fault, Found, Spot};
@@ -73,11 +73,13 @@ pub(super) fn read(top: &mut Section<'_, '_>, worker: &WorkerConfig) -> Tasks {
         let mut section = section.inherits("worker");
         let timeout = known.and_then(|task| task.timeout).unwrap_or(worker.timeout);
         let timeout = section.get("timeout", timeout, |found| found.duration(MIN_TIMEOUT..=MAX_TIMEOUT));
+        let cancel_grace = section.find("cancel_grace", |found| found.duration(CANCEL_GRACE));
         let base = known.and_then(|task| task.retry).unwrap_or(worker.retry);
         let retry = retry(section.child("retry", &keys::RETRY).inherits("worker"), base);
         section.finish();
         if let Some(executor) = executor {
-            let task = TaskConfig { queue, timeout, retry, limit, limit_per_key, ack, executor, line };
+            let task =
+                TaskConfig { queue, timeout, cancel_grace, retry, limit, limit_per_key, ack, executor, line };
             tasks.configs.insert(name, task);
         }
     }

@@ -106,6 +106,12 @@ pub enum ActAnswer {
 pub struct Retention {
     /// Arguments, result and error of finished tasks, but for dead ones.
     pub details: Duration,
+    /// The same of those that succeeded; `None` as `details`.
+    pub succeeded: Option<Duration>,
+    /// The same of those that were cancelled; `None` as `details`.
+    pub cancelled: Option<Duration>,
+    /// The same of those that expired; `None` as `details`.
+    pub expired: Option<Duration>,
     /// Dead tasks, whole, before they are dropped; `None` keeps them until somebody drops them.
     pub dead: Option<Duration>,
     /// Ids of finished tasks: for so long a repeat is recognised.
@@ -118,11 +124,34 @@ impl Default for Retention {
     /// 24 hours, dead tasks for ever, 7 days, 1 year.
     fn default() -> Self {
         const DAY: Duration = Duration::from_secs(24 * 3600);
-        Self { details: DAY, dead: None, ids: DAY * 7, occurrences: DAY * 365 }
+        Self {
+            details: DAY,
+            succeeded: None,
+            cancelled: None,
+            expired: None,
+            dead: None,
+            ids: DAY * 7,
+            occurrences: DAY * 365,
+        }
     }
 }
 
 impl Retention {
+    /// How long the details of tasks that ended in this state are kept; `None` for states whose details this does not remove.
+    pub fn details_of(&self, state: TaskState) -> Option<Duration> {
+        let own = match state {
+            TaskState::Succeeded => self.succeeded,
+            TaskState::Cancelled => self.cancelled,
+            TaskState::Expired => self.expired,
+            TaskState::Dead
+            | TaskState::Scheduled
+            | TaskState::Queued
+            | TaskState::Running
+            | TaskState::Held => return None,
+        };
+        Some(own.unwrap_or(self.details))
+    }
+
     /// A message without a row that was first published longer ago than this is stale: its id could have been
     /// forgotten. A day less than ids are kept, and never less than half.
     pub fn stale_after(&self) -> Duration {
@@ -144,6 +173,8 @@ pub struct PurgeReport {
     pub occurrences: u64,
     /// Windows of unique keys that were over.
     pub windows: u64,
+    /// It has not seen all that may go: there may be more, whatever the counts are.
+    pub more: bool,
 }
 
 /// Looking at tasks, queues and members.
@@ -151,6 +182,9 @@ pub struct PurgeReport {
 pub trait Inspect: Send + Sync + fmt::Debug {
     /// Some tasks by id, in the order asked; `None` where there is no row.
     async fn get(&self, ids: Vec<TaskId>) -> Result<Vec<Option<TaskRecord>>, LedgerError>;
+
+    /// The states of some tasks, at most 1,000, in the order asked; `None` where there is no row. Cheaper than [`Inspect::get`].
+    async fn states(&self, ids: Vec<TaskId>) -> Result<Vec<Option<TaskState>>, LedgerError>;
 
     /// A page of tasks.
     async fn list(
@@ -178,6 +212,12 @@ pub trait Inspect: Send + Sync + fmt::Debug {
     /// Removes what retention no longer keeps, at most `limit` rows of each kind.
     async fn purge(&self, retention: Retention, limit: usize) -> Result<PurgeReport, LedgerError>;
 
-    /// Answers when some task may have ended, or after `at_most`.
-    async fn wait(&self, at_most: Duration);
+    /// Waits until some task may have ended, and answers `true`; or `false` after `at_most`, or sooner. What others did is not
+    /// heard everywhere: look again now and then.
+    async fn wait(&self, at_most: Duration) -> bool;
+
+    /// Whether nothing happens unless somebody calls [`Inspect::wait`]: then each waiter has to, by itself.
+    fn is_driven_by_waits(&self) -> bool {
+        false
+    }
 }

@@ -57,11 +57,6 @@ impl Pace {
         self.pause(at_most, happened).await;
     }
 
-    /// The same, from now on.
-    pub(super) async fn wait_from_now(&self, at_most: Duration) {
-        self.pause(at_most, self.happened.subscribe()).await;
-    }
-
     async fn pause(&self, at_most: Duration, mut happened: watch::Receiver<u64>) {
         let interval = self.interval.load(Ordering::Relaxed);
         let soon = Duration::from_micros(interval).min(at_most);
@@ -71,6 +66,23 @@ impl Pace {
             let order = Ordering::Relaxed;
             let _ = self.interval.compare_exchange(interval, grown, order, order);
         }
+    }
+}
+
+/// What this process did, for those who decide by themselves when to look at what others did.
+#[derive(Debug, Default)]
+pub(super) struct Bell(watch::Sender<()>);
+
+impl Bell {
+    /// This process did something that others wait for.
+    pub(super) fn ring(&self) {
+        self.0.send_replace(());
+    }
+
+    /// Until it rings, from the first poll on: `true`; or for `at_most`.
+    pub(super) async fn rings_within(&self, at_most: Duration) -> bool {
+        let mut rung = self.0.subscribe();
+        tokio::time::timeout(at_most, rung.changed()).await.is_ok()
     }
 }
 

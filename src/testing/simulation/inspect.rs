@@ -10,7 +10,7 @@ use upbeat_shared::ledger::{
 };
 use upbeat_shared::member::MemberRecord;
 use upbeat_shared::name::QueueName;
-use upbeat_shared::task::TaskRecord;
+use upbeat_shared::task::{TaskRecord, TaskState};
 
 use super::history::About;
 use super::ledger::FarLedger;
@@ -23,6 +23,10 @@ type Answer<T> = Result<T, LedgerError>;
 impl Inspect for FarLedger {
     async fn get(&self, ids: Vec<TaskId>) -> Answer<Vec<Option<TaskRecord>>> {
         self.look("get", |raw| at_once(Inspect::get(raw, ids))).await
+    }
+
+    async fn states(&self, ids: Vec<TaskId>) -> Answer<Vec<Option<TaskState>>> {
+        self.look("states", |raw| at_once(raw.states(ids))).await
     }
 
     async fn list(&self, filter: TaskFilter, after: Option<PageCursor>, limit: usize) -> Answer<TaskPage> {
@@ -65,8 +69,8 @@ impl Inspect for FarLedger {
         self.look("forget", move |raw| at_once(raw.purge(retention, limit))).await
     }
 
-    async fn wait(&self, at_most: Duration) {
-        Inspect::wait(self.raw(), at_most).await;
+    async fn wait(&self, at_most: Duration) -> bool {
+        Inspect::wait(self.raw(), at_most).await
     }
 }
 

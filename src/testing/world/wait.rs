@@ -13,7 +13,7 @@ use upbeat_shared::ledger::{
 };
 use upbeat_shared::member::MemberRecord;
 use upbeat_shared::name::QueueName;
-use upbeat_shared::task::TaskRecord;
+use upbeat_shared::task::{TaskRecord, TaskState};
 
 use super::{Inner, Link};
 
@@ -66,6 +66,10 @@ impl Inspect for WaitingInspect {
         self.ledger.get(ids).await
     }
 
+    async fn states(&self, ids: Vec<TaskId>) -> Result<Vec<Option<TaskState>>, LedgerError> {
+        self.ledger.states(ids).await
+    }
+
     async fn list(
         &self,
         filter: TaskFilter,
@@ -99,10 +103,15 @@ impl Inspect for WaitingInspect {
         self.ledger.purge(retention, limit).await
     }
 
-    async fn wait(&self, at_most: Duration) {
+    async fn wait(&self, at_most: Duration) -> bool {
         match self.link.world() {
             Some(world) => world.go_on(&*self.ledger, at_most).await,
-            None => self.ledger.wait(at_most).await,
+            None => return self.ledger.wait(at_most).await,
         }
+        true
+    }
+
+    fn is_driven_by_waits(&self) -> bool {
+        true
     }
 }

@@ -371,6 +371,9 @@ impl History {
         let details = self.seconds(600);
         let retention = Retention {
             details,
+            succeeded: self.chance(3).then_some(details * 2),
+            cancelled: self.chance(3).then_some(details / 2),
+            expired: self.chance(3).then_some(details * 3),
             dead: self.chance(2).then_some(details * 2),
             ids: details * 3,
             occurrences: self.seconds(3600),

@@ -67,11 +67,15 @@ async fn a_bit_of_everything(store: &Store) {
     ledger.beat(owner, 2).await;
     store.agenda.reap(vec![Lost { owner, counter: 2 }], 3).await.expect("it reaps");
     store.ledger.leave(owner).await.expect("it may leave");
-    store
-        .inspect
-        .purge(Retention { details: by, dead: Some(by), ids: by, occurrences: by }, 100)
-        .await
-        .expect("it purges");
+    let retention = Retention {
+        details: by,
+        dead: Some(by),
+        cancelled: Some(by / 2),
+        ids: by,
+        occurrences: by,
+        ..Retention::default()
+    };
+    store.inspect.purge(retention, 100).await.expect("it purges");
 }
 
 /// Keys that are taken, replaced, freed and taken again.

@@ -83,9 +83,10 @@ type Running = Pin<Box<dyn Future<Output = Ended> + Send>>;
 /// Gives a run that was told to stop some time to do so, then drops it.
 async fn stop(ctx: &Context, job: &Job, seat: Option<&Arc<Seat>>, mut run: Running) -> Outcome {
     let reason = reason(job);
-    let mut obeyed = obey(ctx, reason, &mut run).await;
+    let grace = grace(ctx, job, reason);
+    let mut obeyed = obey(ctx, grace, &mut run).await;
     if let Some(seat) = seat.filter(|_| obeyed.is_none()) {
-        obeyed = outlast(ctx, reason, seat, &mut run).await;
+        obeyed = outlast(ctx, (reason, grace), seat, &mut run).await;
     }
     if let Some(ended) = obeyed {
         return outcome(ended, Some(reason));
@@ -97,18 +98,23 @@ async fn stop(ctx: &Context, job: &Job, seat: Option<&Arc<Seat>>, mut run: Runni
 }
 
 /// The end of a run that has some time left.
-async fn obey(ctx: &Context, reason: StopReason, run: &mut Running) -> Option<Ended> {
+async fn obey(ctx: &Context, grace: Duration, run: &mut Running) -> Option<Ended> {
     tokio::select! {
         biased;
         ended = run => Some(ended),
-        () = tokio::time::sleep(grace(ctx, reason)) => None,
+        () = tokio::time::sleep(grace) => None,
         () = ctx.drop_runs.cancelled() => None,
     }
 }
 
 /// Waits for a handler that sits on a thread, however long that takes: to drop its run would let another worker start its
 /// task while this one is at it.
-async fn outlast(ctx: &Context, reason: StopReason, seat: &Seat, run: &mut Running) -> Option<Ended> {
+async fn outlast(
+    ctx: &Context,
+    (reason, grace): (StopReason, Duration),
+    seat: &Seat,
+    run: &mut Running,
+) -> Option<Ended> {
     if seat.is_taken() {
         tracing::warn!(
             ?reason,
@@ -122,7 +128,7 @@ async fn outlast(ctx: &Context, reason: StopReason, seat: &Seat, run: &mut Runni
         () = seat.vacated() => {}
     }
     // What there is around the handler gets the time that was meant for both.
-    obey(ctx, reason, run).await
+    obey(ctx, grace, run).await
 }
 
 /// Why it was told to stop.
@@ -146,8 +152,9 @@ pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> &str {
     text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("the handler panicked")
 }
 
-fn grace(ctx: &Context, reason: StopReason) -> Duration {
-    let grace = ctx.options.stop_grace;
+/// How long it may go on.
+fn grace(ctx: &Context, job: &Job, reason: StopReason) -> Duration {
+    let grace = job.handler.task.cancel_grace.unwrap_or(ctx.options.cancel_grace);
     match reason {
         StopReason::Cancelled | StopReason::TimedOut(_) | StopReason::Shutdown => grace,
         StopReason::LeaseLost => grace.min(ctx.member.lapse_grace()),

@@ -58,7 +58,7 @@ impl Drop for Spin {
 fn short(options: &mut WorkerOptions) {
     options.blocking_threads = 1;
     options.lease = Duration::from_secs(1);
-    options.stop_grace = Duration::from_millis(20);
+    options.cancel_grace = Duration::from_millis(20);
 }
 
 #[tokio::test]

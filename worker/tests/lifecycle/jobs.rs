@@ -82,7 +82,7 @@ async fn a_run_out_of_time_and_a_panic_are_failures() {
         Ok(())
     });
     let slow = stubborn("slow").timeout(Duration::from_millis(50));
-    let worker = world.work(vec![slow, panics], |options| options.stop_grace = Duration::from_millis(50));
+    let worker = world.work(vec![slow, panics], |options| options.cancel_grace = Duration::from_millis(50));
     let slow = world.publish("slow", "default").await;
     let panics = world.publish("panics", "default").await;
     let record = world.until(slow, TaskState::Scheduled).await;

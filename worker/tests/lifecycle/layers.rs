@@ -44,7 +44,7 @@ impl RunLayer for Door {
 }
 
 fn quick(options: &mut WorkerOptions) {
-    options.stop_grace = Duration::from_millis(50);
+    options.cancel_grace = Duration::from_millis(50);
 }
 
 #[tokio::test]

@@ -116,6 +116,13 @@ pub(in super::super) const WORKER: Keys = Keys {
              given to other workers.",
         )
         .or("UPBEAT_GRACE", "--grace"),
+        key(
+            "cancel_grace",
+            Duration,
+            "How long a run may go on after it was told to stop, because its task was cancelled or its timeout is over. Then \
+             it is dropped: a handler at its next `await`, a request at once; a command gets a SIGTERM as soon as it is told \
+             and a SIGKILL when this is over, with all that it started. From 0 to 10 minutes.",
+        ),
         key("timeout", Duration, "How long one run may take, for tasks that do not say."),
         key("retry", Retry, "When failed tasks run again, for those that do not say.").unset("see `retry`"),
     ],
@@ -245,6 +252,9 @@ pub(in super::super) const RETENTION: Keys = Keys {
             Duration,
             "Arguments, results and errors of finished tasks; never longer than `ids`. Dead tasks stay.",
         ),
+        key("succeeded", Duration, "The same of tasks that succeeded.").unset("as `details`"),
+        key("cancelled", Duration, "The same of tasks that were cancelled.").unset("as `details`"),
+        key("expired", Duration, "The same of tasks that expired.").unset("as `details`"),
         key(
             "dead",
             Duration,

@@ -64,6 +64,7 @@ pub(in super::super) const TASK: Keys = Keys {
         ),
         key("queue", Name, "The queue of tasks that are published without one."),
         key("timeout", Duration, "How long one run may take.").unset("as `[worker]`"),
+        key("cancel_grace", Duration, "How long a run may go on after it was told to stop.").unset("as `[worker]`"),
         key("retry", Retry, "When it runs again after a failure.").unset("as `[worker]`"),
         key("running", Number, "So many of these tasks run at once, over all workers.").unset("no limit"),
         key("rate", Text, "So often one of these tasks starts, over all workers: `\"10/1m\"`, spread evenly.")

@@ -8,6 +8,7 @@ use crate::config::{ExecutorConfig, TaskConfig};
 use crate::name::QueueName;
 use crate::occurrence::ScheduleDefinition;
 use crate::retry::{Backoff, RetryPolicy};
+use crate::task::TaskState;
 use crate::unique::Unique;
 use upbeat_schedule::{CatchUp, Gap, OnHoliday};
 
@@ -225,6 +226,27 @@ fn bounds_that_nobody_wrote_give_way_to_those_that_somebody_did() {
     let config = World::with("[worker]\nretry.delay = '1h'\n[retention]\nids = '1h'\n").config();
     assert_eq!(config.worker.retry.max_delay, Duration::from_secs(3600));
     assert_eq!(config.retention.details, Duration::from_secs(3600));
+}
+
+#[test]
+fn each_end_is_kept_as_details_are_unless_it_says_otherwise() {
+    let hours = |hours| Duration::from_secs(hours * 3600);
+    let retention = World::with("[retention]\ndetails = '5h'\ncancelled = '1h'\n").config().retention;
+    let of = |state| retention.details_of(state);
+    assert_eq!(of(TaskState::Succeeded), Some(hours(5)));
+    assert_eq!(of(TaskState::Cancelled), Some(hours(1)));
+    assert_eq!(of(TaskState::Expired), Some(hours(5)));
+    assert_eq!(of(TaskState::Dead), None);
+}
+
+#[test]
+fn a_run_that_is_told_to_stop_has_the_time_of_its_task_or_of_its_worker() {
+    let world = World::with(
+        "[worker]\ncancel_grace = '1s'\n[tasks.a]\ncommand = ['a']\ncancel_grace = '2m'\n[tasks.b]\ncommand = ['b']\n",
+    );
+    assert_eq!(world.config().worker.cancel_grace, Duration::from_secs(1));
+    assert_eq!(task(&world, "a").cancel_grace, Some(Duration::from_secs(120)));
+    assert_eq!(task(&world, "b").cancel_grace, None);
 }
 
 #[test]

@@ -185,6 +185,17 @@ error: `details` are kept longer than `ids`
   = without its id a task is forgotten, and its details with it
 ",
     );
+    refuses(
+        "[retention]\ncancelled = '30d'\n",
+        "\
+error: `cancelled` are kept longer than `ids`
+ --> upbeat.toml:2:13
+  |
+2 | cancelled = '30d'
+  |             ^^^^^
+  = without its id a task is forgotten, and its details with it
+",
+    );
 }
 
 #[test]

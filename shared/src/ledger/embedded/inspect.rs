@@ -18,12 +18,16 @@ use crate::ledger::{
 use crate::member::MemberRecord;
 use crate::name::QueueName;
 use crate::sqlite::{SqliteError, Topic};
-use crate::task::TaskRecord;
+use crate::task::{TaskRecord, TaskState};
 
 #[async_trait]
 impl Inspect for EmbeddedLedger {
     async fn get(&self, ids: Vec<TaskId>) -> Result<Vec<Option<TaskRecord>>, LedgerError> {
         Ok(self.file.read(move |read| get(read, &ids)).await?)
+    }
+
+    async fn states(&self, ids: Vec<TaskId>) -> Result<Vec<Option<TaskState>>, LedgerError> {
+        Ok(self.file.read(move |read| states(read, &ids)).await?)
     }
 
     async fn list(
@@ -69,8 +73,9 @@ impl Inspect for EmbeddedLedger {
         Ok(self.file.write(move |write| purge::purge(write, &retention, limit)).await?)
     }
 
-    async fn wait(&self, at_most: Duration) {
-        self.wait_for(Topic::Ended, None, at_most).await;
+    async fn wait(&self, at_most: Duration) -> bool {
+        let mut signal = self.file.signals().subscribe(Topic::Ended);
+        tokio::time::timeout(at_most, signal.changed()).await.is_ok()
     }
 }
 
@@ -82,6 +87,19 @@ fn get(read: &Connection, ids: &[TaskId]) -> Result<Vec<Option<TaskRecord>>, Sql
         records.push(rows.next()?.map(record).transpose()?.map(|(_, record)| record));
     }
     Ok(records)
+}
+
+fn states(read: &Connection, ids: &[TaskId]) -> Result<Vec<Option<TaskState>>, SqliteError> {
+    let mut select = read.prepare_cached("SELECT state FROM task WHERE id = ?1")?;
+    let mut states = Vec::with_capacity(ids.len());
+    for id in ids {
+        let mut rows = select.query([id.0.as_bytes()])?;
+        states.push(match rows.next()? {
+            Some(row) => Some(state_of(row.get(0)?)?),
+            None => None,
+        });
+    }
+    Ok(states)
 }
 
 fn list(

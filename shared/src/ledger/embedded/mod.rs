@@ -4,6 +4,7 @@ mod act;
 mod agenda;
 mod catalog;
 mod claim;
+mod details;
 mod holding;
 mod inspect;
 mod leases;

@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use rusqlite::OptionalExtension;
-
+use super::details;
 use super::limit;
 use super::row::{duration_micros, state_number};
 use super::tally::Tally;
@@ -23,7 +22,7 @@ pub(super) fn purge(
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let dead = retention.dead.map(|age| drop_dead(write, before(age), limit)).transpose()?;
     let ids = purge_ids(write, before(retention.ids), limit)?;
-    let details = purge_details(write, before(retention.details), limit)?;
+    let (details, more) = details::purge(write, retention, limit)?;
     let occurrences = write
         .prepare_cached(
             "DELETE FROM occurrence WHERE (schedule_id, planned_at, incarnation) IN
@@ -34,7 +33,7 @@ pub(super) fn purge(
         .prepare_cached("DELETE FROM member WHERE retired != 0 AND seen_at < ?1")?
         .execute([before(MEMBERS)])?;
     let windows = unique::purge(write, limit)?;
-    Ok(PurgeReport { details, ids, occurrences: occurrences as u64, windows, dead: dead.unwrap_or(0) })
+    Ok(PurgeReport { details, ids, occurrences: occurrences as u64, windows, dead: dead.unwrap_or(0), more })
 }
 
 /// Drops tasks that died before an instant, the first recorded first.
@@ -81,36 +80,4 @@ fn purge_ids(write: &Write<'_>, before: i64, limit: i64) -> Result<u64, SqliteEr
     }
     tally.write(write)?;
     Ok(gone.len() as u64)
-}
-
-/// Goes along the tasks in the order they ended, and remembers how far it came.
-fn purge_details(write: &Write<'_>, before: i64, limit: i64) -> Result<u64, SqliteError> {
-    let from: Option<i64> = write
-        .prepare_cached("SELECT value FROM number WHERE name = 'details_purged'")?
-        .query_row([], |row| row.get(0))
-        .optional()?;
-    let mut select = write.prepare_cached(
-        "SELECT row, finished_at FROM task WHERE finished_at >= ?1 AND finished_at < ?2 AND state != 5
-            AND EXISTS (SELECT 1 FROM detail WHERE detail.task = task.row)
-         ORDER BY finished_at LIMIT ?3",
-    )?;
-    let mut rows = select.query((from.unwrap_or(i64::MIN), before, limit))?;
-    let mut purged = 0;
-    let mut reached = None;
-    let mut delete = write.prepare_cached("DELETE FROM detail WHERE task = ?1")?;
-    while let Some(row) = rows.next()? {
-        purged += delete.execute([row.get::<_, i64>(0)?])?;
-        reached = Some(row.get(1)?);
-    }
-    // Others may have ended in the instant that was reached: only a look that found less than it might is past it.
-    let next = if purged as u64 >= limit.unsigned_abs() { reached } else { Some(before) };
-    if let Some(next) = next {
-        write
-            .prepare_cached(
-                "INSERT INTO number (name, value) VALUES ('details_purged', ?1)
-                 ON CONFLICT (name) DO UPDATE SET value = excluded.value",
-            )?
-            .execute([next])?;
-    }
-    Ok(purged as u64)
 }

@@ -24,6 +24,10 @@ impl Inspect for MemoryLedger {
         Ok(self.read(|state| ids.iter().map(|id| record(state, *id)).collect()))
     }
 
+    async fn states(&self, ids: Vec<TaskId>) -> Result<Vec<Option<TaskState>>, LedgerError> {
+        Ok(self.read(|state| ids.iter().map(|id| state.find(*id).map(|(_, row)| row.state)).collect()))
+    }
+
     async fn list(
         &self,
         filter: TaskFilter,
@@ -59,8 +63,8 @@ impl Inspect for MemoryLedger {
         Ok(self.write(|write| purge::purge(write, retention, limit)))
     }
 
-    async fn wait(&self, at_most: Duration) {
-        self.shared.signals.next_end(at_most).await;
+    async fn wait(&self, at_most: Duration) -> bool {
+        self.shared.signals.next_end(at_most).await
     }
 }
 

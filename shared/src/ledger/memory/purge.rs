@@ -22,7 +22,7 @@ pub(super) fn purge(write: &mut Write<'_>, retention: Retention, limit: usize) -
     for number in &ids {
         state.remove(*number);
     }
-    let details = ended_before(&state.detailed, before(retention.details), limit);
+    let details = details_over(state, &retention, now, limit);
     for number in &details {
         state.change(*number, |row| row.details = None);
     }
@@ -30,7 +30,14 @@ pub(super) fn purge(write: &mut Write<'_>, retention: Retention, limit: usize) -
     let windows = state.holds.purge(now, limit);
     let known = before(MEMBERS);
     state.members.retain(|_, member| member.life == Life::Live || member.seen_at >= known);
-    PurgeReport { details: details.len() as u64, ids: ids.len() as u64, occurrences, windows, dead }
+    PurgeReport {
+        details: details.len() as u64,
+        ids: ids.len() as u64,
+        occurrences,
+        windows,
+        dead,
+        more: false,
+    }
 }
 
 /// Drops tasks that died before an instant, the first recorded first; answers how many.
@@ -48,6 +55,15 @@ fn drop_dead(state: &mut State, before: i64, limit: usize) -> u64 {
         });
     }
     dead.len() as u64
+}
+
+/// The numbers of rows whose details are older than those of their state are kept, the oldest first.
+fn details_over(state: &State, retention: &Retention, now: i64, limit: usize) -> Vec<i64> {
+    let is_over = |(at, number): &&(i64, i64)| {
+        let age = retention.details_of(state.row(*number).state);
+        age.is_some_and(|age| *at < now.saturating_sub(duration_micros(age)))
+    };
+    state.detailed.iter().filter(is_over).take(limit).map(|(_, number)| *number).collect()
 }
 
 /// The numbers of rows that ended before an instant, the oldest first.

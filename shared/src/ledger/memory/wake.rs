@@ -42,9 +42,9 @@ impl Signals {
         drop(tokio::time::timeout(at_most, signal.wait_for(|count| *count != seen)).await);
     }
 
-    /// Waits until some task ends; or for `at_most`.
-    pub(super) async fn next_end(&self, at_most: Duration) {
+    /// Waits until some task ends: `true`; or for `at_most`.
+    pub(super) async fn next_end(&self, at_most: Duration) -> bool {
         let mut signal = self.ended.subscribe();
-        drop(tokio::time::timeout(at_most, signal.changed()).await);
+        tokio::time::timeout(at_most, signal.changed()).await.is_ok()
     }
 }

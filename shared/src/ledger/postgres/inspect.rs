@@ -36,6 +36,23 @@ impl Work for Get<'_> {
     }
 }
 
+/// The states of some tasks.
+pub(super) struct States<'a>(pub(super) &'a [TaskId]);
+
+impl Work for States<'_> {
+    const CALL: &'static str = "states";
+    type Answer = Vec<Option<TaskState>>;
+
+    async fn run(&self, session: &mut Session) -> Result<Vec<Option<TaskState>>, Fault> {
+        let mut found = HashMap::with_capacity(self.0.len());
+        let ids = add::ids(self.0.iter().copied());
+        for row in session.query("select t.id, t.state from task t where t.id = any ($1)", &[&ids]).await? {
+            found.insert(TaskId(row.try_get("id")?), state_of(row.try_get("state")?)?);
+        }
+        Ok(self.0.iter().map(|id| found.get(id).copied()).collect())
+    }
+}
+
 /// A page of tasks.
 pub(super) struct List<'a> {
     pub(super) filter: &'a TaskFilter,
@@ -176,6 +193,10 @@ impl Work for Pause<'_> {
     }
 }
 
+/// The terminal states, in the order of their numbers, which go from 4 to 7.
+const ENDED: [TaskState; 4] =
+    [TaskState::Succeeded, TaskState::Dead, TaskState::Cancelled, TaskState::Expired];
+
 /// Removes what retention no longer keeps.
 pub(super) struct Purge {
     pub(super) retention: Retention,
@@ -188,9 +209,11 @@ impl Work for Purge {
     type Answer = PurgeReport;
 
     async fn run(&self, session: &mut Session) -> Result<PurgeReport, Fault> {
-        let Retention { details, dead, ids, occurrences } = self.retention;
+        let Retention { dead, ids, occurrences, .. } = self.retention;
         let dead = dead.map(duration_micros);
-        let [details, ids, occurrences, members] = [details, ids, occurrences, MEMBERS].map(duration_micros);
+        let [ids, occurrences, members] = [ids, occurrences, MEMBERS].map(duration_micros);
+        let details: Vec<Option<i64>> =
+            ENDED.iter().map(|state| self.retention.details_of(*state).map(duration_micros)).collect();
         session.query("select limit_mend_1($1)", &[&duration_micros(KEPT)]).await?;
         let row = session
             .query_one(
@@ -205,6 +228,7 @@ impl Work for Purge {
             occurrences: number("occurrences")?,
             windows: number("windows")?,
             dead: number("dead")?,
+            more: false,
         })
     }
 }

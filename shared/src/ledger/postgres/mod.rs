@@ -44,7 +44,7 @@ use std::time::Duration;
 
 use deadpool_postgres::Pool;
 
-use super::pace::Pace;
+use super::pace::{Bell, Pace};
 use super::{LedgerError, Retention};
 use crate::config::{ServiceUrl, TlsFiles};
 use crate::name::Namespace;
@@ -57,9 +57,6 @@ pub use transaction::{PostgresClientExt, PostgresTransaction, commit};
 /// The longest time until a beat looks at an idle agenda again. What others publish in transactions of their own waits for
 /// half of it, in the median.
 const IDLE_AGENDA: Duration = Duration::from_millis(25);
-
-/// The longest time until somebody who waits for an end looks again.
-const IDLE_ENDS: Duration = Duration::from_millis(250);
 
 /// Where the ledger is, and how it is used.
 #[derive(Clone, Debug)]
@@ -113,7 +110,7 @@ pub struct PostgresLedger {
     agenda: Pace,
     /// Whether this process has met a limit: then every end may make somebody due that waited for it.
     limited: AtomicBool,
-    ended: Pace,
+    ended: Bell,
 }
 
 impl PostgresLedger {
@@ -128,7 +125,7 @@ impl PostgresLedger {
             stale_after: options.stale_after,
             agenda: Pace::new(IDLE_AGENDA),
             limited: AtomicBool::new(false),
-            ended: Pace::new(IDLE_ENDS),
+            ended: Bell::default(),
         };
         ledger.bring_up().await.map_err(|fault| match LedgerError::from(fault) {
             // Later calls go to where this one has been: it is here that somebody may have mistyped it.

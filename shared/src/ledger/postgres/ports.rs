@@ -12,7 +12,7 @@ use super::add::Add;
 use super::catalog::{GetSchedules, Put, Remove, Snapshot, Version};
 use super::claim::ClaimBatch;
 use super::due::{Backlog, LeaseDue, MarkAll, Now, PostponeAll};
-use super::inspect::{Get, List, Pause, Purge, Queues};
+use super::inspect::{Get, List, Pause, Purge, Queues, States};
 use super::limit::{Limits, LineUp};
 use super::member::{self, Beat, Cancels, Leave, Mine};
 use super::occurrence::{AdvanceAll, Occurrences};
@@ -31,7 +31,7 @@ use crate::limit::Turn;
 use crate::member::{Heartbeat, HeartbeatAnswer, MemberRecord};
 use crate::name::{QueueName, ScheduleId};
 use crate::occurrence::{OccurrenceRecord, ScheduleRecord};
-use crate::task::TaskRecord;
+use crate::task::{TaskRecord, TaskState};
 
 #[async_trait]
 impl Ledger for PostgresLedger {
@@ -49,7 +49,7 @@ impl Ledger for PostgresLedger {
             self.limited.store(true, Ordering::Relaxed);
         }
         if answers.iter().any(|answer| matches!(answer, ClaimAnswer::Ended(_))) {
-            self.ended.happened();
+            self.ended.ring();
         }
         Ok(answers)
     }
@@ -113,8 +113,7 @@ impl Agenda for PostgresLedger {
             return Ok(Vec::new());
         }
         let answers = perform(&self.pool, &Add(&entries)).await?;
-        // What its client publishes itself is no beat's business yet. But somebody may soon wait for its end.
-        self.ended.stir();
+        // What its client publishes itself is no beat's business yet.
         self.wake(false, entries.iter().any(|entry| entry.cover.is_zero()));
         Ok(answers)
     }
@@ -212,6 +211,10 @@ impl Inspect for PostgresLedger {
         Ok(perform(&self.pool, &Get(&ids)).await?)
     }
 
+    async fn states(&self, ids: Vec<TaskId>) -> Result<Vec<Option<TaskState>>, LedgerError> {
+        Ok(perform(&self.pool, &States(&ids)).await?)
+    }
+
     async fn list(
         &self,
         filter: TaskFilter,
@@ -250,8 +253,8 @@ impl Inspect for PostgresLedger {
         Ok(perform(&self.pool, &Purge { retention, limit }).await?)
     }
 
-    async fn wait(&self, at_most: Duration) {
-        self.ended.wait_from_now(at_most).await;
+    async fn wait(&self, at_most: Duration) -> bool {
+        self.ended.rings_within(at_most).await
     }
 }
 
@@ -259,7 +262,7 @@ impl PostgresLedger {
     /// Tells whoever waits in this process.
     pub(super) fn wake(&self, ended: bool, agenda: bool) {
         if ended {
-            self.ended.happened();
+            self.ended.ring();
         }
         if agenda {
             self.agenda.happened();

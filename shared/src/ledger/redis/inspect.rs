@@ -14,7 +14,7 @@ use crate::ledger::limit::KEPT;
 use crate::ledger::rule::{DROPPED_BY_RETENTION, MEMBERS};
 use crate::ledger::{PageCursor, PurgeReport, QueueRecord, Retention, TaskFilter, TaskPage};
 use crate::name::QueueName;
-use crate::task::TaskRecord;
+use crate::task::{TaskRecord, TaskState};
 
 /// So many rows are looked at in one go: everybody else waits for that long.
 const LOOKS: i64 = 1000;
@@ -37,6 +37,25 @@ pub(super) async fn get(session: &Session, ids: &[TaskId]) -> Result<Vec<Option<
         }
     }
     Ok(records)
+}
+
+pub(super) async fn states(session: &Session, ids: &[TaskId]) -> Result<Vec<Option<TaskState>>, Fault> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut args = session.begin(Call::States);
+    for id in ids {
+        args.push(id.0.as_bytes());
+    }
+    let states = reply::array(session.run(&args).await?)?.into_iter().map(|state| match state {
+        redis::Value::Nil => Ok(None),
+        state => {
+            let number = reply::number(&state)?;
+            let unknown = |_| Fault::Invalid(format!("a row has the unknown state {number}"));
+            Ok(Some(state_of(u8::try_from(number).map_err(unknown)?)?))
+        }
+    });
+    states.collect()
 }
 
 /// Goes along the tasks, part by part, until the page is full.
@@ -127,7 +146,7 @@ pub(super) async fn counts(session: &Session, looks: i64) -> Result<Counts, Faul
 }
 
 /// A counter's name is a digit and a queue.
-fn state_and_queue(field: &str) -> Result<(crate::task::TaskState, QueueName), Fault> {
+fn state_and_queue(field: &str) -> Result<(TaskState, QueueName), Fault> {
     let unknown = || Fault::Invalid(format!("the ledger counts an unknown `{field}`"));
     let state = field.bytes().next().filter(u8::is_ascii_digit).ok_or_else(unknown)?;
     Ok((state_of(state - b'0')?, member::queue(field[1..].to_owned())?))
@@ -151,7 +170,7 @@ pub(super) async fn purge(
     let mut left = limit;
     while left > 0 {
         let some = left.min(PURGED);
-        let purged = purge_some(session, retention, some).await?;
+        let (purged, waits) = purge_some(session, retention, some).await?;
         report.details += purged.details;
         report.ids += purged.ids;
         report.occurrences += purged.occurrences;
@@ -159,10 +178,12 @@ pub(super) async fn purge(
         report.dead += purged.dead;
         let most =
             purged.details.max(purged.ids).max(purged.occurrences).max(purged.windows).max(purged.dead);
-        if most < some as u64 {
+        left = left.saturating_sub(usize::try_from(most).unwrap_or(usize::MAX));
+        // There may be more behind those that only had to make way.
+        report.more = most + waits >= some as u64;
+        if !report.more {
             break;
         }
-        left -= some;
     }
     Ok(report)
 }
@@ -170,19 +191,30 @@ pub(super) async fn purge(
 /// Dead tasks stay.
 const NEVER: i64 = -1;
 
-async fn purge_some(session: &Session, retention: &Retention, limit: usize) -> Result<PurgeReport, Fault> {
+/// What went, and how many were only put into their state's own list.
+async fn purge_some(
+    session: &Session,
+    retention: &Retention,
+    limit: usize,
+) -> Result<(PurgeReport, u64), Fault> {
     let mut args = session.begin(Call::Purge);
-    for age in [retention.details, retention.ids, retention.occurrences, MEMBERS] {
+    for age in [retention.ids, retention.occurrences, MEMBERS] {
         args.number(packed::exact(duration_micros(age)));
     }
     let dead = retention.dead.map_or(NEVER, |age| packed::exact(duration_micros(age)));
     args.number(i64::try_from(limit).unwrap_or(i64::MAX)).number(dead).push(DROPPED_BY_RETENTION);
-    let [details, ids, occurrences, windows, dead] = reply::parts(session.run(&args).await?)?;
-    Ok(PurgeReport {
+    for state in [TaskState::Succeeded, TaskState::Cancelled, TaskState::Expired] {
+        let age = retention.details_of(state).unwrap_or(retention.details);
+        args.number(packed::exact(duration_micros(age)));
+    }
+    let [details, ids, occurrences, windows, dead, waits] = reply::parts(session.run(&args).await?)?;
+    let purged = PurgeReport {
         details: reply::count(&details)?,
         ids: reply::count(&ids)?,
         occurrences: reply::count(&occurrences)?,
         windows: reply::count(&windows)?,
         dead: reply::count(&dead)?,
-    })
+        more: false,
+    };
+    Ok((purged, reply::count(&waits)?))
 }

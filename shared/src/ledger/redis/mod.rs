@@ -40,7 +40,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use super::pace::Pace;
+use super::pace::{Bell, Pace};
 use super::{LedgerError, Retention};
 use crate::config::{ServiceUrl, TlsFiles};
 use crate::name::Namespace;
@@ -50,9 +50,6 @@ use session::Session;
 
 /// The longest time until a beat looks at an idle agenda again.
 const IDLE_AGENDA: Duration = Duration::from_millis(100);
-
-/// The longest time until somebody who waits for an end looks again.
-const IDLE_ENDS: Duration = Duration::from_millis(250);
 
 /// Where the ledger is, and how it is used.
 #[derive(Clone, Debug)]
@@ -127,7 +124,7 @@ pub struct RedisLedger {
     agenda: Pace,
     /// Whether this process has met a limit: then every end may make somebody due that waited for it.
     limited: AtomicBool,
-    ended: Pace,
+    ended: Bell,
 }
 
 impl RedisLedger {
@@ -144,7 +141,7 @@ impl RedisLedger {
             stale_after: options.stale_after,
             agenda: Pace::new(IDLE_AGENDA),
             limited: AtomicBool::new(false),
-            ended: Pace::new(IDLE_ENDS),
+            ended: Bell::default(),
         };
         ledger.bring_up().await?;
         Ok(Arc::new(ledger))

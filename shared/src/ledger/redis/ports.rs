@@ -21,7 +21,7 @@ use crate::limit::Turn;
 use crate::member::{Heartbeat, HeartbeatAnswer, MemberRecord};
 use crate::name::{QueueName, ScheduleId};
 use crate::occurrence::{OccurrenceRecord, ScheduleRecord};
-use crate::task::TaskRecord;
+use crate::task::{TaskRecord, TaskState};
 
 #[async_trait]
 impl Ledger for RedisLedger {
@@ -38,7 +38,7 @@ impl Ledger for RedisLedger {
             self.limited.store(true, Ordering::Relaxed);
         }
         if answers.iter().any(|answer| matches!(answer, ClaimAnswer::Ended(_))) {
-            self.ended.happened();
+            self.ended.ring();
         }
         Ok(answers)
     }
@@ -102,8 +102,7 @@ impl Agenda for RedisLedger {
             return Ok(Vec::new());
         }
         let answers = agenda::add(&self.session, &entries).await?;
-        // What its client publishes itself is no beat's business yet. But somebody may soon wait for its end.
-        self.ended.stir();
+        // What its client publishes itself is no beat's business yet.
         self.wake(false, entries.iter().any(|entry| entry.cover.is_zero()));
         Ok(answers)
     }
@@ -201,6 +200,10 @@ impl Inspect for RedisLedger {
         Ok(inspect::get(&self.session, &ids).await?)
     }
 
+    async fn states(&self, ids: Vec<TaskId>) -> Result<Vec<Option<TaskState>>, LedgerError> {
+        Ok(inspect::states(&self.session, &ids).await?)
+    }
+
     async fn list(
         &self,
         filter: TaskFilter,
@@ -239,8 +242,8 @@ impl Inspect for RedisLedger {
         Ok(inspect::purge(&self.session, &retention, limit).await?)
     }
 
-    async fn wait(&self, at_most: Duration) {
-        self.ended.wait_from_now(at_most).await;
+    async fn wait(&self, at_most: Duration) -> bool {
+        self.ended.rings_within(at_most).await
     }
 }
 
@@ -259,7 +262,7 @@ impl RedisLedger {
     /// Tells whoever waits in this process.
     pub(super) fn wake(&self, ended: bool, agenda: bool) {
         if ended {
-            self.ended.happened();
+            self.ended.ring();
         }
         if agenda {
             self.agenda.happened();

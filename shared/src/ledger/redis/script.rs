@@ -69,6 +69,7 @@ calls! {
     Act: "act", Long, [ROWS, AGAIN, include_str!("lua/act.lua")];
     Edit: "edit", Long, [ROWS, AGAIN, include_str!("lua/edit.lua")];
     Get: "get", Long, [ROWS, RUNS, RECORDS, include_str!("lua/get.lua")];
+    States: "states", Short, [ROWS, include_str!("lua/states.lua")];
     List: "list", Long, [ROWS, RUNS, RECORDS, include_str!("lua/list.lua")];
     Restore: "restore", Long, [ROWS, include_str!("lua/restore.lua")];
     RestoreSchedule: "restore_schedule", Long, [ROWS, SCHEDULES, include_str!("lua/restore_schedule.lua")];

@@ -35,6 +35,7 @@ pub mod settle;
 pub mod storm;
 pub mod unique;
 pub mod verdicts;
+pub mod waiting;
 pub mod window;
 
 pub use probe::{Probe, Running};
@@ -148,6 +149,9 @@ macro_rules! ledger_conformance {
         }
         mod verdicts {
             $crate::verdicts_conformance!($world);
+        }
+        mod waiting {
+            $crate::waiting_conformance!($world);
         }
         mod window {
             $crate::window_conformance!($world);

@@ -24,6 +24,9 @@ suite! { $ retention_conformance, LedgerWorld, ledger::retention:
     a_limit_bounds_one_purge_and_the_next_goes_on,
     records_of_occurrences_go_last,
     what_was_retried_is_kept_while_it_runs,
+    each_end_has_its_own_time,
+    nobody_waits_behind_those_that_are_kept_longer,
+    ids_of_those_kept_longer_go_in_time,
     dead_tasks_are_dropped_after_their_time_where_that_is_set,
     however_many_died_all_are_dropped_in_small_batches,
     the_doctor_is_told_what_there_is,
@@ -154,6 +157,108 @@ async fn a_limit_bounds_one_purge_and_the_next_goes_on(world: &impl LedgerWorld)
         ids.push(purge_some(&ledger, 2).await.ids);
     }
     assert_eq!(ids, [2, 2, 1, 0]);
+}
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// Cancelled tasks for an hour, expired ones for two, those that succeeded for three.
+fn by_state() -> Retention {
+    Retention {
+        succeeded: Some(HOUR * 3),
+        cancelled: Some(HOUR),
+        expired: Some(HOUR * 2),
+        ..Retention::default()
+    }
+}
+
+async fn purge_by_state(ledger: &Probe, limit: usize) -> PurgeReport {
+    ledger.store.inspect.purge(by_state(), limit).await.expect("the store purges")
+}
+
+/// Purges until nothing more goes; answers how many details and ids went. No purge goes over its limit.
+async fn purge_all(ledger: &Probe, retention: Retention, limit: usize) -> (u64, u64) {
+    let (mut details, mut ids) = (0, 0);
+    for _ in 0..200 {
+        let report = ledger.store.inspect.purge(retention, limit).await.expect("the store purges");
+        assert!(report.details <= limit as u64 && report.ids <= limit as u64, "{report:?}");
+        details += report.details;
+        ids += report.ids;
+        if report == PurgeReport::default() {
+            break;
+        }
+    }
+    (details, ids)
+}
+
+async fn each_end_has_its_own_time(world: &impl LedgerWorld) {
+    let ledger = Probe::of(world);
+    let ends = [TaskState::Succeeded, TaskState::Dead, TaskState::Cancelled, TaskState::Expired];
+    let mut ended = Vec::new();
+    for state in ends {
+        ended.push(ledger.ended(state).await.id);
+    }
+    let forgotten = async || {
+        let records = ledger.store.inspect.get(ended.clone()).await.expect("the store looks");
+        records.into_iter().map(|record| record.expect("ids stay").forgotten).collect::<Vec<_>>()
+    };
+
+    for (hours, expected) in [
+        (0, [false, false, false, false]),
+        (1, [false, false, true, false]),
+        (1, [false, false, true, true]),
+        (1, [true, false, true, true]),
+    ] {
+        world.forward(HOUR * hours + SECOND);
+        purge_by_state(&ledger, 1000).await;
+        assert_eq!(forgotten().await, expected, "after {hours} more hours");
+    }
+}
+
+async fn nobody_waits_behind_those_that_are_kept_longer(world: &impl LedgerWorld) {
+    let ledger = Probe::of(world);
+    let (mut cancelled, mut succeeded) = (Vec::new(), Vec::new());
+    for round in 0..14 {
+        if round % 7 == 6 {
+            cancelled.push(ledger.ended(TaskState::Cancelled).await.id);
+        } else {
+            succeeded.push(ledger.ended(TaskState::Succeeded).await.id);
+        }
+    }
+    world.forward(HOUR + SECOND);
+    let forgotten = async |ids: &[_]| {
+        let records = ledger.store.inspect.get(ids.to_vec()).await.expect("the store looks");
+        records.into_iter().flatten().filter(|record| record.forgotten).count()
+    };
+
+    // Far fewer at once than those that stand before them.
+    for _ in 0..20 {
+        purge_by_state(&ledger, 2).await;
+    }
+    assert_eq!((forgotten(&cancelled).await, forgotten(&succeeded).await), (2, 0));
+
+    world.forward(HOUR * 2);
+    assert_eq!(purge_all(&ledger, by_state(), 2).await, (12, 0));
+    assert_eq!(forgotten(&succeeded).await, 12);
+}
+
+async fn ids_of_those_kept_longer_go_in_time(world: &impl LedgerWorld) {
+    let ledger = Probe::of(world);
+    let first = ledger.ended(TaskState::Succeeded).await.id;
+    world.forward(HOUR * 2);
+    let second = ledger.ended(TaskState::Cancelled).await.id;
+    world.forward(HOUR + SECOND);
+    // The details of both go, those of the second long before their time came for the first.
+    purge_all(&ledger, by_state(), 1000).await;
+    assert!(ledger.record(first).await.forgotten && ledger.record(second).await.forgotten);
+
+    world.forward(Retention::default().ids.saturating_sub(HOUR * 2));
+    purge_all(&ledger, by_state(), 1000).await;
+    assert_eq!(ledger.find(first).await, None, "its time is over");
+    assert!(ledger.find(second).await.is_some(), "an hour is left to it");
+
+    world.forward(HOUR * 2);
+    purge_all(&ledger, by_state(), 1000).await;
+    assert_eq!(ledger.find(second).await, None);
 }
 
 async fn records_of_occurrences_go_last(world: &impl LedgerWorld) {

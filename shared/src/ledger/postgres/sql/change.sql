@@ -70,7 +70,7 @@ end $body$;
 -- Tasks are walked in the order in which they were recorded, from where the last purge stopped, and in a circle: what
 -- could not go yet is met again in the next round.
 create function {schema}.purge_1(
-    p_details bigint, p_ids bigint, p_occurrences bigint, p_members bigint, p_limit integer, p_dead bigint, p_note text)
+    p_details bigint[], p_ids bigint, p_occurrences bigint, p_members bigint, p_limit integer, p_dead bigint, p_note text)
 returns table (details bigint, ids bigint, occurrences bigint, windows bigint, dead bigint)
 language plpgsql volatile
 set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
@@ -90,7 +90,7 @@ begin
         v_dead := {schema}.drop_dead_1({schema}.now_us() - p_dead, p_limit, p_note);
     end if;
     v_ids := {schema}.purge_ids_1({schema}.now_us() - p_ids, p_limit);
-    v_details := {schema}.purge_details_1({schema}.now_us() - p_details, p_limit);
+    v_details := {schema}.purge_details_1(p_details, p_limit);
     delete from {schema}.occurrence o where o.ctid = any (array(
         select p.ctid from {schema}.occurrence p where p.until_at < {schema}.now_us() - p_occurrences
         order by p.until_at limit p_limit for update skip locked));
@@ -217,7 +217,8 @@ begin
     return cardinality(v_gone);
 end $body$;
 
-create function {schema}.purge_details_1(p_before bigint, p_limit integer) returns bigint language plpgsql volatile
+-- `p_ages`: how long the details of each state are kept, from 4 (succeeded) on; null for ever.
+create function {schema}.purge_details_1(p_ages bigint[], p_limit integer) returns bigint language plpgsql volatile
 set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off
 as $body$
 declare
@@ -230,11 +231,14 @@ declare
     v_gone bigint := 0;
     v_count bigint;
     v_rows bigint[];
+    v_now bigint := {schema}.now_us();
+    v_before bigint[] := array(select v_now - a.age from unnest(p_ages) with ordinality a (age, at) order by a.at);
+    v_youngest bigint := (select max(b) from unnest(v_before) b);
 begin
     for v_step in 1..40 loop
-        select count(*), max(w.task), bool_or(t.recorded_at >= p_before),
+        select count(*), max(w.task), bool_or(t.recorded_at >= v_youngest),
             (array_agg(w.task order by w.task) filter (
-                where t.finished_at < p_before and t.state >= 4 and t.state <> 5))[1:p_limit - v_gone]
+                where t.state >= 4 and t.finished_at < v_before[t.state - 3]))[1:p_limit - v_gone]
         into v_seen, v_reached, v_young, v_rows
         from (
             select d.task from {schema}.detail d where d.task > v_from order by d.task limit 2500
@@ -243,7 +247,7 @@ begin
             -- A task that is being made due again by hand is left alone: its row is locked.
             v_rows := array(
                 select t.row from {schema}.task t
-                where t.row = any (v_rows) and t.finished_at < p_before and t.state >= 4 and t.state <> 5
+                where t.row = any (v_rows) and t.state >= 4 and t.finished_at < v_before[t.state - 3]
                 for update skip locked);
             delete from {schema}.detail d where d.task = any (v_rows);
             get diagnostics v_count = row_count;

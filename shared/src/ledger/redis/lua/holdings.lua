@@ -29,9 +29,15 @@ for at = 1, #schedules, 2 do
 end
 local oldest = schedules[2] and tonumber(schedules[2]) or 0
 
+-- Those that ended, in the order in which they did; some in lists of their state's own.
+local tasks = {'task', 'wake', 'bad', 'ended', 'kept'}
+for _, state in ipairs({SUCCEEDED, CANCELLED, EXPIRED}) do
+  tasks[#tasks + 1] = 'ended:' .. state
+  tasks[#tasks + 1] = 'kept:' .. state
+end
 local members = {'members', 'lost', 'left'}
 return {
-  {length({'task'}), bytes_of({'task', 'wake', 'bad', 'ended', 'kept'}), 0},
+  {length({'task'}), bytes_of(tasks), 0},
   {length({'body'}), bytes_of({'body', 'error', 'result', 'runs'}), 0},
   {records, bytes_of(streams), oldest},
   {length({'holds'}), bytes_of({'holds', 'keys', 'windows'}), 0},

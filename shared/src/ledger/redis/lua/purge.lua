@@ -1,12 +1,17 @@
--- Removes what retention no longer keeps: the ages of details, ids, records of occurrences and members, and how many of a
--- kind at most; then the age of dead tasks that are dropped (below zero for none), and what is written on them. Answers how
--- many details, ids, records, windows and dead tasks went.
+-- Removes what retention no longer keeps: the ages of ids, records of occurrences and members, and how many of a kind at
+-- most; the age of dead tasks that are dropped (below zero for none), and what is written on them; the ages of the details of
+-- succeeded, cancelled and expired tasks. Answers how many details, ids, records, windows and dead tasks went, and how many
+-- were put into their state's own list.
 
-local details_before, ids_before = NOW - tonumber(ARGV[1]), NOW - tonumber(ARGV[2])
-local records_before, members_before = NOW - tonumber(ARGV[3]), NOW - tonumber(ARGV[4])
-local limit = tonumber(ARGV[5])
+local ids_before, records_before, members_before =
+  NOW - tonumber(ARGV[1]), NOW - tonumber(ARGV[2]), NOW - tonumber(ARGV[3])
+local limit = tonumber(ARGV[4])
+local details_before =
+  {[SUCCEEDED] = NOW - tonumber(ARGV[7]), [CANCELLED] = NOW - tonumber(ARGV[8]), [EXPIRED] = NOW - tonumber(ARGV[9])}
+-- Before this, the details of one state or another go.
+local first_before = math.max(details_before[SUCCEEDED], details_before[CANCELLED], details_before[EXPIRED])
 local gone_details, gone_ids, gone_records = 0, 0, 0
-local details, ids, places, kept, shortened = {}, {}, {}, {}, {}
+local details, ids, places, shortened = {}, {}, {}, {}
 
 local gone_dead = 0
 local function forget_details(id)
@@ -61,25 +66,50 @@ local function drop_dead(age, note)
   end
   reached = #known == limit and '(' .. looked[#looked] or '-inf'
 end
-if tonumber(ARGV[6]) >= 0 then drop_dead(tonumber(ARGV[6]), ARGV[7]) end
+if tonumber(ARGV[5]) >= 0 then drop_dead(tonumber(ARGV[5]), ARGV[6]) end
 
-along('kept', function(_, id, row, finished)
-  if finished >= ids_before or gone_ids >= limit then return false end
-  forget(id, row)
-  return true
-end)
-along('ended', function(entry, id, row, finished)
-  if finished < ids_before then
-    if gone_ids >= limit then return false end
+-- Those whose state is kept longer than others wait in a list of their own, so that nobody waits behind them.
+local moved, waits = {}, 0
+local function move_to(list, entry)
+  moved[list] = moved[list] or {}
+  local to = moved[list]
+  to[#to + 1] = entry
+end
+
+local function forget_ids(list)
+  along(list, function(_, id, row, finished)
+    if finished >= ids_before or gone_ids >= limit then return false end
     forget(id, row)
     return true
-  end
-  if finished >= details_before then return false end
-  forget_details(id)
-  shortened[#shortened + 1] = id
-  kept[#kept + 1] = entry
-  return true
-end)
+  end)
+end
+
+-- Where those go whose details are gone: into a list that stays in the order in which they ended.
+local function forget_some(list, before, kept)
+  along(list, function(entry, id, row, finished)
+    if finished < ids_before then
+      if gone_ids >= limit then return false end
+      forget(id, row)
+      return true
+    end
+    if finished >= before or #shortened >= limit then return false end
+    if finished >= details_before[row[STATE]] then
+      move_to('ended:' .. row[STATE], entry)
+      waits = waits + 1
+      return true
+    end
+    forget_details(id)
+    shortened[#shortened + 1] = id
+    move_to(kept, entry)
+    return true
+  end)
+end
+
+local OWN = {SUCCEEDED, CANCELLED, EXPIRED}
+forget_ids('kept')
+for _, state in ipairs(OWN) do forget_ids('kept:' .. state) end
+for _, state in ipairs(OWN) do forget_some('ended:' .. state, details_before[state], 'kept:' .. state) end
+forget_some('ended', first_before, 'kept')
 
 -- Takes rows out of the log; a segment without any goes.
 local function leave_log()
@@ -114,7 +144,7 @@ end
 shorten()
 flush()
 if reached then call('HSET', P .. 'number', 'dead_dropped', reached) end
-many('RPUSH', P .. 'kept', kept)
+for list, entries in pairs(moved) do many('RPUSH', P .. list, entries) end
 for _, part in ipairs({'body', 'error', 'result', 'runs', 'keys'}) do many('HDEL', P .. part, details) end
 many('HDEL', P .. 'task', ids)
 leave_log()
@@ -152,4 +182,4 @@ end
 local over = call('ZRANGEBYSCORE', P .. 'windows', '-inf', NOW, 'LIMIT', 0, limit)
 many('HDEL', P .. 'holds', over)
 many('ZREM', P .. 'windows', over)
-return {gone_details, gone_ids, gone_records, #over, gone_dead}
+return {gone_details, gone_ids, gone_records, #over, gone_dead, waits}
