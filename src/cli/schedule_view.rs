@@ -138,6 +138,7 @@ pub(crate) fn details(
     view.line("args", task.args.to_string());
     view.maybe("timeout", task.timeout.map(rough));
     view.maybe("expires", task.expires_after.map(|after| format!("{} after its instant", rough(after))));
+    view.maybe("deadline", task.deadline_after.map(|after| format!("{} after its instant", rough(after))));
     view.maybe("key", task.key.as_ref().map(ToString::to_string));
     view.maybe("tags", (!task.tags.is_empty()).then(|| task.tags.join(", ")));
     view.line("catch up", catch_up(definition));

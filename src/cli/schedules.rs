@@ -186,6 +186,7 @@ fn by_hand(now: Timestamp, id: &ScheduleId, definition: &ScheduleDefinition) -> 
     task.key.clone_from(&template.key);
     task.args_version = template.args_version;
     task.expires = template.expires_after.map(Due::In);
+    task.deadline = template.deadline_after.map(Due::In);
     task.planned = Some(Planned { schedule_id: id.clone(), planned_at: now });
     Ok(task)
 }

@@ -131,6 +131,7 @@ impl Client {
         message.first_published = now;
         message.dedup_id = task.dedup_id;
         message.expires_at = task.expires.map(|due| resolve(due, now)).transpose()?;
+        message.deadline_at = task.deadline.map(|due| resolve(due, now)).transpose()?;
         message.timeout = task.timeout;
         message.retry = task.retry;
         message.tags = task.tags;
@@ -321,7 +322,7 @@ fn resolve(due: Due, now: Option<Timestamp>) -> Result<Timestamp, PublishError> 
         (Due::At(at), _) => Ok(clock::whole_micros(at)),
         (Due::In(delay), Some(now)) => Ok(clock::later(now, delay)),
         (Due::In(_), None) => Err(PublishError::Invalid(
-            "an expiry counted from now needs the store's time, and the store cannot be reached".into(),
+            "an expiry or a deadline counted from now needs the store's time, and the store cannot be reached".into(),
         )),
     }
 }

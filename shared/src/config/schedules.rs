@@ -111,10 +111,23 @@ fn template(
     let tags = section.find("tags", Found::texts).unwrap_or_default();
     let key = section.find("key", super::tables::name);
     let expires_after = section.find("expires_after", |found| found.duration(MIN_TIMEOUT..=MAX_LOOK_BACK));
+    let deadline_after = section.find("deadline_after", |found| found.duration(MIN_TIMEOUT..=MAX_LOOK_BACK));
     let args_version = args_version(section, known);
     let name = task?;
     let args = args.unwrap_or_default();
-    Some(TaskTemplate { name, queue, args, args_version, priority, timeout, expires_after, retry, tags, key })
+    Some(TaskTemplate {
+        name,
+        queue,
+        args,
+        args_version,
+        priority,
+        timeout,
+        expires_after,
+        deadline_after,
+        retry,
+        tags,
+        key,
+    })
 }
 
 /// 1 unless told, whoever reads the file and whatever handlers it has: the file's arguments do not change with the program.

@@ -53,7 +53,7 @@ impl Notices {
             "id": message.id.to_string(),
             "name": message.name.as_str(),
             "queue": message.queue.as_str(),
-            "error": { "kind": dead.error.kind.as_str(), "message": cut(&dead.error.message, MAX_TEXT_BYTES) },
+            "error": RunError { message: cut(&dead.error.message, MAX_TEXT_BYTES), ..dead.error.clone() }.to_json(),
             "attempts": dead.attempts,
             "crashes": dead.crashes,
             "tags": tags(message),

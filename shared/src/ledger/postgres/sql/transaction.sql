@@ -160,7 +160,7 @@ create or replace function {schema}.publish(
     at timestamptz default null, dedup_id text default null, priority integer default 4,
     expires_in interval default null, expires_at timestamptz default null, tags text[] default '{}',
     timeout interval default null, args_version integer default 1, traceparent text default null,
-    tracestate text default null)
+    tracestate text default null, deadline_in interval default null, deadline_at timestamptz default null)
 returns uuid
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 as $body$
@@ -171,6 +171,8 @@ declare
     v_delay bigint := {schema}.duration_1('delay', publish.delay);
     v_expires bigint := {schema}.instant_1('expires_at', publish.expires_at);
     v_lives bigint := {schema}.duration_1('expires_in', publish.expires_in);
+    v_deadline bigint := {schema}.instant_1('deadline_at', publish.deadline_at);
+    v_ends bigint := {schema}.duration_1('deadline_in', publish.deadline_in);
     v_timeout bigint := {schema}.duration_1('timeout', publish.timeout) / 1000;
     v_wrong text;
     v_id uuid;
@@ -183,6 +185,7 @@ begin
         when publish.queue = 'undeliverable' then 'the queue "undeliverable" is the broker''s own'
         when v_due is not null and v_delay is not null then 'give delay or at, not both'
         when v_expires is not null and v_lives is not null then 'give expires_in or expires_at, not both'
+        when v_deadline is not null and v_ends is not null then 'give deadline_in or deadline_at, not both'
         when octet_length(convert_to(publish.dedup_id, 'UTF8')) not between 1 and 512 then format(
             'a dedup id has 1 to 512 bytes, this one has %s', octet_length(convert_to(publish.dedup_id, 'UTF8')))
         when coalesce(publish.priority, -1) not between 0 and 9 then
@@ -198,12 +201,14 @@ begin
         raise exception using errcode = 'invalid_parameter_value', message = v_wrong;
     end if;
     v_expires := coalesce(v_expires, v_now + v_lives);
+    v_deadline := coalesce(v_deadline, v_now + v_ends);
     v_id := coalesce({schema}.dedup_id_1(publish.name, publish.dedup_id), {schema}.new_id_1(v_now));
     v_message := jsonb_strip_nulls(jsonb_build_object('id', v_id, 'name', publish.name, 'queue', publish.queue,
         'priority', publish.priority, 'first_published', v_now, 'dedup_id', publish.dedup_id, 'expires_at', v_expires,
-        'timeout_ms', v_timeout, 'tags', coalesce(publish.tags, '{}'), 'args_version', publish.args_version,
+        'deadline_at', v_deadline, 'timeout_ms', v_timeout, 'tags', coalesce(publish.tags, '{}'), 'args_version', publish.args_version,
         'traceparent', publish.traceparent, 'tracestate', publish.tracestate)) || jsonb_build_object('args', v_args);
-    perform {schema}.publish_one_1(v_id, publish.name, publish.queue, publish.priority::smallint, 0, v_expires, null,
+    perform {schema}.publish_one_1(v_id, publish.name, publish.queue, publish.priority::smallint, 0,
+        least(v_expires, v_deadline), null,
         ',' || nullif(array_to_string(publish.tags, ','), '') || ',', convert_to(v_message::text, 'UTF8'),
         coalesce(v_due, v_delay, 0), v_due is null);
     return v_id;
