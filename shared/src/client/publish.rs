@@ -132,6 +132,7 @@ impl Client {
         message.dedup_id = task.dedup_id;
         message.expires_at = task.expires.map(|due| resolve(due, now)).transpose()?;
         message.deadline_at = task.deadline.map(|due| resolve(due, now)).transpose()?;
+        starts_in_time(task.due, &message, now)?;
         message.timeout = task.timeout;
         message.retry = task.retry;
         message.tags = task.tags;
@@ -314,6 +315,18 @@ impl Entry {
             None => (Due::In(Duration::ZERO), COVER),
         };
         NewEntry { message: self.message.clone(), due, cover }
+    }
+}
+
+/// What is due only at its deadline never runs, and would lie on the agenda until then.
+fn starts_in_time(due: Option<Due>, message: &Message, now: Option<Timestamp>) -> Result<(), PublishError> {
+    let (Some(due), Some(deadline)) = (due, message.deadline_at) else { return Ok(()) };
+    match resolve(due, now) {
+        Ok(due) if due >= deadline => Err(PublishError::Invalid(format!(
+            "it would be due at {due} and its deadline is {deadline}: it could never run"
+        ))),
+        // Without the store's time, the ledger finds out.
+        Ok(_) | Err(_) => Ok(()),
     }
 }
 

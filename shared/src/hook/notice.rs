@@ -14,6 +14,7 @@ use crate::ledger::{Due, NewEntry};
 use crate::message::{Message, Payload};
 use crate::name::{Namespace, QueueName, TaskName};
 use crate::task::rfc3339_micros;
+use crate::verdict::RunError;
 
 /// The task that tells of a dead task.
 pub const DEAD_NOTICE: &str = "upbeat.hook.dead";
@@ -134,7 +135,7 @@ mod tests {
     use crate::message::{Planned, TraceContext};
     use crate::name::ScheduleId;
     use crate::task::TaskState;
-    use crate::verdict::{RunError, RunErrorKind};
+    use crate::verdict::RunErrorKind;
 
     fn message() -> Message {
         let id = "0198a2f0-0000-7000-8000-000000000001".parse().unwrap();

@@ -137,6 +137,7 @@ async fn what_no_client_may_publish_is_refused_with_the_reason() {
         ("'a', at => now(), delay => '1 s'", "give delay or at, not both"),
         ("'a', expires_at => now(), expires_in => '1 s'", "give expires_in or expires_at, not both"),
         ("'a', deadline_at => now(), deadline_in => '1 s'", "give deadline_in or deadline_at, not both"),
+        ("'a', delay => '2 s', deadline_in => '1 s'", "its deadline comes before it is due"),
         ("'a', tags => '{x,null}'", "a tag is null"),
         ("'a', timeout => '0'", "a timeout has a millisecond at least"),
         ("'a', args_version => 0", "args_version is 1 at least"),

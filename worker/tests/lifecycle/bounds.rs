@@ -96,6 +96,15 @@ async fn a_retry_that_would_come_after_the_deadline_ends_the_task_at_once() {
 }
 
 #[tokio::test]
+async fn a_task_that_is_due_only_after_its_deadline_is_refused() {
+    let world = World::new().await;
+    let task = || NewTask::new(TaskName::new("late").unwrap(), Payload::json(&serde_json::Value::Null).unwrap());
+    let refused = world.client.publish(task().delay(HOUR).deadline_in(HOUR)).await.unwrap_err();
+    assert!(refused.to_string().contains("it could never run"), "{refused}");
+    world.client.publish(task().delay(HOUR).deadline_in(HOUR * 2)).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_handler_is_told_at_its_soft_timeout_to_wind_up_and_is_not_stopped() {
     let world = World::new().await;
     let winds_up = native(TaskName::new("winds.up").unwrap(), |(): (), run: RunContext| async move {

@@ -186,6 +186,8 @@ begin
         when v_due is not null and v_delay is not null then 'give delay or at, not both'
         when v_expires is not null and v_lives is not null then 'give expires_in or expires_at, not both'
         when v_deadline is not null and v_ends is not null then 'give deadline_in or deadline_at, not both'
+        when coalesce(v_due, v_now + v_delay) >= coalesce(v_deadline, v_now + v_ends) then
+            'its deadline comes before it is due: it could never run'
         when octet_length(convert_to(publish.dedup_id, 'UTF8')) not between 1 and 512 then format(
             'a dedup id has 1 to 512 bytes, this one has %s', octet_length(convert_to(publish.dedup_id, 'UTF8')))
         when coalesce(publish.priority, -1) not between 0 and 9 then
