@@ -40,6 +40,11 @@ docs:
 bench *args:
     cargo bench --locked -p upbeat-tests {{ args }}
 
+# Take away each line that upholds an invariant, and see tests go red. Minutes for each; with arguments: only those guards.
+mutations *args:
+    cargo build --locked --workspace --features failpoints --example mutations
+    "${CARGO_TARGET_DIR:-target}/debug/examples/mutations" {{ args }}
+
 # Check the licence of every dependency. Needs nothing but Rust.
 licences:
     tests/run suite licences

@@ -7,4 +7,5 @@ pub mod conformance;
 pub mod dice;
 pub mod harness;
 pub mod message;
+pub mod mutation;
 pub mod services;

@@ -11,6 +11,7 @@ mod dead;
 mod disk;
 mod embedded;
 mod examples;
+mod guards;
 mod help;
 mod hooks;
 mod library;
