@@ -146,8 +146,8 @@ pub use upbeat_derive::Task;
 pub use upbeat_shared::client::{Client, NewTask, Publish, Publishable, TaskHandle};
 pub use upbeat_shared::typed::{ArgsError, Returns, Task, Unsaid, Yields};
 pub use upbeat_shared::{
-    client, clock, config, hook, id, ledger, limit, member, message, name, occurrence, progress, reaction, retry,
-    run, schedule, task, transport, typed, unique, verdict,
+    client, clock, config, hook, id, ledger, limit, member, message, name, occurrence, progress, reaction,
+    retry, run, schedule, task, transport, typed, unique, verdict,
 };
 #[cfg(feature = "worker")]
 pub use upbeat_worker as worker;

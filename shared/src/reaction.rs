@@ -192,19 +192,45 @@ mod tests {
     #[test]
     fn a_class_that_no_failure_is_in_is_refused() {
         for good in [
-            "exit:1", "exit:255", "exit", "signal:9", "http:5xx", "http:304", "http:no_answer", "timeout", "panic",
-            "card_declined", "Card-1.x",
+            "exit:1",
+            "exit:255",
+            "exit",
+            "signal:9",
+            "http:5xx",
+            "http:304",
+            "http:no_answer",
+            "timeout",
+            "panic",
+            "card_declined",
+            "Card-1.x",
         ] {
             assert_eq!(ErrorClass::new(good).unwrap().as_str(), good);
         }
         for bad in [
-            "", "exit:0", "exit:256", "exit:075", "exit:+1", "exit:", "signal:0", "signal:65", "http:200", "http:2xx",
-            "http:999", "http:50x", "https:500", "a b", "a:b", ":",
+            "",
+            "exit:0",
+            "exit:256",
+            "exit:075",
+            "exit:+1",
+            "exit:",
+            "signal:0",
+            "signal:65",
+            "http:200",
+            "http:2xx",
+            "http:999",
+            "http:50x",
+            "https:500",
+            "a b",
+            "a:b",
+            ":",
         ] {
             assert!(ErrorClass::new(bad).is_err(), "{bad}");
         }
         assert!(ErrorClass::new("x".repeat(65)).is_err());
         let error = ErrorClass::new("exitt:75").unwrap_err().to_string();
-        assert_eq!(error, "\"exitt:75\" is no error code: only `exit`, `signal` and `http` have a colon behind them");
+        assert_eq!(
+            error,
+            "\"exitt:75\" is no error code: only `exit`, `signal` and `http` have a colon behind them"
+        );
     }
 }

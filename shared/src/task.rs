@@ -29,7 +29,7 @@ pub enum TaskState {
     Dead,
     /// Ended because somebody asked.
     Cancelled,
-    /// Not started before its `expires_at`.
+    /// Not started before its expiry or its deadline.
     Expired,
 }
 

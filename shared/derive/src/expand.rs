@@ -137,7 +137,10 @@ mod tests {
     #[test]
     fn what_makes_no_sense_of_failures_is_refused() {
         let refusal = |on: proc_macro2::TokenStream| {
-            let input = parse_quote!(#[task(name = "a", timeout = "5s", #on)] struct A;);
+            let input = parse_quote!(
+                #[task(name = "a", timeout = "5s", #on)]
+                struct A;
+            );
             expand(&input).unwrap_err().to_string()
         };
         for (on, told) in [

@@ -103,7 +103,8 @@ pub(super) fn read(top: &mut Section<'_, '_>, worker: &WorkerConfig) -> Tasks {
 fn soft_timeout(section: &mut Section<'_, '_>, timeout: Duration) -> Option<Duration> {
     let soft = section.find("soft_timeout", |found| found.duration(MIN_TIMEOUT..=MAX_TIMEOUT))?;
     if soft >= timeout {
-        let message = format!("`soft_timeout` is not shorter than `timeout`, which is {}", show_duration(timeout));
+        let message =
+            format!("`soft_timeout` is not shorter than `timeout`, which is {}", show_duration(timeout));
         let help = "a run is told to wind up at the first, and stopped at the second";
         section.fault("soft_timeout", Fault::new(message).help(help));
     }

@@ -9,7 +9,11 @@ use upbeat_shared::verdict::{RunError, RunErrorKind, Verdict};
 use super::verdict::StopReason;
 
 /// How long a run may take, and what it is told when that is over: its timeout, or what is left until the deadline.
-pub(super) fn bound(timeout: Duration, begins: Timestamp, deadline: Option<Timestamp>) -> (Duration, StopReason) {
+pub(super) fn bound(
+    timeout: Duration,
+    begins: Timestamp,
+    deadline: Option<Timestamp>,
+) -> (Duration, StopReason) {
     let left = deadline.map(|deadline| clock::until(begins, deadline));
     match left.filter(|left| *left <= timeout) {
         Some(left) => (left, StopReason::Deadline),
@@ -37,7 +41,9 @@ pub(super) fn in_time(verdict: Verdict, left: Option<Duration>) -> Verdict {
         Verdict::Snooze { delay } if delay >= left => {
             Verdict::Dead { error: late(delay, "it was put off".to_owned()) }
         }
-        Verdict::Crashed { error, again: Some(delay) } if delay >= left => Verdict::Crashed { error, again: None },
+        Verdict::Crashed { error, again: Some(delay) } if delay >= left => {
+            Verdict::Crashed { error, again: None }
+        }
         other => other,
     }
 }
@@ -67,13 +73,17 @@ mod tests {
         let retry = Verdict::Retry { delay: SECOND * 5, error: error.clone() };
         assert_eq!(in_time(retry.clone(), None), retry);
         assert_eq!(in_time(retry.clone(), Some(SECOND * 6)), retry);
-        let Verdict::Dead { error: late } = in_time(retry, Some(SECOND * 5)) else { panic!("it is too late") };
+        let Verdict::Dead { error: late } = in_time(retry, Some(SECOND * 5)) else {
+            panic!("it is too late")
+        };
         assert_eq!((late.kind, late.code), (RunErrorKind::Deadline, error.code));
         assert_eq!(late.message, "no route; it would run again in 5s, which is after its deadline");
 
         let snooze = Verdict::Snooze { delay: SECOND };
         assert_eq!(in_time(snooze.clone(), Some(SECOND * 2)), snooze);
-        assert!(matches!(in_time(snooze, Some(SECOND)), Verdict::Dead { error } if error.kind == RunErrorKind::Deadline));
+        assert!(
+            matches!(in_time(snooze, Some(SECOND)), Verdict::Dead { error } if error.kind == RunErrorKind::Deadline)
+        );
     }
 
     #[test]
@@ -85,7 +95,8 @@ mod tests {
 
     #[test]
     fn what_is_done_or_given_back_is_left_to_the_ledger() {
-        for verdict in [Verdict::Succeeded { result: None }, Verdict::Released { reason: "shutdown".into() }] {
+        for verdict in [Verdict::Succeeded { result: None }, Verdict::Released { reason: "shutdown".into() }]
+        {
             assert_eq!(in_time(verdict.clone(), Some(Duration::ZERO)), verdict);
         }
     }

@@ -179,7 +179,9 @@ pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> &str {
 fn grace(ctx: &Context, reason: StopReason) -> Duration {
     let grace = ctx.options.stop_grace;
     match reason {
-        StopReason::Cancelled | StopReason::TimedOut(_) | StopReason::Deadline | StopReason::Shutdown => grace,
+        StopReason::Cancelled | StopReason::TimedOut(_) | StopReason::Deadline | StopReason::Shutdown => {
+            grace
+        }
         StopReason::LeaseLost => grace.min(ctx.member.lapse_grace()),
     }
 }

@@ -102,13 +102,9 @@ fn judge(outcome: Outcome, counts: Counts, rules: &Rules<'_>, random: f64) -> Ve
         Outcome::Succeeded(result) => Verdict::Succeeded { result },
         Outcome::Failed(error) => match error.into_parts().1 {
             TaskError::Retry(message) => failed(kind, message),
-            TaskError::RetryAfter { delay, message } => {
-                with_delay(failed(kind, message), delay)
-            }
+            TaskError::RetryAfter { delay, message } => with_delay(failed(kind, message), delay),
             TaskError::Snooze { delay } => Verdict::Snooze { delay },
-            TaskError::GiveUp(message) => {
-                Verdict::Dead { error: RunError::new(kind, message).coded(code) }
-            }
+            TaskError::GiveUp(message) => Verdict::Dead { error: RunError::new(kind, message).coded(code) },
             TaskError::Cancel(reason) => Verdict::Cancelled { reason: bounded(reason) },
             TaskError::BadArguments(message) => {
                 Verdict::Dead { error: RunError::new(RunErrorKind::BadArguments, message) }
@@ -288,7 +284,10 @@ mod tests {
         let declined = coded(TaskError::Retry("no".into()), "card_declined");
         assert_eq!(declined, Verdict::Dead { error: error("no", "card_declined") });
         let missing = coded(TaskError::GiveUp("404".into()), "http:404");
-        assert_eq!(missing, Verdict::Retry { delay: Duration::from_mins(1), error: error("404", "http:404") });
+        assert_eq!(
+            missing,
+            Verdict::Retry { delay: Duration::from_mins(1), error: error("404", "http:404") }
+        );
         let other = coded(TaskError::GiveUp("410".into()), "http:410");
         assert_eq!(other, Verdict::Dead { error: error("410", "http:410") });
         let snooze = TaskError::Snooze { delay: Duration::ZERO };
@@ -310,7 +309,8 @@ mod tests {
     #[test]
     fn a_deadline_ends_what_it_stops_and_what_would_be_retried_after_it() {
         let before = |left, outcome| {
-            let rules = Rules { policy: &POLICY, max_crashes: 3, on: &Reactions::default(), left: Some(left) };
+            let rules =
+                Rules { policy: &POLICY, max_crashes: 3, on: &Reactions::default(), left: Some(left) };
             decide(outcome, Counts::default(), &rules, 0.5)
         };
         let failed = || Outcome::Failed(TaskError::Retry("no".into()));
@@ -320,7 +320,10 @@ mod tests {
             other => panic!("{other:?}"),
         };
         assert_eq!(kind(before(Duration::from_secs(10), failed())), RunErrorKind::Deadline);
-        assert_eq!(kind(before(Duration::ZERO, Outcome::Stopped(StopReason::Deadline))), RunErrorKind::Deadline);
+        assert_eq!(
+            kind(before(Duration::ZERO, Outcome::Stopped(StopReason::Deadline))),
+            RunErrorKind::Deadline
+        );
     }
 
     #[test]

@@ -61,7 +61,9 @@ impl SuspectChild {
         let cancel = CancellationToken::new();
         let soft_timeout = cancel.child_token();
         let told = (cancel.clone(), soft_timeout.clone());
-        std::thread::Builder::new().name("upbeat-worker-watch".into()).spawn(move || watch(from, &told.0, &told.1))?;
+        std::thread::Builder::new()
+            .name("upbeat-worker-watch".into())
+            .spawn(move || watch(from, &told.0, &told.1))?;
         Ok(Self { start: *start, cancel, soft_timeout, to })
     }
 

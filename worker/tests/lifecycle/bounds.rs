@@ -78,7 +78,12 @@ async fn a_handler_sees_the_deadline_that_comes_first() {
 #[tokio::test]
 async fn a_retry_that_would_come_after_the_deadline_ends_the_task_at_once() {
     let world = World::new().await;
-    let hourly = RetryPolicy { delay: HOUR, max_delay: HOUR, jitter: upbeat_shared::retry::Jitter::None, ..RetryPolicy::DEFAULT };
+    let hourly = RetryPolicy {
+        delay: HOUR,
+        max_delay: HOUR,
+        jitter: upbeat_shared::retry::Jitter::None,
+        ..RetryPolicy::DEFAULT
+    };
     let fails = failing("fails", TaskError::Retry("no route".into())).retry(hourly);
     let puts_off = failing("puts.off", TaskError::Snooze { delay: HOUR });
     let worker = world.work(vec![fails, puts_off], |_| {});
@@ -98,7 +103,8 @@ async fn a_retry_that_would_come_after_the_deadline_ends_the_task_at_once() {
 #[tokio::test]
 async fn a_task_that_is_due_only_after_its_deadline_is_refused() {
     let world = World::new().await;
-    let task = || NewTask::new(TaskName::new("late").unwrap(), Payload::json(&serde_json::Value::Null).unwrap());
+    let task =
+        || NewTask::new(TaskName::new("late").unwrap(), Payload::json(&serde_json::Value::Null).unwrap());
     let refused = world.client.publish(task().delay(HOUR).deadline_in(HOUR)).await.unwrap_err();
     assert!(refused.to_string().contains("it could never run"), "{refused}");
     world.client.publish(task().delay(HOUR).deadline_in(HOUR * 2)).await.unwrap();
@@ -111,12 +117,13 @@ async fn a_handler_is_told_at_its_soft_timeout_to_wind_up_and_is_not_stopped() {
         run.soft_timeout.cancelled().await;
         Ok(run.cancel.is_cancelled())
     });
-    let polls = blocking(TaskName::new("polls").unwrap(), |(): (), run: RunContext| -> Result<bool, TaskError> {
-        while !run.soft_timeout.is_cancelled() {
-            std::thread::yield_now();
-        }
-        Ok(run.cancel.is_cancelled())
-    });
+    let polls =
+        blocking(TaskName::new("polls").unwrap(), |(): (), run: RunContext| -> Result<bool, TaskError> {
+            while !run.soft_timeout.is_cancelled() {
+                std::thread::yield_now();
+            }
+            Ok(run.cancel.is_cancelled())
+        });
     let tasks = [winds_up, polls].map(|task| task.soft_timeout(Duration::from_millis(50)).timeout(HOUR));
     let worker = world.work(tasks.into(), |_| {});
     for name in ["winds.up", "polls"] {

@@ -1,8 +1,8 @@
 //! The keys that say what there is to do: queues, tasks and schedules.
 
 use super::Takes::{
-    Any, Boolean, CatchUp, Choice, Duration, Fair, Instant, Limit, Name, Number, On, Path, Retry, Size, Target,
-    Text, TextTable, Texts, Url, Weights,
+    Any, Boolean, CatchUp, Choice, Duration, Fair, Instant, Limit, Name, Number, On, Path, Retry, Size,
+    Target, Text, TextTable, Texts, Url, Weights,
 };
 use super::{Keys, key};
 

@@ -31,7 +31,8 @@ fn each_kind_of_failure_may_be_dealt_with_in_its_own_way() {
 
 #[test]
 fn a_handler_of_the_program_has_codes_of_its_own() {
-    let world = World::with("[tasks.n.on]\ncard_declined = { give_up = true }\npanic = { snooze = '1m' }\n").native("n");
+    let world = World::with("[tasks.n.on]\ncard_declined = { give_up = true }\npanic = { snooze = '1m' }\n")
+        .native("n");
     let on = &world.config().tasks[&"n".parse().unwrap()].on;
     assert_eq!(on.to("card_declined"), Some(Reaction::GiveUp));
     assert_eq!(on.to("panic"), Some(Reaction::Snooze(SECOND * 60)));

@@ -122,7 +122,8 @@ async fn a_running_task_is_not_ended_by_the_ledger(world: &impl LedgerWorld) {
 
 async fn a_retry_by_hand_takes_the_deadline_away(world: &impl LedgerWorld) {
     let ledger = Probe::of(world);
-    let message = Message { expires_at: Some(later(ledger.now().await, MINUTE * 10)), ..in_a_minute(&ledger).await };
+    let message =
+        Message { expires_at: Some(later(ledger.now().await, MINUTE * 10)), ..in_a_minute(&ledger).await };
     ledger.add(&message, Due::In(MINUTE)).await;
     world.forward(MINUTE);
     assert_eq!(ledger.due_ids(10).await, []);

@@ -100,7 +100,10 @@ async fn a_task_keeps_its_options(world: &impl TransactionWorld) {
     let with_options = || {
         let given = task().tag("a").tag("b").args_version(3).retry(RetryPolicy::default());
         let given = client.publish(given).queue("other").priority(9).timeout(Duration::from_secs(3));
-        let given = given.expires_in(Duration::from_secs(60)).deadline_in(Duration::from_secs(90)).dedup_id("with options");
+        let given = given
+            .expires_in(Duration::from_secs(60))
+            .deadline_in(Duration::from_secs(90))
+            .dedup_id("with options");
         given.into_new_task().expect("it is well described")
     };
     let handle = one(world, &client, with_options(), End::Commit).await.expect("it is accepted");

@@ -172,13 +172,17 @@ async fn a_program_that_fails_when_it_is_asked_to_end_was_out_of_time() {
     soft.cancel();
     let (code, error) = run.await.unwrap().unwrap_err().into_parts();
     assert_eq!(code.as_deref(), Some("timeout"));
-    assert!(matches!(&error, TaskError::Retry(text) if text.contains("soft timeout") && text.contains("65")), "{error}");
+    assert!(
+        matches!(&error, TaskError::Retry(text) if text.contains("soft timeout") && text.contains("65")),
+        "{error}"
+    );
 }
 
 #[tokio::test]
 async fn a_program_that_goes_on_after_its_soft_timeout_is_killed_at_its_timeout() {
     let folder = tempfile::tempdir().unwrap();
-    let (mut task, file) = family(&folder, "trap 'echo asked >>\"$asked\"' TERM;", "while :; do sleep 0.1; done");
+    let (mut task, file) =
+        family(&folder, "trap 'echo asked >>\"$asked\"' TERM;", "while :; do sleep 0.1; done");
     let asked = folder.path().join("asked");
     task.env.insert("asked".into(), asked.display().to_string());
     // Nobody waits for it a second time.

@@ -206,7 +206,8 @@ async fn read(mut response: Response, limit: usize) -> Result<(Vec<u8>, bool), T
 
 fn no_answer(error: reqwest::Error) -> TaskError {
     // The address may hold a password.
-    TaskError::Retry(format!("the endpoint gave no answer: {}", causes(&error.without_url()))).code("http:no_answer")
+    TaskError::Retry(format!("the endpoint gave no answer: {}", causes(&error.without_url())))
+        .code("http:no_answer")
 }
 
 fn causes(error: &dyn std::error::Error) -> String {

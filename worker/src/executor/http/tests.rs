@@ -108,7 +108,9 @@ async fn no_answer_is_worth_a_retry_and_tells_no_secrets() {
     let url = format!("http://user:password@{}/", listener.local_addr().unwrap());
     drop(listener);
     let error = HttpTask::new(&url, TIMEOUT).unwrap().run(&a_run()).await.unwrap_err();
-    let (Some(code), TaskError::Retry(text)) = error.into_parts() else { panic!("it is a failure with a code") };
+    let (Some(code), TaskError::Retry(text)) = error.into_parts() else {
+        panic!("it is a failure with a code")
+    };
     assert_eq!(code, "http:no_answer");
     assert!(text.contains("refused") && !text.contains("password"), "{text}");
 }
