@@ -77,7 +77,7 @@ pub(super) fn read(top: &mut Section<'_, '_>, worker: &WorkerConfig) -> Tasks {
         let timeout = section.get("timeout", timeout, |found| found.duration(MIN_TIMEOUT..=MAX_TIMEOUT));
         let base = known.and_then(|task| task.retry).unwrap_or(worker.retry);
         let retry = retry(section.child("retry", &keys::RETRY).inherits("worker"), base);
-        let soft_timeout = soft_timeout(&mut section, timeout);
+        let soft_timeout = soft_timeout(&mut section, timeout, known.and_then(|task| task.soft_timeout));
         let on = reactions::read(&mut section, executor.as_ref(), retry);
         section.finish();
         if let Some(executor) = executor {
@@ -100,8 +100,20 @@ pub(super) fn read(top: &mut Section<'_, '_>, worker: &WorkerConfig) -> Tasks {
 }
 
 /// Told at its timeout to wind up, nobody could.
-fn soft_timeout(section: &mut Section<'_, '_>, timeout: Duration) -> Option<Duration> {
-    let soft = section.find("soft_timeout", |found| found.duration(MIN_TIMEOUT..=MAX_TIMEOUT))?;
+fn soft_timeout(
+    section: &mut Section<'_, '_>,
+    timeout: Duration,
+    programs: Option<Duration>,
+) -> Option<Duration> {
+    let soft = section.find("soft_timeout", |found| found.duration(MIN_TIMEOUT..=MAX_TIMEOUT));
+    if let (None, Some(programs)) = (soft, programs.filter(|soft| *soft >= timeout)) {
+        let programs = show_duration(programs);
+        let message = format!(
+            "nobody is told to wind up: the program's own soft timeout is {programs}, no less than this"
+        );
+        section.cx.warn(section.place("timeout"), message);
+    }
+    let soft = soft?;
     if soft >= timeout {
         let message =
             format!("`soft_timeout` is not shorter than `timeout`, which is {}", show_duration(timeout));

@@ -126,3 +126,14 @@ error: `soft_timeout` is not shorter than `timeout`, which is 30s
 ",
     );
 }
+
+#[test]
+fn a_timeout_that_leaves_no_time_to_wind_up_is_pointed_out() {
+    let mut world = World::with("[tasks.n]\ntimeout = '5s'\n").native("n");
+    world.native[0].soft_timeout = Some(SECOND * 5);
+    let warnings = world.load().unwrap().warnings;
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert!(warnings[0].message.contains("the program's own soft timeout is 5s"), "{}", warnings[0].message);
+    world.native[0].soft_timeout = Some(SECOND * 4);
+    assert_eq!(world.load().unwrap().warnings, []);
+}
