@@ -30,11 +30,10 @@ pub(super) fn read(
         let mut child = section.inner(&format!("on.{}.", bare_or_quoted(&name)), &keys::ON, node);
         let reaction = reaction(&mut child, base);
         child.finish();
-        match class {
-            Ok(class) => {
-                reaction.into_iter().for_each(|reaction| reactions.set(class.clone(), reaction));
-            }
-            Err(fault) => section.cx.fault(Some(At::Text(at)), fault),
+        match (class, reaction) {
+            (Ok(class), Some(reaction)) => reactions.set(class, reaction),
+            (Ok(_), None) => {}
+            (Err(fault), _) => section.cx.fault(Some(At::Text(at)), fault),
         }
     }
     reactions
@@ -75,9 +74,9 @@ fn reaction(section: &mut Section<'_, '_>, base: RetryPolicy) -> Option<Reaction
     let delay = |section: &mut Section<'_, '_>, key| {
         section.find(key, |found| found.duration(Duration::ZERO..=MAX_TIMEOUT))
     };
-    let give_up = section.find("give_up", |found| match found.boolean()? {
-        true => Ok(true),
-        false => Err(Fault::new("`give_up` can only be `true`").help("leave it out where it does not hold")),
+    let give_up = section.find("give_up", |found| {
+        let fault = || Fault::new("`give_up` can only be `true`").help("leave it out where it does not hold");
+        found.boolean()?.then_some(true).ok_or_else(fault)
     });
     let retry = section
         .has("retry")
