@@ -40,6 +40,10 @@ docs:
 bench *args:
     cargo bench --locked -p upbeat-tests {{ args }}
 
+# Simulate so many clusters under faults; from 100000 on, every pair of crashes as well. `just simulate 1 SEED` replays one.
+simulate *args:
+    cargo run --release --locked -p upbeat-tests --example simulate -- {{ args }}
+
 # Take away each line that upholds an invariant, and see tests go red. Minutes for each; with arguments: only those guards.
 mutations *args:
     cargo build --locked --workspace --features failpoints --example mutations

@@ -64,11 +64,20 @@
 //! the time that handlers themselves wait: a handler that sleeps does sleep, unless the test pauses tokio's time
 //! (`#[tokio::test(start_paused = true)]`).
 
+#[cfg(all(feature = "testing", feature = "beat"))]
+mod chance;
 pub mod golden;
+#[cfg(all(feature = "testing", feature = "beat"))]
+mod simulation;
 #[cfg(all(feature = "testing", feature = "beat"))]
 mod world;
 
 #[cfg(all(feature = "testing", feature = "beat"))]
 pub use crate::{assert_not_published, assert_published};
+#[cfg(all(feature = "testing", feature = "beat"))]
+pub use simulation::{
+    Crash, Fault, Publisher, SeenCall, SimulateOptions, Simulated, SimulatedRun, Unsound, seeds, simulate,
+    try_simulate,
+};
 #[cfg(all(feature = "testing", feature = "beat"))]
 pub use world::{Drained, Expectation, Outcome, Published, Run, RunFailed, World, WorldOptions};

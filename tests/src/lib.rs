@@ -9,3 +9,4 @@ pub mod harness;
 pub mod message;
 pub mod mutation;
 pub mod services;
+pub mod simulation;

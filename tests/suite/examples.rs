@@ -10,7 +10,7 @@ use upbeat_tests::harness::{World, eventually};
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Examples that end by themselves, and well only if what they show has happened; with something that they say.
-const ENDING: [(&str, &str); 12] = [
+const ENDING: [(&str, &str); 13] = [
     ("blocking", "there are 2262 primes"),
     ("errors", "charged after 1 failed attempt"),
     ("hooks", "call is dead after 2 attempts"),
@@ -19,6 +19,7 @@ const ENDING: [(&str, &str); 12] = [
     ("redaction", "everybody else sees {\"amount\":7,\"card\":\"card-0\"}"),
     ("reporting", "reported: parse, attempt 1: it panicked"),
     ("results", "invoice 2026-7 was sent"),
+    ("simulation", "nobody is charged twice in any history"),
     ("state", "hello you"),
     ("tenants", "an invoice of acme"),
     ("testing", "a month has passed, and every test"),

@@ -29,6 +29,7 @@ mod readme;
 mod redis;
 mod scene;
 mod servers;
+mod simulation;
 mod stack;
 mod structure;
 mod suspects;

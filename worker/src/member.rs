@@ -206,8 +206,11 @@ pub(crate) async fn renew_forever(ctx: Arc<Context>, done: CancellationToken) {
     let mut last = ctx.monotonic();
     let mut next = last + beat;
     loop {
+        // The heartbeat before the nudges: however many there are, it comes.
         tokio::select! {
+            biased;
             () = done.cancelled() => return,
+            () = tokio::time::sleep(next.saturating_sub(ctx.monotonic())) => {}
             () = ctx.member.nudge.notified() => {
                 // However often it is nudged, the next heartbeat only comes nearer.
                 next = next.min(ctx.monotonic() + ctx.ledger_backoff());
@@ -218,7 +221,6 @@ pub(crate) async fn renew_forever(ctx: Arc<Context>, done: CancellationToken) {
                 next = next.min((last + NEWS).max(ctx.monotonic() + ctx.ledger_backoff()));
                 continue;
             }
-            () = tokio::time::sleep(next.saturating_sub(ctx.monotonic())) => {}
         }
         last = ctx.monotonic();
         // A heartbeat that is cut off here was the last.
@@ -236,6 +238,7 @@ pub(crate) async fn guard_forever(ctx: Arc<Context>, done: CancellationToken) {
         check_lease(&ctx);
         let left = ctx.member.left();
         tokio::select! {
+            biased;
             () = done.cancelled() => return,
             () = tokio::time::sleep(left), if !left.is_zero() => {}
             // An error would mean that the member is gone; this context holds it.

@@ -200,6 +200,8 @@ impl Worker {
         ctx.handlers.slots().increment(f64::from(ctx.options.concurrency));
         let mut parts = Parts::start(&ctx);
         let broken = tokio::select! {
+            // Told to stop, parts end one by one; only what ends before that is a defect.
+            biased;
             () = stop.cancelled() => None,
             part = parts.one_ended() => Some(part),
         };
@@ -319,6 +321,7 @@ impl Parts {
     /// Answers when a part has ended that should not: it panicked.
     async fn one_ended(&mut self) -> String {
         let ended = tokio::select! {
+            biased;
             Some(ended) = self.consumers.join_next() => ended,
             Some(ended) = self.dispatcher.join_next() => ended,
             Some(ended) = self.settler.join_next() => ended,

@@ -97,6 +97,7 @@ impl Context {
     /// Waits; `false` if the beat was stopped meanwhile.
     pub(super) async fn pause(&self, how_long: Duration) -> bool {
         tokio::select! {
+            biased;
             () = self.stop.cancelled() => false,
             () = tokio::time::sleep(how_long) => true,
         }

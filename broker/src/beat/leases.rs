@@ -61,6 +61,7 @@ pub(super) async fn hold(
     while !ctx.stop.is_cancelled() {
         let Some(me) = *alive.borrow_and_update() else {
             tokio::select! {
+                biased;
                 () = ctx.stop.cancelled() => {}
                 changed = alive.changed() => if changed.is_err() { return },
             }

@@ -79,6 +79,7 @@ pub(super) async fn reap(ctx: Arc<Context>, mut lost: watch::Receiver<Vec<Lost>>
             continue;
         }
         tokio::select! {
+            biased;
             () = ctx.stop.cancelled() => return,
             changed = lost.changed() => if changed.is_err() { return },
             () = tokio::time::sleep(LOOK) => {}

@@ -239,12 +239,13 @@ async fn call_forever(
     loop {
         // Each arm is cancel-safe.
         let event = tokio::select! {
-            event = events.recv() => event,
-            Some(_) = calls.join_next() => continue,
+            biased;
             () = stop.cancelled(), if !events.is_closed() => {
                 events.close();
                 continue;
             }
+            Some(_) = calls.join_next() => continue,
+            event = events.recv() => event,
         };
         let Some(event) = event else { break };
         let name = event.name();

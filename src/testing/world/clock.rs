@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use upbeat_shared::clock::{self, Clock};
 
-use super::chance::Dice;
+use crate::testing::chance::Dice;
 
 /// Time and chance of one world.
 #[derive(Debug)]

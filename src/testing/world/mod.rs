@@ -1,6 +1,5 @@
 //! A world: made of a program.
 
-mod chance;
 mod clock;
 mod drained;
 mod drive;
@@ -243,7 +242,7 @@ impl Link {
 }
 
 /// Of a future that never waits, as those of ports in memory: its answer.
-fn at_once<T>(future: impl Future<Output = T>) -> T {
+pub(in crate::testing) fn at_once<T>(future: impl Future<Output = T>) -> T {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(answer) => answer,
         Poll::Pending => panic!("a ledger in memory answers at once"),

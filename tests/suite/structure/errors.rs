@@ -10,10 +10,11 @@ const FOLDER: &str = "docs/errors/";
 const INDEX: &str = "docs/errors/README.md";
 
 /// Errors without a page of their own, with the reason.
-const INSIDE: [(&str, &str); 3] = [
+const INSIDE: [(&str, &str); 4] = [
     ("SqliteError", "it reaches users as a LedgerError or a TransportError"),
     ("Fault", "it never leaves the beat"),
     ("RunFailed", "it tells a test what became of its task"),
+    ("Unsound", "it tells a test what its simulation broke"),
 ];
 
 /// What one source file says of errors.

@@ -73,6 +73,7 @@ pub(crate) async fn dispatch(ctx: Arc<Context>, stages: Stages, done: Cancellati
     loop {
         // `take` takes nothing unless it answers.
         let taken = tokio::select! {
+            biased;
             () = done.cancelled() => return,
             taken = ctx.queues.take(BATCH) => taken,
         };

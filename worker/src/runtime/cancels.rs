@@ -15,6 +15,7 @@ const EVERY: Duration = Duration::from_millis(500);
 pub(crate) async fn watch_forever(ctx: Arc<Context>, done: CancellationToken) {
     loop {
         tokio::select! {
+            biased;
             () = done.cancelled() => return,
             () = tokio::time::sleep(EVERY) => {}
         }

@@ -62,6 +62,7 @@ pub(crate) async fn consume_forever(ctx: Arc<Context>, line: usize) {
             End::Crowded => {
                 prefetch = prefetch::after_crowding(prefetch, slots);
                 tokio::select! {
+                    biased;
                     () = ctx.gate.closed(&queue) => {}
                     slot = ctx.queues.ask(line) => seat = Some(slot),
                 }
@@ -72,6 +73,7 @@ pub(crate) async fn consume_forever(ctx: Arc<Context>, line: usize) {
                 let wait = backoff::after(failures);
                 tracing::warn!(%queue, %error, ?wait, "the consumer failed and is made again after the wait");
                 tokio::select! {
+                    biased;
                     () = ctx.gate.closed(&queue) => {}
                     () = tokio::time::sleep(wait) => {}
                 }
@@ -102,14 +104,9 @@ async fn consume(ctx: &Context, line: usize, prefetch: u32, seat: Option<Slot>, 
     loop {
         // Each arm is cancel-safe: `next` promises it, the others only wait.
         tokio::select! {
+            // The look before the deliveries: however many come, it is due twice a second.
+            biased;
             () = ctx.gate.closed(queue) => return End::Closed,
-            deliveries = consumer.next(prefetch as usize) => match deliveries {
-                Ok(deliveries) => {
-                    received += u32::try_from(deliveries.len()).expect("a prefetch is a u32");
-                    push(ctx, line, deliveries, &acknowledge, None);
-                }
-                Err(error) => return End::Failed(error),
-            },
             _ = look.tick() => {
                 // Made is not enough: a consumer may be made and lost again at once.
                 *failures = 0;
@@ -123,6 +120,13 @@ async fn consume(ctx: &Context, line: usize, prefetch: u32, seat: Option<Slot>, 
                     other => return End::Resized(other),
                 }
             }
+            deliveries = consumer.next(prefetch as usize) => match deliveries {
+                Ok(deliveries) => {
+                    received += u32::try_from(deliveries.len()).expect("a prefetch is a u32");
+                    push(ctx, line, deliveries, &acknowledge, None);
+                }
+                Err(error) => return End::Failed(error),
+            },
         }
     }
 }

@@ -123,10 +123,12 @@ impl Held {
 
     fn stop_where(&self, reason: StopReason, which: impl Fn(TaskId) -> bool) {
         let claims = self.lock();
-        let controls: Vec<_> =
+        let mut controls: Vec<_> =
             claims.values().flatten().filter(|control| which(control.id)).cloned().collect();
         // Cancelling wakes others: not with the lock held.
         drop(claims);
+        // In an order that is the same in every run.
+        controls.sort_by_key(|control| control.id);
         for control in controls {
             control.stop(reason);
         }

@@ -15,6 +15,7 @@ const EVERY: Duration = Duration::from_mins(1);
 pub(crate) async fn sweep_forever(ctx: Arc<Context>, done: CancellationToken) {
     loop {
         tokio::select! {
+            biased;
             () = done.cancelled() => return,
             () = ctx.sweep.notified() => {}
             () = tokio::time::sleep(EVERY) => {}

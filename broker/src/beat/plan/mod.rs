@@ -173,6 +173,7 @@ impl Planner {
             wake.woken().await;
         };
         tokio::select! {
+            biased;
             () = self.ctx.stop.cancelled() => {}
             () = tokio::time::sleep(until_next) => {}
             () = woken => {}

@@ -125,6 +125,7 @@ async fn rest(ctx: &Context, wake: Wake, next: Option<Timestamp>, overdue: u32) 
         wake.woken().await;
     };
     tokio::select! {
+        biased;
         () = ctx.stop.cancelled() => {}
         () = tokio::time::sleep(until_next.max(shortest_rest(overdue))) => {}
         () = woken => {}

@@ -32,6 +32,7 @@ const QUIET: Duration = Duration::from_secs(60);
 pub(super) async fn run(ctx: Arc<Context>, mut alive: watch::Receiver<Option<Alive>>) {
     // Only a member that the ledger knows can claim what it declares dead.
     tokio::select! {
+        biased;
         () = ctx.stop.cancelled() => return,
         known = alive.wait_for(Option::is_some) => if known.is_err() { return },
     }
@@ -51,6 +52,7 @@ async fn empty(ctx: &Context, alive: &watch::Receiver<Option<Alive>>) -> Result<
     let acknowledger = consumer.acknowledger();
     loop {
         let deliveries = tokio::select! {
+            biased;
             () = ctx.stop.cancelled() => return Ok(()),
             next = tokio::time::timeout(QUIET, consumer.next(PREFETCH as usize)) => match next {
                 Ok(deliveries) => deliveries?,

@@ -36,8 +36,9 @@ pub(super) fn claim(
             Some(number) => claim_row(write, owner, &request, number),
             None => claim_new(write, owner, request, stale_after),
         };
-        // A stale message may come in one batch with the one that was promoted after it, which must not be lost.
-        if answer != ClaimAnswer::Stale {
+        // A stale message may come in one batch with the one that was promoted after it, which must not be lost. When the
+        // same batch is asked again, that one runs, and the older message is busy.
+        if !matches!(answer, ClaimAnswer::Stale | ClaimAnswer::Busy) {
             met.insert(id);
         }
         answers.push(answer);

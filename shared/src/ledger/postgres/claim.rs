@@ -75,15 +75,15 @@ impl Work for ClaimBatch<'_> {
     async fn run(&self, session: &mut Session) -> Result<Vec<ClaimAnswer>, Fault> {
         let mut answers = vec![ClaimAnswer::Busy; self.batch.len()];
         let mut rounds = Rounds::of_ids(self.batch.iter().map(|request| request.message.id));
-        // One round, unless the batch holds a task twice and the first of them is stale.
+        // One round, unless the batch holds a task twice and the first of them is stale or busy.
         while let Some(round) = rounds.next() {
             let Some(answered) = self.claim(session, &round).await? else {
                 return Ok(vec![ClaimAnswer::Retired; self.batch.len()]);
             };
             for (at, answer) in answered {
-                if answer == ClaimAnswer::Stale {
+                if matches!(answer, ClaimAnswer::Stale | ClaimAnswer::Busy) {
                     // A stale message may come in one batch with the one that was promoted after it, which must not be
-                    // lost.
+                    // lost. When the same batch is asked again, that one runs, and the older message is busy.
                     rounds.again(self.batch[at].message.id);
                 }
                 answers[at] = answer;

@@ -34,6 +34,7 @@ suite! { $ claim_conformance, LedgerWorld, ledger::claim:
     a_row_made_by_a_claim_takes_the_messages_seq,
     twins_in_a_batch_are_busy,
     the_twin_of_a_stale_message_is_judged_by_itself,
+    a_repeated_batch_with_a_stale_message_gets_the_same_right_again,
     a_batch_is_answered_in_order,
     the_rows_counts_win_over_the_messages,
     two_processes_never_claim_the_same_task,
@@ -301,6 +302,23 @@ async fn the_twin_of_a_stale_message_is_judged_by_itself(world: &impl LedgerWorl
     assert_eq!(answers[0], ClaimAnswer::Stale);
     granted(&answers[1]);
     assert_eq!(answers[2], ClaimAnswer::Busy);
+}
+
+async fn a_repeated_batch_with_a_stale_message_gets_the_same_right_again(world: &impl LedgerWorld) {
+    let ledger = Probe::of(world);
+    let stale = message();
+    let run = ledger.acquire_any(&stale).await;
+    ledger.fail(&run, Duration::ZERO).await;
+    let promoted = ledger.only_due().await.message;
+    let batch = [stale, promoted].map(|message| ClaimRequest::new(message, Token::random()));
+    let owner = OwnerId::random();
+    let first = ledger.claim_batch(owner, batch.to_vec()).await;
+
+    let second = ledger.claim_batch(owner, batch.to_vec()).await;
+
+    assert_eq!(first[0], ClaimAnswer::Stale);
+    assert_eq!(second[0], ClaimAnswer::Busy, "the newer message runs");
+    assert_eq!(granted(&second[1]).fence, granted(&first[1]).fence);
 }
 
 async fn a_batch_is_answered_in_order(world: &impl LedgerWorld) {

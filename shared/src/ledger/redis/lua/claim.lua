@@ -90,8 +90,10 @@ for at = 4, #ARGV, 3 do
   else
     local row = rows[id]
     answer = row and of_row(id, row, token, seq, ARGV[at]) or of_nothing(id, at, token, seq, attempts, crashes, expires, first)
-    -- A stale message may come in one batch with the one that was promoted after it, which must not be lost.
-    if byte(answer) ~= STALE then met[id] = true end
+    -- A stale message may come in one batch with the one that was promoted after it, which must not be lost. When the same
+    -- batch is asked again, that one runs, and the older message is busy.
+    local code = byte(answer)
+    if code ~= STALE and code ~= BUSY then met[id] = true end
   end
   answers[#answers + 1] = answer
 end
