@@ -17,4 +17,8 @@ with psycopg.connect(sys.argv[1]) as connection, connection.cursor() as cursor:
         "select upbeat.publish('shop.charge', %s, dedup_id => %s)",
         (Jsonb({"order": order}), f"order-{order}"),
     )
+    # One report of all orders, an hour after the last of them: this one takes the place of one that waits.
+    cursor.execute(
+        "select upbeat.publish('shop.report', delay => '1 hour', unique_key => 'report', replace => true)"
+    )
     # Leaving the block commits; an exception rolls back, and nothing was published.

@@ -72,7 +72,8 @@ impl TaskId {
 }
 
 /// What a unique key is to a ledger: of one size, whatever the key is.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct KeyId(pub Uuid);
 
 impl KeyId {

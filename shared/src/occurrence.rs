@@ -8,6 +8,7 @@ use upbeat_schedule::{CatchUpPolicy, SkippedRange, TimingSpec};
 
 use crate::name::{QueueName, ScheduleId, TaskKey, TaskName};
 use crate::retry::RetryPolicy;
+use crate::unique::Unique;
 
 /// What a user writes: when, and which task.
 ///
@@ -73,11 +74,17 @@ pub struct TaskTemplate {
     /// Whose its tasks are: limits by key count them under this.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<TaskKey>,
+    /// The key that one of its tasks holds at a time: an occurrence that finds it taken is merged into the one that has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unique: Option<Unique>,
 }
 
 fn first_version() -> u32 {
     1
 }
+
+/// What is written as the reason of an occurrence that another task stands for, beside that task.
+pub(crate) const MERGED: &str = "\"merged\"";
 
 /// A schedule in the catalog.
 #[derive(Clone, Debug, PartialEq)]
@@ -108,6 +115,15 @@ pub enum OccurrenceRecord {
         /// When it was planned, in the store's time.
         fired_at: Timestamp,
         /// Its task.
+        task_id: crate::id::TaskId,
+    },
+    /// Not made a task of its own: another one held its unique key, and stands for it.
+    Merged {
+        /// The rule's instant.
+        planned_at: Timestamp,
+        /// When it was planned, in the store's time.
+        merged_at: Timestamp,
+        /// The task that held the key.
         task_id: crate::id::TaskId,
     },
     /// Deliberately not run.

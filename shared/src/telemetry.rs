@@ -174,7 +174,7 @@ pub const ALL: &[Metric] = &[
         OCCURRENCES,
         &["outcome"],
         ShownBy::Beat,
-        "Occurrences planned: `fired`, or `skipped` with a reason on record",
+        "Occurrences planned: `fired`, `merged` into the task that has their unique key, or `skipped` with a reason on record",
     ),
     histogram(
         LATENESS_SECONDS,

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 const MAX_KEY_BYTES: usize = 512;
 
 /// The longest window.
-const MAX_WINDOW: Duration = Duration::from_secs(365 * 24 * 3600);
+pub(crate) const MAX_WINDOW: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// A task that there is one of.
 ///

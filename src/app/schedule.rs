@@ -12,6 +12,7 @@ use upbeat_shared::retry::RetryPolicy;
 use upbeat_shared::schedule::{
     Calendar, CatchUp, CatchUpPolicy, Fold, Gap, OnHoliday, TimingError, TimingSpec,
 };
+use upbeat_shared::unique::Unique;
 
 /// A rule in time and the task that each of its occurrences becomes.
 ///
@@ -213,6 +214,15 @@ impl Schedule {
         self.with(|task| task.retry = Some(retry))
     }
 
+    /// One task at a time has this key: an occurrence that finds it taken is recorded as merged into the one that has it.
+    ///
+    /// `"nightly"` until that one has ended; `Unique::by("nightly").within(…)` for a time, `.replacing()` to take the place of
+    /// one that still waits.
+    pub fn unique(self, unique: impl Into<Unique>) -> Self {
+        let unique = unique.into();
+        self.with(|task| task.unique = Some(unique))
+    }
+
     /// A label of its tasks; it may have several.
     pub fn tag(self, tag: impl Into<String>) -> Self {
         self.with(|task| task.tags.push(tag.into()))
@@ -254,12 +264,14 @@ impl Schedule {
 
     fn template(&self) -> Result<TaskTemplate, String> {
         let task = self.task.clone().map_err(|error| error.to_string())?;
-        let of_one = task.due.is_some() || task.dedup_id.is_some() || task.unique.is_some();
+        let of_one = task.due.is_some() || task.dedup_id.is_some();
         if of_one || task.expires.is_some() || task.deadline.is_some() {
-            return Err("its task says when it is due, when it expires, its deadline, which task it is the same as or by \
-                        which key it is unique; the schedule says that for each occurrence (`expires_after`, \
-                        `deadline_after`)"
+            return Err("its task says when it is due, when it expires, its deadline or which task it is the same as; the \
+                        schedule says that for each occurrence (`expires_after`, `deadline_after`)"
                 .to_owned());
+        }
+        if let Some(unique) = &task.unique {
+            unique.check().map_err(|error| error.to_string())?;
         }
         let queue = self.queue.as_ref().map(QueueName::new).transpose().map_err(|error| error.to_string())?;
         let priority = match self.priority {
@@ -284,6 +296,7 @@ impl Schedule {
             retry: task.retry,
             tags: task.tags,
             key: task.key,
+            unique: task.unique,
         })
     }
 }
@@ -335,6 +348,14 @@ mod tests {
         assert!(refused(&often().priority(10)).contains("0 to 9"));
         assert!(refused(&often().queue("a b")).contains("is no queue name"));
         assert!(refused(&Schedule::every("a", "15m", task().dedup_id("b"))).contains("which task"));
-        assert!(refused(&Schedule::every("a", "15m", task().unique("b"))).contains("which key"));
+        assert!(refused(&often().unique("")).contains("a unique key has 1 to 512 bytes"));
+    }
+
+    #[test]
+    fn its_tasks_hold_the_key_that_it_or_its_task_says() {
+        let unique = |schedule: Schedule| schedule.checked("program test").unwrap().definition.task.unique;
+        let window = Unique::by("b").within(Duration::from_secs(60));
+        assert_eq!(unique(Schedule::every("a", "15m", task()).unique("b")), Some(Unique::by("b")));
+        assert_eq!(unique(Schedule::every("a", "15m", task().unique(window.clone()))), Some(window));
     }
 }

@@ -110,6 +110,7 @@ impl ExportCommand {
                 }
             }
             self.write_tasks(context, session, target, now).await?;
+            write_windows(session, target).await?;
         }
         let end = Line::End(target.counts);
         target.line(&end)
@@ -145,6 +146,20 @@ impl ExportCommand {
             }
         }
         Ok(())
+    }
+}
+
+async fn write_windows(session: &Session, target: &mut Target) -> Result<(), Failure> {
+    let mut last = None;
+    loop {
+        let windows = session.stack.store.records.windows(last, PAGE).await?;
+        for window in &windows {
+            target.line(&Line::UniqueWindow((*window).into()))?;
+        }
+        last = windows.last().copied();
+        if windows.len() < PAGE {
+            return Ok(());
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use clap::Args;
 use upbeat_shared::failpoint;
 use upbeat_shared::id::TaskId;
-use upbeat_shared::ledger::{RestoreAnswer, RestoredSchedule};
+use upbeat_shared::ledger::{KeyWindow, RestoreAnswer, RestoredSchedule};
 use upbeat_shared::message::Limits;
 use upbeat_shared::name::QueueName;
 use upbeat_shared::task::TaskRecord;
@@ -48,6 +48,7 @@ struct Batch {
     bytes: usize,
     schedules: Vec<RestoredSchedule>,
     paused: Vec<QueueName>,
+    windows: Vec<KeyWindow>,
 }
 
 /// What became of the lines.
@@ -59,6 +60,7 @@ struct Told {
     known_schedules: u64,
     other_schedules: u64,
     paused: u64,
+    windows: u64,
 }
 
 /// What is done with a batch.
@@ -162,13 +164,15 @@ impl Batch {
             Line::Task(task) => self.tasks.push(task.read(limits)?),
             Line::Schedule(schedule) => self.schedules.push(schedule.read()?),
             Line::PausedQueue(queue) => self.paused.push(queue),
+            Line::UniqueWindow(window) => self.windows.push(window.into()),
             Line::Header(_) | Line::End(_) => {}
         }
         Ok(())
     }
 
     fn is_full(&self) -> bool {
-        self.tasks.len() + self.schedules.len() + self.paused.len() >= BATCH || self.bytes >= BATCH_BYTES
+        let lines = self.tasks.len() + self.schedules.len() + self.paused.len() + self.windows.len();
+        lines >= BATCH || self.bytes >= BATCH_BYTES
     }
 
     async fn done(self, session: &Session, mode: Mode) -> Result<Told, Failure> {
@@ -195,6 +199,8 @@ impl Batch {
         }
         let answers = store.records.restore(self.tasks).await?;
         failpoint!("import.batch");
+        let held = store.records.restore_windows(self.windows).await?;
+        told.windows = held.iter().filter(|answer| **answer == RestoreAnswer::Restored).count() as u64;
         let new = answers.iter().filter(|answer| **answer == RestoreAnswer::Restored).count();
         told.tasks = new as u64;
         told.known_tasks = (answers.len() - new) as u64;
@@ -238,11 +244,12 @@ impl Told {
         self.known_schedules += other.known_schedules;
         self.other_schedules += other.other_schedules;
         self.paused += other.paused;
+        self.windows += other.windows;
     }
 }
 
 fn report(context: &Context, told: Told, dry_run: bool) -> Result<(), Failure> {
-    let Told { tasks, known_tasks, schedules, known_schedules, other_schedules, paused } = told;
+    let Told { tasks, known_tasks, schedules, known_schedules, other_schedules, paused, windows } = told;
     let verb = if dry_run { "would import" } else { "imported" };
     let human = || {
         let known = match known_tasks + known_schedules {
@@ -261,6 +268,7 @@ fn report(context: &Context, told: Told, dry_run: bool) -> Result<(), Failure> {
             "known_schedules": known_schedules,
             "other_schedules": other_schedules,
             "paused_queues": paused,
+            "unique_windows": windows,
         })
     };
     context.output.result(human, json)?;

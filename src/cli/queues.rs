@@ -6,11 +6,12 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use serde_json::json;
 use upbeat_shared::client::Record;
-use upbeat_shared::ledger::QueueRecord;
+use upbeat_shared::ledger::{LimitRecord, QueueRecord};
 use upbeat_shared::name::QueueName;
 
 use super::context::{Access, Context, Session};
 use super::failure::Failure;
+use super::limit_view;
 use super::moment::parse_duration;
 use super::queue_view::{self as view, Queue};
 use super::rates::{self, Reading, Readings};
@@ -24,6 +25,12 @@ const LONGEST_SAMPLE: Duration = Duration::from_secs(60);
 /// Between two drawings of `--watch`.
 const REDRAW: Duration = Duration::from_secs(2);
 
+/// Limits shown, those with the longest lines first.
+const LIMITS: usize = 20;
+
+/// The same for programs.
+const LIMITS_JSON: usize = 1000;
+
 const COLUMNS: &str = "\
 READY and UNACKED are messages at the broker: waiting, and with a worker. CONSUMERS take from it. A dash
 stands for what the broker does not tell. The other numbers are tasks on record, by state. What RabbitMQ's
@@ -35,6 +42,10 @@ are measured between two readings of the ledger's counters, --sample apart:
   IN/s   growth of all tasks, whatever their state; where tasks get their record when a worker takes them
          ([queues.NAME] record = \"claim\"), also of what waits at the broker without one
 A retry counts in neither. What retention removes between the readings counts against both, never below 0.
+
+Limits and fair queues stand below, those with the longest lines first: SLOTS and how many of them
+are TAKEN, the tasks that wait IN LINE, and the first instant of a rate that is free. With --json,
+these are further objects, each with a \"limit\" instead of a \"name\", at most 1000.
 
 Examples:
   upbeat queues list
@@ -104,7 +115,26 @@ async fn list(context: &Context, sample: Option<Duration>) -> Result<(), Failure
         before = Some(readings);
         (queues, readings) = read(context, &session).await?;
     }
-    print(context, queues, before.as_ref(), &readings)
+    print(context, queues, before.as_ref(), &readings)?;
+    print_limits(context, &session).await
+}
+
+/// Where tasks wait that are on nobody's agenda.
+async fn print_limits(context: &Context, session: &Session) -> Result<(), Failure> {
+    let output = &context.output;
+    let most = if output.is_json() { LIMITS_JSON } else { LIMITS };
+    let mut limits: Vec<LimitRecord> = session.stack.store.inspect.limits(most + 1).await?;
+    let are_more = limits.len() > most;
+    limits.truncate(most);
+    if !limits.is_empty() && !output.is_json() {
+        output.line("")?;
+    }
+    let now = session.now();
+    output.list(&limit_view::HEADER, &limits, |limit| limit_view::cells(now, limit), limit_view::json)?;
+    if are_more {
+        output.note(format_args!("there are more limits; these {most} have the longest lines"));
+    }
+    Ok(())
 }
 
 /// Draws until it is told to end.
@@ -116,6 +146,7 @@ async fn watch(context: &Context) -> Result<(), Failure> {
             let (queues, readings) = read(context, &session).await?;
             context.output.clear()?;
             print(context, queues, before.as_ref(), &readings)?;
+            print_limits(context, &session).await?;
             before = Some(readings);
             tokio::time::sleep(REDRAW).await;
         }

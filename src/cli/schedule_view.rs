@@ -10,6 +10,7 @@ use upbeat_shared::task::rfc3339_micros;
 use super::moment::{local, relative, rough, stamp};
 use super::output::Output;
 use super::table::{Cell, Details, Look};
+use super::task_view::visible;
 
 /// The columns of a listing.
 pub(crate) const HEADER: [&str; 5] = ["ID", "RULE", "TASK", "NEXT", "SOURCE"];
@@ -94,6 +95,7 @@ fn definition_json(now: Timestamp, definition: &ScheduleDefinition) -> Value {
         "args": task.args,
         "priority": task.priority,
         "tags": task.tags,
+        "unique": task.unique,
         "paused": definition.paused,
         "catch_up": definition.catch_up,
         "next_at": upcoming(now, definition, 1).first().copied().map(rfc3339_micros),
@@ -107,6 +109,12 @@ pub(crate) fn occurrence_json(occurrence: &OccurrenceRecord) -> Value {
             "outcome": "fired",
             "planned_at": rfc3339_micros(*planned_at),
             "fired_at": rfc3339_micros(*fired_at),
+            "task_id": task_id.to_string(),
+        }),
+        OccurrenceRecord::Merged { planned_at, merged_at, task_id } => json!({
+            "outcome": "merged",
+            "planned_at": rfc3339_micros(*planned_at),
+            "merged_at": rfc3339_micros(*merged_at),
             "task_id": task_id.to_string(),
         }),
         OccurrenceRecord::Skipped(range) => json!({
@@ -139,6 +147,7 @@ pub(crate) fn details(
     view.maybe("timeout", task.timeout.map(rough));
     view.maybe("expires", task.expires_after.map(|after| format!("{} after its instant", rough(after))));
     view.maybe("deadline", task.deadline_after.map(|after| format!("{} after its instant", rough(after))));
+    view.maybe("unique", task.unique.as_ref().map(|unique| visible(&unique.to_string())));
     view.maybe("key", task.key.as_ref().map(ToString::to_string));
     view.maybe("tags", (!task.tags.is_empty()).then(|| task.tags.join(", ")));
     view.line("catch up", catch_up(definition));
@@ -164,6 +173,9 @@ fn occurrence_text(now: Timestamp, occurrence: &OccurrenceRecord) -> String {
     match occurrence {
         OccurrenceRecord::Fired { planned_at, task_id, .. } => {
             format!("{}  {task_id}", local(now, *planned_at))
+        }
+        OccurrenceRecord::Merged { planned_at, task_id, .. } => {
+            format!("{}  merged into {task_id}, which had its unique key", local(now, *planned_at))
         }
         OccurrenceRecord::Skipped(range) => {
             let reason = serde_json::to_value(range.reason).ok();

@@ -10,6 +10,7 @@ use upbeat_shared::ledger::{Due, NewSchedule};
 use upbeat_shared::message::{Payload, Planned, Priority};
 use upbeat_shared::name::ScheduleId;
 use upbeat_shared::occurrence::{ScheduleDefinition, ScheduleRecord};
+use upbeat_shared::task::TaskState;
 
 use super::context::{Access, Context, Session};
 use super::crontab::ImportCommand;
@@ -170,8 +171,19 @@ async fn trigger(context: &Context, session: &Session, id: &ScheduleId) -> Resul
     let published = session.stack.client.publish(task).await?;
     context.output.result(
         || published.id().to_string(),
-        || serde_json::json!({ "id": published.id().to_string(), "schedule_id": id.as_str() }),
-    )
+        || {
+            serde_json::json!({
+                "id": published.id().to_string(), "schedule_id": id.as_str(),
+                "duplicate_of": published.duplicate_of().map(TaskState::as_str),
+            })
+        },
+    )?;
+    if let Some(state) = published.duplicate_of() {
+        context
+            .output
+            .note(format_args!("nothing new was made: this task has the unique key, and is {state}"));
+    }
+    Ok(())
 }
 
 /// The task of an occurrence that nobody planned: a new id, and this instant as its plan.
@@ -184,6 +196,7 @@ fn by_hand(now: Timestamp, id: &ScheduleId, definition: &ScheduleDefinition) -> 
     task.retry = template.retry;
     task.tags.clone_from(&template.tags);
     task.key.clone_from(&template.key);
+    task.unique.clone_from(&template.unique);
     task.args_version = template.args_version;
     task.expires = template.expires_after.map(Due::In);
     task.deadline = template.deadline_after.map(Due::In);

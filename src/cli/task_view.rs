@@ -185,7 +185,7 @@ fn pretty(payload: &Payload) -> String {
 }
 
 /// Line ends stay; other control characters must not drive the terminal.
-fn visible(text: &str) -> String {
+pub(crate) fn visible(text: &str) -> String {
     text.chars().map(|c| if c.is_control() && c != '\n' { ' ' } else { c }).collect()
 }
 

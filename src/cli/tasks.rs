@@ -12,6 +12,7 @@ use super::context::{Access, Context, Session};
 use super::failure::Failure;
 use super::pages::Pages;
 use super::running::Running;
+use super::task_edit::EditArgs;
 use super::task_id::parse_id;
 use super::task_view;
 use super::which::Which;
@@ -65,6 +66,15 @@ enum TasksAction {
         #[command(flatten)]
         chosen: Chosen,
     },
+    /// Change a task that waits: its arguments, when it is due, its priority
+    ///
+    /// One that runs or has ended is left as it is, and so is one that was changed since this command looked at it. What waits
+    /// in the line of a limit gives up its place.
+    #[command(
+        after_help = "Examples:\n  upbeat tasks edit 0198a2f0-0000-7000-8000-000000000001 --delay 10m\n  \
+                            upbeat tasks edit 0198a2f0-0000-7000-8000-000000000001 --args @order.json --priority 9"
+    )]
+    Edit(EditArgs),
     /// Publish copies of tasks, each with a new id
     ///
     /// Prints the new ids. Name, arguments, queue and settings are the task's; a dedup id and a unique key are not.
@@ -108,6 +118,7 @@ impl TasksCommand {
             }
             TasksAction::Retry { chosen } => act(context, &session, chosen, Action::Retry, "retried").await,
             TasksAction::Rerun { ids } => rerun(context, &session, ids).await,
+            TasksAction::Edit(args) => args.run(context, &session).await,
         }
     }
 }
@@ -143,7 +154,7 @@ async fn show(context: &Context, session: &Session, id: TaskId) -> Result<(), Fa
     output.result(|| task_view::details(session.now(), &task, &running, output), || running.json(&task))
 }
 
-fn unknown(id: TaskId) -> Failure {
+pub(crate) fn unknown(id: TaskId) -> Failure {
     Failure::failed(format!("there is no task {id}")).page("no-such-task").advice(
         "it was never recorded, or its time of retention is over; `upbeat tasks list` shows those that are known",
     )

@@ -219,7 +219,9 @@ async fn a_stores_clock_set_forward_loses_nobody_and_accounts_for_every_occurren
     let store = scene.look().await.store;
     let listed = store.catalog.occurrences(schedule_id("every-second"), 10_000).await.expect("it lists");
     let covers = |record: &OccurrenceRecord| match record {
-        OccurrenceRecord::Fired { planned_at, .. } => (planned_at.as_second(), planned_at.as_second(), 1),
+        OccurrenceRecord::Fired { planned_at, .. } | OccurrenceRecord::Merged { planned_at, .. } => {
+            (planned_at.as_second(), planned_at.as_second(), 1)
+        }
         OccurrenceRecord::Skipped(range) => (range.from.as_second(), range.until.as_second(), range.count),
     };
     let mut covered: Vec<_> = listed.iter().map(covers).collect();

@@ -31,10 +31,13 @@ struct Old {
     later: TaskId,
     queued: TaskId,
     cancelled: TaskId,
+    /// Has ended, and holds its key for an hour.
+    keyed: TaskId,
     /// When the schedule's history begins.
     fired: usize,
 }
 
+const KEYED: [&str; 6] = ["publish", "note", "--unique", "k", "--unique-within", "1h"];
 const DEDUP: [&str; 5] = ["publish", "note", "--dedup-id", "order-17", "--json"];
 
 impl Old {
@@ -49,7 +52,9 @@ impl Old {
         let dead = world.publish(&["fails"]).await;
         let retrying = world.publish(&["waits"]).await;
         let later = world.publish(&["note", "--delay", "8s"]).await;
+        let keyed = world.publish(&KEYED[1..]).await;
         let store = world.store().await;
+        scene.succeeded(&store, keyed).await;
         scene.succeeded(&store, done).await;
         world.ended(&store, dead, PATIENCE).await;
         eventually("one waits for its retry", PATIENCE, async || attempts(&store, retrying).await == 1).await;
@@ -63,7 +68,7 @@ impl Old {
         world.run(&["tasks", "cancel", &cancelled.to_string()]).await.ok();
         world.run(&["queues", "pause", "elsewhere"]).await.ok();
         let fired = scene.instants().len();
-        Self { scene, done, dead, retrying, later, queued, cancelled, fired }
+        Self { scene, done, dead, retrying, later, queued, cancelled, keyed, fired }
     }
 
     fn world(&self) -> &World {
@@ -101,6 +106,8 @@ impl Old {
         }
         scene.journal.wait("fails", self.dead, 2, PATIENCE).await;
         scene.journal.wait("waits", self.retrying, 2, PATIENCE).await;
+        let said = world.run(&KEYED).await.ok();
+        assert!(said.out.contains(&self.keyed.to_string()), "its window came along: {said:?}");
         let said = world.run(&DEDUP).await.ok();
         assert!(said.out.contains(&self.done.to_string()), "{said:?}");
         let more = self.fired + 5;

@@ -159,3 +159,53 @@ async fn queues_are_watched_until_one_has_seen_enough() {
     let status = watching.ended(PATIENCE).await;
     assert!(status.success(), "{status}: {}", watching.log());
 }
+
+#[tokio::test]
+async fn the_lines_of_limits_are_shown_below_the_queues() {
+    let scene = Scene::with("[tasks.hold.per_key]\nrunning = 1\n");
+    let first = scene.world.publish(&["hold", "--key", "a"]).await;
+    let listed = scene.world.run(&["queues", "list", "--sample", "0"]).await.ok();
+    assert!(!listed.out.contains("IN LINE"), "nobody waits: {}", listed.out);
+    let (beat, worker) = (scene.beat(), scene.worker());
+    let gate = scene.held(first, 1).await;
+    let second = scene.world.publish(&["hold", "--key", "a"]).await;
+
+    let limit = eventually_some("one waits in line", PATIENCE, async || {
+        let listed = objects(&scene, &["queues", "list"]).await;
+        listed.into_iter().find(|line| line["limit"] == "key:hold:a" && line["in_line"] == 1)
+    })
+    .await;
+
+    assert_eq!((&limit["slots"], &limit["taken"]), (&1.into(), &1.into()));
+    let listed = scene.world.run(&["queues", "list", "--sample", "0"]).await.ok();
+    assert!(listed.out.contains("IN LINE") && listed.out.contains("key:hold:a"), "{}", listed.out);
+    scene.let_go(&gate);
+    let gate = scene.held(second, 1).await;
+    scene.let_go(&gate);
+    worker.stop().await;
+    beat.stop().await;
+}
+
+#[tokio::test]
+async fn a_task_that_waits_is_edited_and_one_that_runs_is_not() {
+    let scene = Scene::new();
+    let later = scene.world.publish(&["note", "--delay", "1h"]).await;
+    let id = later.to_string();
+    scene.world.run(&["tasks", "edit", &id]).await.failed(2).mentions("nothing is to be changed");
+    let priority = ["tasks", "edit", &id, "--args", "{\"n\": 7}", "--priority", "9"];
+    scene.world.run(&priority).await.ok();
+    let shown = objects(&scene, &["tasks", "show", &id]).await.remove(0);
+    assert_eq!((&shown["args"], &shown["priority"]), (&serde_json::json!({ "n": 7 }), &9.into()));
+    assert_eq!(shown["state"], "scheduled");
+
+    let (beat, worker) = (scene.beat(), scene.worker());
+    scene.world.run(&["tasks", "edit", &id, "--delay", "10ms"]).await.ok();
+    scene.journal.wait("note", later, 1, PATIENCE).await;
+    let running = scene.world.publish(&["hold"]).await;
+    let gate = scene.held(running, 1).await;
+    let edit = ["tasks", "edit", &running.to_string(), "--priority", "1"];
+    scene.world.run(&edit).await.failed(1).mentions("only what waits can be edited");
+    scene.let_go(&gate);
+    worker.stop().await;
+    beat.stop().await;
+}

@@ -275,7 +275,9 @@ mod tests {
         let fired: Vec<_> = fired
             .iter()
             .map(|record| match record {
-                OccurrenceRecord::Fired { planned_at, .. } => *planned_at,
+                OccurrenceRecord::Fired { planned_at, .. } | OccurrenceRecord::Merged { planned_at, .. } => {
+                    *planned_at
+                }
                 OccurrenceRecord::Skipped(range) => range.from,
             })
             .collect();

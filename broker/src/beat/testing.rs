@@ -43,6 +43,7 @@ pub(crate) fn schedule(kind: &str, rule: &str, cursor: &str) -> ScheduleRecord {
         timeout: None,
         expires_after: None,
         deadline_after: None,
+        unique: None,
         retry: None,
         key: None,
         tags: Vec::new(),

@@ -1,4 +1,4 @@
-//! Transactional work from a program that knows nothing of Upbeat but two SQL functions, here with sqlx.
+//! Transactional work from a program that knows nothing of Upbeat but a few SQL functions, here with sqlx.
 //!
 //! ```sh
 //! DATABASE_URL=postgres://… cargo run -- order     # in this folder: takes an order, and publishes the task to charge it
@@ -37,7 +37,15 @@ async fn order(database: &mut PgConnection) -> Result<(), Box<dyn Error>> {
             .bind(format!("order-{order}"))
             .fetch_one(&mut *transaction)
             .await?;
+    // One report of all orders, an hour after the last of them: this one takes the place of one that waits.
+    let report = "select id::text, duplicate_of from upbeat.publish_or_find('shop.report', delay => '1 hour',
+        unique_key => 'report', replace => true)";
+    let (report, running): (String, Option<String>) =
+        sqlx::query_as(report).fetch_one(&mut *transaction).await?;
     transaction.commit().await?;
+    if running.is_none() {
+        println!("the task {report} will report it");
+    }
     println!("order {order} will be charged by the task {task}");
     Ok(())
 }

@@ -19,6 +19,7 @@ use crate::ledger::NewSchedule;
 use crate::message::Limits;
 use crate::name::{QueueName, ScheduleId, TaskName};
 use crate::occurrence::{ScheduleDefinition, TaskTemplate, default_grace};
+use crate::unique::{MAX_WINDOW, Unique};
 
 /// Longer than this, a policy that looks back is a mistake.
 const MAX_LOOK_BACK: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
@@ -110,6 +111,7 @@ fn template(
         section.has("retry").then(|| retry(section.child("retry", &keys::RETRY).inherits("tasks"), base));
     let tags = section.find("tags", Found::texts).unwrap_or_default();
     let key = section.find("key", super::tables::name);
+    let unique = unique(section);
     let expires_after = section.find("expires_after", |found| found.duration(MIN_TIMEOUT..=MAX_LOOK_BACK));
     let deadline_after = section.find("deadline_after", |found| found.duration(MIN_TIMEOUT..=MAX_LOOK_BACK));
     let args_version = args_version(section, known);
@@ -127,7 +129,32 @@ fn template(
         retry,
         tags,
         key,
+        unique,
     })
+}
+
+/// `unique`, and what only makes sense beside it.
+fn unique(section: &mut Section<'_, '_>) -> Option<Unique> {
+    let key = section.find("unique", |found| {
+        let key = found.text()?;
+        Unique::by(key).check().map_err(|error| Fault::new(error.to_string()))?;
+        Ok(key.to_owned())
+    });
+    if !section.took("unique") {
+        for beside in ["unique_within", "replace"] {
+            section.refuse(
+                beside,
+                "this schedule has no `unique`",
+                "name the key that one of its tasks has at a time",
+            );
+        }
+        return None;
+    }
+    let within = section.find("unique_within", |found| found.duration(MIN_TIMEOUT..=MAX_WINDOW));
+    let replace = section.get("replace", false, Found::boolean);
+    let unique = Unique::by(key?);
+    let unique = within.map_or(unique.clone(), |window| unique.within(window));
+    Some(if replace { unique.replacing() } else { unique })
 }
 
 /// 1 unless told, whoever reads the file and whatever handlers it has: the file's arguments do not change with the program.

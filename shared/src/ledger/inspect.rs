@@ -53,6 +53,21 @@ pub struct QueueRecord {
     pub counts: Vec<(TaskState, u64)>,
 }
 
+/// A limit or a fair queue as the ledger knows it. What nobody has or waits for is forgotten.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LimitRecord {
+    /// What is counted: `task:NAME`, `queue:NAME`, `key:NAME:KEY`, or `fair:QUEUE`.
+    pub id: String,
+    /// How many tasks run at once, as whoever claimed last has it; `None` where only a rate limits.
+    pub slots: Option<u32>,
+    /// How many slots are taken: by tasks that run, or may run as soon as they are claimed.
+    pub taken: u32,
+    /// How many tasks stand in its line.
+    pub waiting: u64,
+    /// The first instant of its rate that is free, if it is yet to come. A burst may be earlier.
+    pub free_at: Option<Timestamp>,
+}
+
 /// What to do to a task.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
@@ -147,6 +162,9 @@ pub trait Inspect: Send + Sync + fmt::Debug {
 
     /// Every queue that has tasks or was paused, with its counts.
     async fn queues(&self) -> Result<Vec<QueueRecord>, LedgerError>;
+
+    /// Limits and fair queues, those with the longest lines first, at most `most`.
+    async fn limits(&self, most: usize) -> Result<Vec<LimitRecord>, LedgerError>;
 
     /// Every member with a heartbeat row.
     async fn members(&self) -> Result<Vec<MemberRecord>, LedgerError>;

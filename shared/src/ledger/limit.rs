@@ -10,11 +10,22 @@
 
 use std::time::Duration;
 
-use super::stored::duration_micros;
+use super::LimitRecord;
+use super::stored::{duration_micros, instant};
 use crate::limit::{FairPolicy, LimitUse, Rate, Turn};
+use crate::message::Priority;
 
 /// A slot kept for a task that did not come for so long goes to the next in line: its queue may be paused.
 pub(super) const KEPT: Duration = Duration::from_secs(60);
+
+/// Places of one priority in a line: those of a higher one lie below. In a band, places follow the clock in milliseconds, so
+/// that all of them are exact where a place is a float (below 2^53); a band ends in the year 2286.
+pub(super) const BAND: i64 = 10_000_000_000_000;
+
+/// Where the places of a priority begin.
+fn band(priority: u8) -> i64 {
+    i64::from(Priority::MAX.saturating_sub(priority)) * BAND
+}
 
 /// What a task has of a limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -43,6 +54,14 @@ pub(super) struct Standing {
 impl Standing {
     fn has_slot(&self) -> bool {
         self.running.is_some_and(|running| self.taken < running)
+    }
+
+    /// For people; so many wait in its line.
+    pub(super) fn record(&self, id: String, waiting: u64, now: i64) -> LimitRecord {
+        // In a fair queue this is no time.
+        let is_ahead = self.free_at > now && !id.starts_with(FAIR);
+        let free_at = is_ahead.then(|| instant(self.free_at));
+        LimitRecord { id, slots: self.running, taken: self.taken, waiting, free_at }
     }
 
     /// Nothing would be forgotten with it.
@@ -98,8 +117,10 @@ pub(super) trait Book {
     fn clear(&mut self, task: i64) -> Result<Vec<(String, Part)>, Self::Error>;
     /// The task at the head of a line, and its place.
     fn first(&mut self, limit: &str) -> Result<Option<(i64, i64)>, Self::Error>;
-    /// The last place of a line.
-    fn last_place(&mut self, limit: &str) -> Result<Option<i64>, Self::Error>;
+    /// The last place of a line that lies below this one.
+    fn last_place(&mut self, limit: &str, below: i64) -> Result<Option<i64>, Self::Error>;
+    /// The priority of a task.
+    fn priority(&mut self, task: i64) -> Result<u8, Self::Error>;
     /// A task that waited in a line is due now.
     fn wake(&mut self, task: i64) -> Result<(), Self::Error>;
     /// The slot that a task has in a fair queue.
@@ -110,6 +131,13 @@ pub(super) trait Book {
     fn last_turn(&mut self, limit: &str, tenant: &str) -> Result<Option<i64>, Self::Error>;
     /// Keeps it.
     fn keep_turn(&mut self, limit: &str, tenant: &str, place: i64) -> Result<(), Self::Error>;
+}
+
+/// Those with the longest lines first, at most so many.
+pub(super) fn longest(mut limits: Vec<LimitRecord>, most: usize) -> Vec<LimitRecord> {
+    limits.sort_by(|a, b| b.waiting.cmp(&a.waiting).then_with(|| a.id.cmp(&b.id)));
+    limits.truncate(most);
+    limits
 }
 
 /// Whether a task may run.
@@ -177,7 +205,10 @@ fn enter<B: Book>(book: &mut B, task: i64, limit: &str, running: u32) -> Result<
         standing.taken += 1;
         book.give(task, limit, Part::Slot, now)?;
     } else {
-        let place = book.last_place(limit)?.map_or(now, |last| now.max(last + 1));
+        // Behind those of its priority, and before those of a lower one.
+        let band = band(book.priority(task)?);
+        let first = band + now / 1000;
+        let place = book.last_place(limit, band + BAND)?.map_or(first, |last| first.max(last + 1));
         book.give(task, limit, Part::Place, place)?;
     }
     book.keep(limit, standing)?;

@@ -65,10 +65,11 @@ pub use agenda::{
 pub use catalog::{Advance, AdvanceAnswer, Catalog, CatalogSnapshot, Expect, NewSchedule, PutAnswer};
 pub use claim::{Claim, ClaimAnswer, ClaimRequest, OwnedClaim};
 pub use inspect::{
-    ActAnswer, Action, Inspect, PageCursor, PurgeReport, QueueRecord, Retention, TaskFilter, TaskPage,
+    ActAnswer, Action, Inspect, LimitRecord, PageCursor, PurgeReport, QueueRecord, Retention, TaskFilter,
+    TaskPage,
 };
 pub use leases::{LeaseRequest, Leases};
-pub use records::{AfterEdit, Edit, EditAnswer, Records, RestoreAnswer, RestoredSchedule};
+pub use records::{AfterEdit, Edit, EditAnswer, KeyWindow, Records, RestoreAnswer, RestoredSchedule};
 pub use settle::{SettleAnswer, Settlement};
 pub use transaction::{CommitError, TransactionHome};
 

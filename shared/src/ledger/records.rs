@@ -3,14 +3,16 @@
 use std::fmt;
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 
-use super::LedgerError;
-use crate::id::{Seq, TaskId};
+use super::{Due, LedgerError};
+use crate::id::{KeyId, Seq, TaskId};
 use crate::message::Message;
 use crate::occurrence::{OccurrenceRecord, ScheduleRecord};
 use crate::task::{TaskRecord, TaskState};
 
-/// Changes a task that ended badly (dead, cancelled or expired) and still has its details.
+/// Changes a task that ended badly (dead, cancelled or expired) and still has its details, or one that waits (scheduled or
+/// queued).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Edit {
     /// Which.
@@ -32,6 +34,12 @@ pub enum AfterEdit {
     Stays,
     /// It is due now, its attempts and crashes counted from zero, its expiry forgotten.
     Replays,
+    /// It waited, and goes on waiting, until then: a message of it that is on its way is stale, and what it had of limits goes
+    /// back. Its unique key stays that of the row: so its name must, if it has one.
+    Waits {
+        /// When it is due.
+        due: Due,
+    },
 }
 
 /// What became of an edit.
@@ -67,6 +75,17 @@ pub struct RestoredSchedule {
     pub occurrences: Vec<OccurrenceRecord>,
 }
 
+/// A unique key that a task holds for a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeyWindow {
+    /// Which key: the same in every ledger.
+    pub key: KeyId,
+    /// Whose it is. The task may have ended.
+    pub task: TaskId,
+    /// Until then.
+    pub until: Timestamp,
+}
+
 /// What became of a record that was to be taken over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RestoreAnswer {
@@ -92,4 +111,11 @@ pub trait Records: Send + Sync + fmt::Debug {
         &self,
         schedules: Vec<RestoredSchedule>,
     ) -> Result<Vec<RestoreAnswer>, LedgerError>;
+
+    /// Unique keys that are held for a time, those that are over soonest first, behind the one that is given.
+    async fn windows(&self, after: Option<KeyWindow>, limit: usize) -> Result<Vec<KeyWindow>, LedgerError>;
+
+    /// Holds keys as another ledger did, all in one transaction. What somebody holds here already stays, and what is over is
+    /// left out: both are answered as what exists.
+    async fn restore_windows(&self, windows: Vec<KeyWindow>) -> Result<Vec<RestoreAnswer>, LedgerError>;
 }

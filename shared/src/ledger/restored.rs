@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{Edit, EditAnswer, RestoreAnswer};
+use super::{AfterEdit, Edit, EditAnswer, RestoreAnswer};
 use crate::id::{KeyId, Seq, TaskId};
 use crate::message::Message;
 use crate::task::{TaskRecord, TaskState};
@@ -21,8 +21,13 @@ pub(super) fn refusal(edit: &Edit, row: Edited) -> Option<EditAnswer> {
     if row.seq != edit.seq.0 {
         return Some(EditAnswer::Changed);
     }
-    let ended_badly = matches!(row.state, TaskState::Dead | TaskState::Cancelled | TaskState::Expired);
-    (!ended_badly || !row.has_details).then_some(EditAnswer::Refused(row.state))
+    let fits = match edit.then {
+        AfterEdit::Stays | AfterEdit::Replays => {
+            matches!(row.state, TaskState::Dead | TaskState::Cancelled | TaskState::Expired)
+        }
+        AfterEdit::Waits { .. } => matches!(row.state, TaskState::Scheduled | TaskState::Queued),
+    };
+    (!fits || !row.has_details).then_some(EditAnswer::Refused(row.state))
 }
 
 /// What a row runs from after an edit: every count is the row's.

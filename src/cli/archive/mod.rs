@@ -7,6 +7,8 @@ mod task;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use upbeat_shared::id::{KeyId, TaskId};
+use upbeat_shared::ledger::KeyWindow;
 use upbeat_shared::name::{Namespace, QueueName};
 
 pub(crate) use reader::{Fault, Reader};
@@ -29,8 +31,32 @@ pub(crate) enum Line {
     Schedule(Box<ScheduleLine>),
     /// A task.
     Task(Box<TaskLine>),
+    /// A unique key that is held for a time. Behind all tasks: what they hold themselves counts more.
+    UniqueWindow(WindowLine),
     /// The last.
     End(Counts),
+}
+
+/// A unique key that a task holds for a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct WindowLine {
+    /// Its digest, the same everywhere.
+    key: KeyId,
+    task: TaskId,
+    until: Timestamp,
+}
+
+impl From<KeyWindow> for WindowLine {
+    fn from(window: KeyWindow) -> Self {
+        Self { key: window.key, task: window.task, until: window.until }
+    }
+}
+
+impl From<WindowLine> for KeyWindow {
+    fn from(line: WindowLine) -> Self {
+        Self { key: line.key, task: line.task, until: line.until }
+    }
 }
 
 /// What an export is.
@@ -54,6 +80,8 @@ pub(crate) struct Counts {
     pub(crate) tasks: u64,
     pub(crate) schedules: u64,
     pub(crate) paused_queues: u64,
+    #[serde(default)]
+    pub(crate) unique_windows: u64,
 }
 
 impl Counts {
@@ -63,6 +91,7 @@ impl Counts {
             Line::Task(_) => self.tasks += 1,
             Line::Schedule(_) => self.schedules += 1,
             Line::PausedQueue(_) => self.paused_queues += 1,
+            Line::UniqueWindow(_) => self.unique_windows += 1,
             Line::Header(_) | Line::End(_) => {}
         }
     }

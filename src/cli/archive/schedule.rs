@@ -28,6 +28,7 @@ pub(crate) struct ScheduleLine {
 #[serde(rename_all = "snake_case")]
 enum OccurrenceLine {
     Fired { planned_at: Timestamp, fired_at: Timestamp, task_id: TaskId },
+    Merged { planned_at: Timestamp, merged_at: Timestamp, task_id: TaskId },
     Skipped(SkippedRange),
 }
 
@@ -37,6 +38,9 @@ impl ScheduleLine {
         let occurrences = occurrences.into_iter().map(|occurrence| match occurrence {
             OccurrenceRecord::Fired { planned_at, fired_at, task_id } => {
                 OccurrenceLine::Fired { planned_at, fired_at, task_id }
+            }
+            OccurrenceRecord::Merged { planned_at, merged_at, task_id } => {
+                OccurrenceLine::Merged { planned_at, merged_at, task_id }
             }
             OccurrenceRecord::Skipped(range) => OccurrenceLine::Skipped(range),
         });
@@ -56,6 +60,9 @@ impl ScheduleLine {
         let occurrences = occurrences.into_iter().map(|occurrence| match occurrence {
             OccurrenceLine::Fired { planned_at, fired_at, task_id } => {
                 OccurrenceRecord::Fired { planned_at, fired_at, task_id }
+            }
+            OccurrenceLine::Merged { planned_at, merged_at, task_id } => {
+                OccurrenceRecord::Merged { planned_at, merged_at, task_id }
             }
             OccurrenceLine::Skipped(range) => OccurrenceRecord::Skipped(range),
         });
@@ -91,6 +98,7 @@ mod tests {
         let skipped = SkippedRange { from, until, count: 2, reason: SkipReason::Paused };
         let occurrences = vec![
             OccurrenceRecord::Fired { planned_at, fired_at, task_id },
+            OccurrenceRecord::Merged { planned_at: fired_at, merged_at: fired_at, task_id },
             OccurrenceRecord::Skipped(skipped),
         ];
         ScheduleLine::of(record, occurrences)
@@ -102,7 +110,7 @@ mod tests {
         let read: ScheduleLine = serde_json::from_str(&text).unwrap();
         assert_eq!(read, line());
         let restored = read.read().unwrap();
-        assert_eq!((restored.record.revision, restored.occurrences.len()), (3, 2));
+        assert_eq!((restored.record.revision, restored.occurrences.len()), (3, 3));
     }
 
     #[test]

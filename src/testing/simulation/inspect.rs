@@ -5,8 +5,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use upbeat_shared::id::TaskId;
 use upbeat_shared::ledger::{
-    ActAnswer, Action, Edit, EditAnswer, Inspect, LedgerError, PageCursor, PurgeReport, QueueRecord, Records,
-    RestoreAnswer, RestoredSchedule, Retention, TaskFilter, TaskPage,
+    ActAnswer, Action, Edit, EditAnswer, Inspect, KeyWindow, LedgerError, LimitRecord, PageCursor,
+    PurgeReport, QueueRecord, Records, RestoreAnswer, RestoredSchedule, Retention, TaskFilter, TaskPage,
 };
 use upbeat_shared::member::MemberRecord;
 use upbeat_shared::name::QueueName;
@@ -31,6 +31,10 @@ impl Inspect for FarLedger {
 
     async fn queues(&self) -> Answer<Vec<QueueRecord>> {
         self.look("queues", |raw| at_once(raw.queues())).await
+    }
+
+    async fn limits(&self, most: usize) -> Answer<Vec<LimitRecord>> {
+        self.look("limits", move |raw| at_once(raw.limits(most))).await
     }
 
     async fn members(&self) -> Answer<Vec<MemberRecord>> {
@@ -96,5 +100,15 @@ impl Records for FarLedger {
             |raw, _| at_once(raw.restore_schedules(schedules)),
         )
         .await
+    }
+
+    async fn windows(&self, after: Option<KeyWindow>, limit: usize) -> Answer<Vec<KeyWindow>> {
+        self.look("windows", move |raw| at_once(raw.windows(after, limit))).await
+    }
+
+    async fn restore_windows(&self, windows: Vec<KeyWindow>) -> Answer<Vec<RestoreAnswer>> {
+        let about = About::tasks(windows.iter().map(|window| window.task));
+        let seen = |_: &Vec<RestoreAnswer>| Seen::notable("restored");
+        self.ask("restore_windows", about, seen, |raw, _| at_once(raw.restore_windows(windows))).await
     }
 }

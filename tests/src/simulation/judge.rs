@@ -64,7 +64,7 @@ pub(super) fn occurrences(
                 }
             }
             OccurrenceRecord::Skipped(range) if range.from > until => {}
-            OccurrenceRecord::Skipped(range) => return vec![format!("{schedule}: skipped {range:?}")],
+            other => return vec![format!("{schedule}: not fired, but {other:?}")],
         }
     }
     planned.sort();

@@ -2,16 +2,23 @@
 
 use std::time::Duration;
 
+use upbeat_shared::client::NewTask;
+use upbeat_shared::clock::later;
 use upbeat_shared::id::OwnerId;
-use upbeat_shared::ledger::{AddAnswer, Due, NewEntry, Store};
+use upbeat_shared::ledger::postgres::PostgresClientExt;
+use upbeat_shared::ledger::{
+    AddAnswer, Advance, AdvanceAnswer, Due, Expect, LedgerError, NewEntry, NewSchedule, PutAnswer, Store,
+};
 use upbeat_shared::message::Message;
+use upbeat_shared::occurrence::OccurrenceRecord;
 use upbeat_shared::task::TaskState;
 use upbeat_shared::unique::Unique;
 use upbeat_shared::verdict::Verdict;
 use upbeat_tests::conformance::LedgerWorld;
 use upbeat_tests::conformance::ledger::Probe;
 use upbeat_tests::conformance::postgres::{Ledger, Space, connect};
-use upbeat_tests::message::{entry, message};
+use upbeat_tests::conformance::transaction::client_over;
+use upbeat_tests::message::{definition, entry, message, occurrence, schedule_id};
 
 const NOW: Due = Due::In(Duration::ZERO);
 
@@ -153,4 +160,47 @@ async fn batches_of_the_same_keys_in_every_order_and_workers_that_end_them_get_o
     assert_eq!(count("state < 4 and holds is null").await, 0, "who has not ended holds its key");
     assert_eq!(count("state >= 4 and holds is not null").await, 0, "who has ended holds none");
     assert!(count("state < 4").await <= 5);
+}
+
+#[tokio::test]
+async fn a_beat_waits_for_a_key_in_an_open_transaction_for_two_seconds_and_finds_it_taken_later() {
+    let world = Ledger::create().await;
+    let ledger = Probe::of(&world);
+    let id = schedule_id("nightly");
+    let new = NewSchedule { id: id.clone(), definition: definition(), source: "test".to_owned() };
+    let put = ledger.store.catalog.put(new, Expect::Absent).await.expect("the store answers");
+    let PutAnswer::Stored(record) = put else { panic!("it is new") };
+    world.forward(Duration::from_secs(600));
+    let holder = keyed("a");
+    let planned_at = later(record.cursor, Duration::from_secs(300));
+    let planned = occurrence(&record, planned_at);
+    let fired =
+        Message { unique: holder.unique.clone(), name: holder.name.clone(), ..planned.message.clone() };
+    let advance = Advance {
+        id: id.clone(),
+        incarnation: record.incarnation,
+        revision: record.revision,
+        from: record.cursor,
+        to: planned_at,
+        fire: vec![NewEntry { message: fired, ..planned }],
+        skipped: Vec::new(),
+    };
+    let client = client_over(world.store());
+    let mut database = connect(&world.space().url).await;
+    let transaction = database.transaction().await.expect("it begins");
+    let task = NewTask { unique: holder.unique, ..NewTask::new(holder.name, holder.args) };
+    let published = client.publish_in(&transaction, task).await.expect("it is accepted");
+
+    let advancing = ledger.store.catalog.advance(vec![advance.clone()]);
+    let refused = tokio::time::timeout(Duration::from_secs(8), advancing).await;
+    let refused = refused.expect("other schedules must not wait").expect_err("it cannot know yet");
+    assert!(matches!(&refused, LedgerError::Unavailable(_)), "{refused}");
+    assert!(refused.to_string().contains("55P03"), "{refused}");
+
+    transaction.commit().await.expect("it commits");
+    let answers = ledger.store.catalog.advance(vec![advance]).await.expect("it knows now");
+    assert_eq!(answers, [AdvanceAnswer::Advanced(0)]);
+    let told = ledger.store.catalog.occurrences(id, 10).await.expect("the store lists");
+    let by = published.id();
+    assert!(matches!(&told[..], [OccurrenceRecord::Merged { task_id, .. }] if *task_id == by), "{told:?}");
 }

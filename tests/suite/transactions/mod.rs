@@ -2,6 +2,7 @@
 
 mod crash;
 mod elsewhere;
+mod keys;
 mod other_clients;
 mod program;
 mod runs;

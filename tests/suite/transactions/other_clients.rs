@@ -1,4 +1,4 @@
-//! Clients that know nothing of Upbeat but two SQL functions: psql, Python's psycopg, and sqlx.
+//! Clients that know nothing of Upbeat but a few SQL functions: psql, Python's psycopg, and sqlx.
 
 use upbeat_shared::id::TaskId;
 use upbeat_shared::ledger::Store;
@@ -66,6 +66,12 @@ impl Shop {
         record
     }
 
+    /// One report waits, and holds its key.
+    async fn reports_once(&self) {
+        let sql = "select count(*), count(holds) from upbeat.task where name = 'shop.report'";
+        assert_eq!(self.ask(sql).await, "1|1");
+    }
+
     /// What a query answers, bare.
     async fn ask(&self, sql: &str) -> String {
         self.server.ctl(&["-At", "-c", sql]).await.trim().to_owned()
@@ -80,6 +86,7 @@ async fn a_program_in_python_publishes_and_settles_in_its_own_transactions() {
         let up = shop.world.start(&["up"]);
 
         python(&[PUBLISH, shop.server.url()]).await;
+        shop.reports_once().await;
 
         let record = shop.charges().await;
         up.stop().await;
@@ -99,7 +106,8 @@ async fn a_program_with_sqlx_publishes_and_settles_in_its_own_transactions() {
     let mut order = shop.world.command_of(&example, &["order"]);
     order.env("DATABASE_URL", shop.server.url());
     let said = shop.world.run_command(order, "").await.ok();
-    assert!(said.out.starts_with("order 1 will be charged by the task "), "{said:?}");
+    assert!(said.out.contains("order 1 will be charged by the task "), "{said:?}");
+    shop.reports_once().await;
 
     shop.charges().await;
     up.stop().await;
@@ -125,4 +133,16 @@ async fn psql_publishes_what_it_commits_and_nothing_else() {
     assert_eq!(derived.await, "6fec2601-732b-8c1b-93d6-7dd8d47bb1e8", "as docs/wire.md says");
     eventually("nothing waits", PATIENCE, async || shop.ask("select count(*) from upbeat.task").await == "1")
         .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn psql_takes_unique_keys_and_gives_them_back_with_a_rollback() {
+    let shop = Shop::new(&["true"]).await;
+    let keyed = "select upbeat.publish('note', unique_key => 'k', delay => '1 hour')";
+    let never = shop.ask(&format!("begin; {keyed}; rollback")).await;
+    let first = shop.ask(&format!("begin; {keyed}; commit")).await;
+    let second = shop.ask(&format!("begin; {keyed}; commit")).await;
+    assert!(first != never && first == second, "{never} {first} {second}");
+    let found = shop.ask("select * from upbeat.publish_or_find('note', unique_key => 'k')").await;
+    assert_eq!(found, format!("{first}|scheduled"));
 }

@@ -1,11 +1,15 @@
 //! The SQL functions `publish` and `settle`, by themselves.
 
+use std::time::Duration;
+
 use upbeat_shared::id::{OwnerId, TaskId};
-use upbeat_shared::ledger::Store;
 use upbeat_shared::ledger::postgres::migrations_sql;
 use upbeat_shared::ledger::postgres::tokio_postgres::{Client, Error};
+use upbeat_shared::ledger::{AddAnswer, Due, Store};
 use upbeat_shared::message::{Message, Payload, Priority, TraceContext};
+use upbeat_shared::retry::{Backoff, Jitter, RetryPolicy};
 use upbeat_shared::task::TaskState;
+use upbeat_shared::unique::Unique;
 use upbeat_tests::conformance::ledger::{Probe, Running};
 use upbeat_tests::conformance::postgres::{Space, connect};
 use upbeat_tests::message::{message, queue, task_name};
@@ -30,6 +34,16 @@ impl Desk {
         let sql = format!("select {}.publish({arguments})::text", self.space.schema());
         let row = self.user.query_one(&sql, &[]).await?;
         Ok(row.get::<_, &str>(0).parse().expect("it answers an id"))
+    }
+
+    /// Publishes with these arguments of the function; answers the state of who was there before, too.
+    async fn publish_or_find(&self, arguments: &str) -> (TaskId, Option<String>) {
+        let sql = format!(
+            "select id::text, duplicate_of from {}.publish_or_find({arguments})",
+            self.space.schema()
+        );
+        let row = self.user.query_one(&sql, &[]).await.expect("it is accepted");
+        (row.get::<_, &str>(0).parse().expect("it answers an id"), row.get(1))
     }
 
     async fn settle(&self, run: &Running) -> Result<u64, Error> {
@@ -100,6 +114,58 @@ async fn a_published_task_has_what_was_given() {
 }
 
 #[tokio::test]
+async fn a_published_task_has_its_keys_and_its_retry_policy() {
+    let desk = Desk::new().await;
+    let id = desk
+        .publish(
+            "'demo.task', unique_key => 'ü-7', unique_within => '90 minutes', replace => true, key => 'tenant/7',
+             retry => '{\"max_attempts\": 3, \"backoff\": \"linear\", \"delay\": \"250ms\", \"jitter\": \"none\"}'",
+        )
+        .await
+        .expect("it is well described");
+
+    let kept = desk.message(id).await;
+    let window = Duration::from_secs(90 * 60);
+    assert_eq!(kept.unique, Some(Unique::by("ü-7").within(window).replacing()));
+    assert_eq!(kept.key.expect("it has one").as_str(), "tenant/7");
+    let expected = RetryPolicy {
+        max_attempts: 3,
+        backoff: Backoff::Linear,
+        delay: Duration::from_millis(250),
+        jitter: Jitter::None,
+        ..RetryPolicy::DEFAULT
+    };
+    assert_eq!(kept.retry, Some(expected));
+    for (retry, expected) in [("{}", Some(RetryPolicy::DEFAULT)), ("null", None)] {
+        let id = desk.publish(&format!("'demo.task', retry => '{retry}'")).await.expect("it is accepted");
+        assert_eq!(desk.message(id).await.retry, expected, "{retry}");
+    }
+}
+
+#[tokio::test]
+async fn who_has_the_key_is_the_answer() {
+    let desk = Desk::new().await;
+    let keyed = "'demo.task', unique_key => 'customer-7'";
+    let (first, new) = desk.publish_or_find(keyed).await;
+    assert_eq!(new, None);
+    // As programs derive it: a client meets the same task.
+    let outside =
+        Message { name: task_name("demo.task"), unique: Some(Unique::by("customer-7")), ..message() };
+    let answer = desk.ledger.add(&outside, Due::In(Duration::ZERO)).await;
+    assert_eq!(answer, AddAnswer::Taken { by: first, state: TaskState::Scheduled });
+
+    assert_eq!(desk.publish_or_find(keyed).await, (first, Some("scheduled".into())));
+    assert_eq!(desk.publish(keyed).await.expect("it is answered"), first);
+    let (second, new) = desk.publish_or_find(&format!("{keyed}, replace => true")).await;
+    assert_eq!((desk.ledger.state(first).await, new), (TaskState::Cancelled, None));
+    assert_eq!(desk.publish_or_find(keyed).await, (second, Some("scheduled".into())));
+    let (elsewhere, new) = desk.publish_or_find("'demo.other', unique_key => 'customer-7'").await;
+    assert_eq!((elsewhere != second, new), (true, None), "a key belongs to a name");
+    let (id, _) = desk.publish_or_find("'demo.task', dedup_id => 'x'").await;
+    assert_eq!(desk.publish_or_find("'demo.task', dedup_id => 'x'").await, (id, Some("scheduled".into())));
+}
+
+#[tokio::test]
 async fn a_delayed_task_waits_and_a_given_instant_is_kept() {
     let desk = Desk::new().await;
     desk.publish("'demo.task', delay => '1 hour'").await.expect("it is accepted");
@@ -142,6 +208,35 @@ async fn what_no_client_may_publish_is_refused_with_the_reason() {
         ("'a', timeout => '0'", "a timeout has a millisecond at least"),
         ("'a', args_version => 0", "args_version is 1 at least"),
         ("'a', traceparent => 'x'", "\"x\" is no traceparent"),
+        ("'a', unique_key => ''", "a unique key has 1 to 512 bytes, this one has 0"),
+        ("'a', unique_key => repeat('ü', 257)", "a unique key has 1 to 512 bytes, this one has 514"),
+        ("'a', unique_within => '1 s'", "unique_within needs a unique_key"),
+        ("'a', replace => true", "replace needs a unique_key"),
+        (
+            "'a', unique_key => 'k', unique_within => '0'",
+            "a unique key is held for a microsecond to 365 days",
+        ),
+        ("'a', unique_key => 'k', unique_within => '366 days'", "to 365 days, and not for 366 days"),
+        ("'a', key => 'my key'", "\"my key\" is no key: ' ' is not allowed"),
+        ("'a', key => ''", "\"\" is no key: it is empty"),
+        ("'a', retry => '3'", "retry is no object but number"),
+        ("'a', retry => '{\"attempts\": 3}'", "retry knows no \"attempts\"; it has max_attempts"),
+        (
+            "'a', retry => '{\"max_attempts\": 0}'",
+            "retry.max_attempts is a whole number from 1 on, and 0 is none",
+        ),
+        ("'a', retry => '{\"max_attempts\": 1.5}'", "and 1.5 is none"),
+        ("'a', retry => '{\"max_attempts\": \"x\"}'", "retry.max_attempts is no number"),
+        (
+            "'a', retry => '{\"backoff\": \"slow\"}'",
+            "retry.backoff is constant, linear or exponential, and not \"slow\"",
+        ),
+        ("'a', retry => '{\"jitter\": \"some\"}'", "retry.jitter is none or full, and not \"some\""),
+        ("'a', retry => '{\"delay\": \"-1 s\"}'", "retry.delay is -00:00:01"),
+        (
+            "'a', retry => '{\"delay\": \"2 s\", \"max_delay\": \"1 s\"}'",
+            "retry.max_delay is shorter than retry.delay",
+        ),
     ];
     for (arguments, reason) in refused {
         let (state, text) = said(desk.publish(arguments).await);
@@ -236,11 +331,12 @@ async fn who_may_use_the_schema_may_publish_and_settle_and_see_nothing() {
 }
 
 #[tokio::test]
-async fn what_was_granted_on_the_two_functions_outlives_a_migration() {
+async fn what_was_granted_on_the_three_functions_outlives_a_migration() {
     let desk = Desk::new().await;
     let schema = desk.space.schema();
     let grants = format!(
-        "revoke execute on function {schema}.settle from public; revoke execute on function {schema}.publish from public"
+        "revoke execute on function {schema}.settle from public; revoke execute on function {schema}.publish from public; \
+         revoke execute on function {schema}.publish_or_find from public"
     );
     desk.user.batch_execute(&grants).await.expect("it can be revoked");
     let sql = migrations_sql(&desk.space.namespace);
@@ -248,8 +344,8 @@ async fn what_was_granted_on_the_two_functions_outlives_a_migration() {
     desk.user.batch_execute(functions).await.expect("they are made anew");
 
     let sql = "select count(*) from pg_proc p join pg_namespace n on n.oid = p.pronamespace
-        where quote_ident(n.nspname) = $1 and p.proname in ('publish', 'settle') and p.proacl is not null";
+        where quote_ident(n.nspname) = $1 and p.proname in ('publish', 'publish_or_find', 'settle') and p.proacl is not null";
     let plain = schema.trim_matches('"').to_owned();
     let row = desk.user.query_one(sql, &[&plain]).await.expect("it is SQL");
-    assert_eq!(row.get::<_, i64>(0), 2);
+    assert_eq!(row.get::<_, i64>(0), 3);
 }

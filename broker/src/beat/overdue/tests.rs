@@ -107,6 +107,19 @@ fn occurrence(schedule: &str, incarnation: u64, planned_at: &str) -> TaskId {
 }
 
 #[tokio::test]
+async fn an_occurrence_that_is_merged_into_a_running_task_is_not_overdue() {
+    let mut scene = Scene::new().await;
+    let incarnation = scene.put("a", |definition| definition.task.unique = Some("k".into())).await;
+    scene.pass(300).await;
+    scene.start(occurrence("a", incarnation, "2026-05-01T12:05:00Z")).await;
+    // The next one finds the key taken: it has no task that could start.
+    scene.pass(300).await;
+    scene.pass(290).await;
+    assert_eq!(scene.told().await, []);
+    assert_eq!(scene.notices().await, 0);
+}
+
+#[tokio::test]
 async fn an_occurrence_that_nobody_runs_is_overdue_after_a_minute_and_told_of_once() {
     let mut scene = Scene::new().await;
     let incarnation = scene.put("nightly", |_| {}).await;

@@ -29,6 +29,19 @@ impl Planner {
         }
         tracing::debug!(schedules = steps.len(), "worked out what is due");
         failpoint!("beat.plan.computed");
+        // Keys may be waited for: schedules that take none go first.
+        let (keyed, plain): (Vec<_>, Vec<_>) =
+            steps.into_iter().partition(|(advance, _)| takes_keys(advance));
+        for steps in [plain, keyed] {
+            self.plan_steps(steps, now).await?;
+        }
+        Ok(())
+    }
+
+    async fn plan_steps(&mut self, steps: Vec<(Advance, Step)>, now: Timestamp) -> Result<(), LedgerError> {
+        if steps.is_empty() {
+            return Ok(());
+        }
         let advances = steps.iter().map(|(advance, _)| advance.clone()).collect();
         match self.advance(advances, now, &steps).await {
             // What the ledger refuses may be one schedule's fault: each is asked alone, so that the others go on.
@@ -108,6 +121,10 @@ impl Planner {
                 "this schedule's cursor lay more than an hour ahead of the store's time (its clock was set back?); it was reset to now"
             );
         }
+        if takes_keys(advance) {
+            let merged = (advance.fire.len() as u64).saturating_sub(fresh);
+            metrics::counter!(telemetry::OCCURRENCES, "outcome" => "merged").increment(merged);
+        }
         let skipped: u64 = advance.skipped.iter().map(|range| range.count).sum();
         metrics::counter!(telemetry::OCCURRENCES, "outcome" => "fired").increment(fresh);
         metrics::counter!(telemetry::OCCURRENCES, "outcome" => "skipped").increment(skipped);
@@ -160,4 +177,8 @@ impl Planner {
         }
         Ok(())
     }
+}
+
+fn takes_keys(advance: &Advance) -> bool {
+    advance.fire.iter().any(|entry| entry.message.unique.is_some())
 }

@@ -31,6 +31,7 @@ pub fn occurrence_message(
     message.retry = template.retry;
     message.tags.clone_from(&template.tags);
     message.key.clone_from(&template.key);
+    message.unique.clone_from(&template.unique);
     message.args_version = template.args_version;
     // Nobody asked for it but time: it begins a trace, the same on every beat.
     message.trace = Some(TraceContext::begun_by(id));

@@ -44,7 +44,7 @@ async fn fired(stage: &Stage, id: &str) -> Vec<Timestamp> {
     let records = stage.ctx.store.catalog.occurrences(ScheduleId::new(id).unwrap(), 100).await.unwrap();
     let planned = records.into_iter().filter_map(|record| match record {
         OccurrenceRecord::Fired { planned_at, .. } => Some(planned_at),
-        OccurrenceRecord::Skipped(_) => None,
+        OccurrenceRecord::Merged { .. } | OccurrenceRecord::Skipped(_) => None,
     });
     planned.collect::<Vec<_>>().into_iter().rev().collect()
 }

@@ -29,7 +29,8 @@ impl Planner {
             planned_at: planned.planned_at,
             due_at,
             judge_at: clock::later(due_at.max(now), self.overdue_after(page)),
-            supposed: false,
+            // One that is merged into another has no task of its own.
+            supposed: entry.message.unique.is_some(),
         });
     }
 

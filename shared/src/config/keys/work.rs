@@ -266,6 +266,17 @@ pub(in super::super) const SCHEDULE: Keys = Keys {
         key("retry", Retry, "When its tasks run again after a failure.").unset("the task's"),
         key("tags", Texts, "Labels of its tasks, to find them by.").unset("none"),
         key("key", Name, "Whose its tasks are: limits by key count them under this.").unset("none"),
+        key(
+            "unique",
+            Text,
+            "A key that one of its tasks has at a time, until that one has ended. An occurrence that finds it taken is \
+             recorded as merged into the task that has it.",
+        )
+        .unset("none"),
+        key("unique_within", Duration, "The task has the key for so long, however soon it ends.")
+            .unset("until it has ended"),
+        key("replace", Boolean, "A task that has the key and does not run yet is cancelled, and the new one takes its place.")
+            .unset("`false`"),
         key("expires_after", Duration, "How long after its planned instant a task may still start.")
             .unset("never"),
         key(

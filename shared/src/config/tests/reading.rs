@@ -8,6 +8,7 @@ use crate::config::{ExecutorConfig, TaskConfig};
 use crate::name::QueueName;
 use crate::occurrence::ScheduleDefinition;
 use crate::retry::{Backoff, RetryPolicy};
+use crate::unique::Unique;
 use upbeat_schedule::{CatchUp, Gap, OnHoliday};
 
 fn task(world: &World, name: &str) -> TaskConfig {
@@ -146,6 +147,16 @@ fn a_schedule_says_when_and_what() {
     assert_eq!(definition.catch_up.mode, CatchUp::All);
     assert_eq!(definition.catch_up.within.map(|within| within.as_secs()), Some(6 * 3600));
     assert!(definition.paused && definition.grace.is_zero());
+}
+
+#[test]
+fn a_schedule_says_which_key_its_tasks_have() {
+    let unique = |keys: &str| schedule(&format!("every = '1m'\n{keys}")).task.unique;
+    assert_eq!(unique(""), None);
+    assert_eq!(unique("unique = 'a b'\n"), Some(Unique::by("a b")));
+    let hour = Duration::from_secs(3600);
+    let all = unique("unique = 'k'\nunique_within = '1h'\nreplace = true\n");
+    assert_eq!(all, Some(Unique::by("k").within(hour).replacing()));
 }
 
 #[test]

@@ -57,6 +57,31 @@ error: this never fires: February has at most 29 days
 }
 
 #[test]
+fn a_window_without_a_key_is_refused() {
+    refuses(
+        "[tasks.t]\ncommand = ['x']\n[[schedule]]\nid = 'n'\ntask = 't'\nevery = '1m'\nunique_within = '1h'\n",
+        "\
+error: this schedule has no `unique`
+ --> upbeat.toml:7:1
+  |
+7 | unique_within = '1h'
+  | ^^^^^^^^^^^^^
+  = name the key that one of its tasks has at a time
+",
+    );
+    refuses(
+        "[tasks.t]\ncommand = ['x']\n[[schedule]]\nid = 'n'\ntask = 't'\nevery = '1m'\nunique = ''\n",
+        "\
+error: a unique key has 1 to 512 bytes, this one has 0
+ --> upbeat.toml:7:10
+  |
+7 | unique = ''
+  |          ^^
+",
+    );
+}
+
+#[test]
 fn a_schedule_needs_one_rule() {
     refuses(
         "[tasks.t]\ncommand = ['x']\n[[schedule]]\nid = 'n'\ntask = 't'\n",

@@ -91,10 +91,7 @@ pub(super) fn add(
             answers.push(taken);
             continue;
         }
-        let due_at = match entry.due {
-            Due::At(at) => at.as_microsecond(),
-            Due::In(delay) => write.now().saturating_add(duration_micros(delay)),
-        };
+        let due_at = due_at(entry.due, write.now());
         let wake_at = Some(due_at.saturating_add(duration_micros(entry.cover)));
         let (state, seq) = (TaskState::Scheduled, message.seq);
         let row = row::insert(write, tally, &New { message, state, seq, due_at, wake_at, note: None })?;
@@ -105,6 +102,14 @@ pub(super) fn add(
         answers.push(AddAnswer::Added(seq));
     }
     Ok(answers)
+}
+
+/// In microseconds.
+pub(super) fn due_at(due: Due, now: i64) -> i64 {
+    match due {
+        Due::At(at) => at.as_microsecond(),
+        Due::In(delay) => now.saturating_add(duration_micros(delay)),
+    }
 }
 
 fn next_wake(read: &Connection) -> Result<Option<i64>, SqliteError> {

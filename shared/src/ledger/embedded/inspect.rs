@@ -9,11 +9,11 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};
 
 use super::row::{RECORD, RECORD_FROM, record, state_number, state_of};
-use super::{EmbeddedLedger, act, member, purge};
+use super::{EmbeddedLedger, act, limit, member, purge};
 use crate::id::TaskId;
 use crate::ledger::{
-    ActAnswer, Action, Inspect, LedgerError, PageCursor, PurgeReport, QueueRecord, Retention, TaskFilter,
-    TaskPage,
+    ActAnswer, Action, Inspect, LedgerError, LimitRecord, PageCursor, PurgeReport, QueueRecord, Retention,
+    TaskFilter, TaskPage,
 };
 use crate::member::MemberRecord;
 use crate::name::QueueName;
@@ -37,6 +37,11 @@ impl Inspect for EmbeddedLedger {
 
     async fn queues(&self) -> Result<Vec<QueueRecord>, LedgerError> {
         Ok(self.file.read(queues).await?)
+    }
+
+    async fn limits(&self, most: usize) -> Result<Vec<LimitRecord>, LedgerError> {
+        let now = self.file.now().as_microsecond();
+        Ok(self.file.read(move |read| limit::list(read, most, now)).await?)
     }
 
     async fn members(&self) -> Result<Vec<MemberRecord>, LedgerError> {

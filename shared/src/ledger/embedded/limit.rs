@@ -1,11 +1,11 @@
 //! Who has what of which limit.
 
-use rusqlite::{OptionalExtension, Row};
+use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::row::{self, duration_micros, instant, state_number};
 use super::tally::Tally;
 use crate::ledger::limit::{self, Admission, Book, FAIR, KEPT, Part, Standing};
-use crate::ledger::{Claim, ClaimAnswer};
+use crate::ledger::{Claim, ClaimAnswer, LimitRecord};
 use crate::limit::{LimitUse, Turn};
 use crate::sqlite::{SqliteError, Topic, Write};
 use crate::task::TaskState;
@@ -82,6 +82,22 @@ pub(super) fn mend(write: &Write<'_>) -> Result<(), SqliteError> {
         )?
         .execute([i64::MAX])?;
     Ok(())
+}
+
+/// Where limits stand, those with the longest lines first; `now` in microseconds.
+pub(super) fn list(read: &Connection, most: usize, now: i64) -> Result<Vec<LimitRecord>, SqliteError> {
+    let mut select = read.prepare_cached(
+        "SELECT s.id, s.running, s.taken, s.free_at, s.interval, coalesce(l.waiting, 0) AS waiting
+         FROM limit_state s LEFT JOIN (
+            SELECT limit_id, count(*) AS waiting FROM limit_part WHERE part = 1 GROUP BY limit_id
+         ) l ON l.limit_id = s.id ORDER BY waiting DESC, s.id LIMIT ?1",
+    )?;
+    let rows = select.query_map([i64::try_from(most).unwrap_or(i64::MAX)], |row| {
+        let (running, taken, free_at, interval) = (row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?);
+        let standing = Standing { running, taken, free_at, interval };
+        Ok(standing.record(row.get(0)?, row.get::<_, i64>(5)?.unsigned_abs(), now))
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
 }
 
 /// The tables of limits.
@@ -165,9 +181,14 @@ impl Book for Tables<'_> {
         Ok(self.0.prepare_cached(sql)?.query_row([limit], first).optional()?)
     }
 
-    fn last_place(&mut self, limit: &str) -> Result<Option<i64>, SqliteError> {
-        let sql = "SELECT max(at) FROM limit_part WHERE limit_id = ?1 AND part = 1";
-        Ok(self.0.prepare_cached(sql)?.query_row([limit], |row| row.get(0))?)
+    fn last_place(&mut self, limit: &str, below: i64) -> Result<Option<i64>, SqliteError> {
+        let sql = "SELECT max(at) FROM limit_part WHERE limit_id = ?1 AND part = 1 AND at < ?2";
+        Ok(self.0.prepare_cached(sql)?.query_row((limit, below), |row| row.get(0))?)
+    }
+
+    fn priority(&mut self, task: i64) -> Result<u8, SqliteError> {
+        let sql = "SELECT priority FROM task WHERE row = ?1";
+        Ok(self.0.prepare_cached(sql)?.query_row([task], |row| row.get(0))?)
     }
 
     fn wake(&mut self, task: i64) -> Result<(), SqliteError> {

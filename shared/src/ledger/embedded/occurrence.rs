@@ -11,7 +11,7 @@ use crate::id::TaskId;
 use crate::ledger::rule::{self, Standing};
 use crate::ledger::{AddAnswer, Advance, AdvanceAnswer, RestoredSchedule};
 use crate::name::ScheduleId;
-use crate::occurrence::OccurrenceRecord;
+use crate::occurrence::{MERGED, OccurrenceRecord};
 use crate::sqlite::{SqliteError, Topic, Write};
 
 pub(super) fn advance(write: &Write<'_>, advances: &[Advance]) -> Result<Vec<AdvanceAnswer>, SqliteError> {
@@ -42,7 +42,7 @@ fn advance_one(
         .prepare_cached("UPDATE schedule SET cursor = ?2 WHERE id = ?1")?
         .execute((advance.id.as_str(), advance.to.as_microsecond()))?;
     let added = agenda::add(write, tally, &advance.fire)?;
-    record_fired(write, advance)?;
+    record_fired(write, advance, &added)?;
     record_skipped(write, advance)?;
     let new = added.iter().filter(|answer| matches!(answer, AddAnswer::Added(_))).count();
     Ok(AdvanceAnswer::Advanced(new as u64))
@@ -52,14 +52,19 @@ const INSERT: &str = "INSERT OR IGNORE INTO occurrence
     (schedule_id, planned_at, incarnation, until_at, instants, skipped, fired_at, task_id)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
 
-fn record_fired(write: &Write<'_>, advance: &Advance) -> Result<(), SqliteError> {
+/// Those whose key another task held are merged into that one.
+fn record_fired(write: &Write<'_>, advance: &Advance, added: &[AddAnswer]) -> Result<(), SqliteError> {
     let incarnation = i64::try_from(advance.incarnation).unwrap_or(i64::MAX);
     let mut insert = write.prepare_cached(INSERT)?;
-    for message in advance.fire.iter().map(|entry| &entry.message) {
-        let Some(planned) = &message.occurrence else { continue };
+    for (entry, answer) in advance.fire.iter().zip(added) {
+        let Some(planned) = &entry.message.occurrence else { continue };
         let at = planned.planned_at.as_microsecond();
-        let task = message.id.0.as_bytes();
-        insert.execute((advance.id.as_str(), at, incarnation, at, 1, None::<&str>, write.now(), task))?;
+        let (reason, task) = match answer {
+            AddAnswer::Taken { by, .. } => (Some(MERGED), by),
+            AddAnswer::Added(_) | AddAnswer::Exists(_) => (None, &entry.message.id),
+        };
+        let task = task.0.as_bytes();
+        insert.execute((advance.id.as_str(), at, incarnation, at, 1, reason, write.now(), task))?;
     }
     Ok(())
 }
@@ -97,6 +102,10 @@ pub(super) fn restore(write: &Write<'_>, schedule: &RestoredSchedule) -> Result<
                 let at = planned_at.as_microsecond();
                 (at, at, 1, None, fired_at.as_microsecond(), Some(task_id.0.as_bytes()))
             }
+            OccurrenceRecord::Merged { planned_at, merged_at, task_id } => {
+                let (at, reason) = (planned_at.as_microsecond(), Some(MERGED.to_owned()));
+                (at, at, 1, reason, merged_at.as_microsecond(), Some(task_id.0.as_bytes()))
+            }
             OccurrenceRecord::Skipped(range) => {
                 let reason = serde_json::to_string(&range.reason);
                 let reason = reason.map_err(|e| SqliteError::Invalid(e.to_string()))?;
@@ -131,11 +140,14 @@ pub(super) fn list(
 fn record(row: &Row<'_>) -> Result<OccurrenceRecord, SqliteError> {
     let planned_at = instant(row.get(0)?);
     let task: Option<[u8; 16]> = row.get(5)?;
-    if let Some(task) = task {
-        let task_id = TaskId(Uuid::from_bytes(task));
-        return Ok(OccurrenceRecord::Fired { planned_at, fired_at: instant(row.get(4)?), task_id });
-    }
     let reason: Option<String> = row.get(3)?;
+    if let Some(task) = task {
+        let (task_id, at) = (TaskId(Uuid::from_bytes(task)), instant(row.get(4)?));
+        return Ok(match reason {
+            None => OccurrenceRecord::Fired { planned_at, fired_at: at, task_id },
+            Some(_) => OccurrenceRecord::Merged { planned_at, merged_at: at, task_id },
+        });
+    }
     let reason = reason.and_then(|text| serde_json::from_str(&text).ok());
     Ok(OccurrenceRecord::Skipped(SkippedRange {
         from: planned_at,

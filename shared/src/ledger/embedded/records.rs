@@ -5,11 +5,11 @@ use jiff::Timestamp;
 
 use super::row::{self, Brief, Move, New, state_number};
 use super::tally::Tally;
-use super::{EmbeddedLedger, catalog, occurrence, past, unique};
+use super::{EmbeddedLedger, agenda, catalog, occurrence, past, unique};
 use crate::id::Seq;
 use crate::ledger::restored::{self, Edited, Restored};
 use crate::ledger::{
-    AfterEdit, Edit, EditAnswer, LedgerError, Records, RestoreAnswer, RestoredSchedule, rule,
+    AfterEdit, Edit, EditAnswer, KeyWindow, LedgerError, Records, RestoreAnswer, RestoredSchedule, rule,
 };
 use crate::message::Message;
 use crate::sqlite::{SqliteError, Topic, Write};
@@ -49,6 +49,19 @@ impl Records for EmbeddedLedger {
         }
         Ok(answers)
     }
+
+    async fn windows(&self, after: Option<KeyWindow>, limit: usize) -> Result<Vec<KeyWindow>, LedgerError> {
+        let now = self.file.now().as_microsecond();
+        Ok(self.file.read(move |read| unique::windows(read, now, after, limit)).await?)
+    }
+
+    async fn restore_windows(&self, windows: Vec<KeyWindow>) -> Result<Vec<RestoreAnswer>, LedgerError> {
+        let restored = self.file.write(move |write| {
+            let restore = |window| Ok(restored::answer(unique::restore_window(write, window)?));
+            windows.iter().map(restore).collect::<Result<_, _>>()
+        });
+        Ok(restored.await?)
+    }
 }
 
 fn edit(write: &Write<'_>, tally: &mut Tally, edit: &Edit) -> Result<EditAnswer, SqliteError> {
@@ -79,6 +92,11 @@ fn edit(write: &Write<'_>, tally: &mut Tally, edit: &Edit) -> Result<EditAnswer,
             let to = Move { attempts: 0, crashes: 0, note, ..row.move_to(write.now()) };
             row::reschedule(write, tally, &row, &to)?;
             write.prepare_cached("UPDATE task SET expires_at = NULL WHERE row = ?1")?.execute([row.row])?;
+            TaskState::Scheduled
+        }
+        AfterEdit::Waits { due } => {
+            let to = row.move_to(agenda::due_at(due, write.now()));
+            row::reschedule(write, tally, &row, &Move { note: Some(edit.note.as_str()), ..to })?;
             TaskState::Scheduled
         }
     };

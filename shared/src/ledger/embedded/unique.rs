@@ -1,11 +1,12 @@
 //! Unique keys: who holds them, how they are taken and freed.
 
+use rusqlite::Connection;
 use uuid::Uuid;
 
-use super::row::{self, Brief, End, duration_micros, state_of};
+use super::row::{self, Brief, End, duration_micros, instant, state_of};
 use super::tally::Tally;
 use crate::id::{KeyId, TaskId};
-use crate::ledger::{AddAnswer, unique};
+use crate::ledger::{AddAnswer, KeyWindow, unique};
 use crate::message::Message;
 use crate::sqlite::{SqliteError, Write};
 use crate::task::TaskState;
@@ -70,6 +71,38 @@ pub(super) fn take_if_free(write: &Write<'_>, key: KeyId, id: TaskId) -> Result<
         hold(write, key, id.0.as_bytes(), None)?;
     }
     Ok(())
+}
+
+/// Windows that are not over, those that are over soonest first, behind this one.
+pub(super) fn windows(
+    read: &Connection,
+    now: i64,
+    after: Option<KeyWindow>,
+    limit: usize,
+) -> Result<Vec<KeyWindow>, SqliteError> {
+    let mut select = read.prepare_cached(
+        "SELECT key, task_id, until_at FROM unique_hold
+         WHERE until_at IS NOT NULL AND until_at >= ?1 AND (until_at > ?1 OR key > ?2)
+         ORDER BY until_at, key LIMIT ?3",
+    )?;
+    // The largest key: what is over now is behind nothing.
+    let (from, key) =
+        after.map_or((now, [u8::MAX; 16]), |last| (last.until.as_microsecond(), *last.key.0.as_bytes()));
+    let rows = select.query_map((from, key, i64::try_from(limit).unwrap_or(i64::MAX)), |row| {
+        let (key, task) = (Uuid::from_bytes(row.get(0)?), Uuid::from_bytes(row.get(1)?));
+        Ok(KeyWindow { key: KeyId(key), task: TaskId(task), until: instant(row.get(2)?) })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// Holds a key as another ledger did, unless somebody has it or its time is over; answers whether it does.
+pub(super) fn restore_window(write: &Write<'_>, window: &KeyWindow) -> Result<bool, SqliteError> {
+    let (key, until) = (*window.key.0.as_bytes(), window.until.as_microsecond());
+    let is_free = until > write.now() && holder(write, key)?.is_none();
+    if is_free {
+        hold(write, key, window.task.0.as_bytes(), Some(until))?;
+    }
+    Ok(is_free)
 }
 
 /// A task has ended: its key is free, if it still holds it.

@@ -71,10 +71,7 @@ fn add_one(write: &mut Write<'_>, entry: NewEntry) -> AddAnswer {
         return taken;
     }
     let (seq, now) = (message.seq, write.now());
-    let due_at = match due {
-        Due::At(at) => at.as_microsecond(),
-        Due::In(delay) => now.saturating_add(duration_micros(delay)),
-    };
+    let due_at = due_at(due, now);
     let wake_at = Some(due_at.saturating_add(duration_micros(cover)));
     let unique = unique::held_by(&message);
     write.insert(Row { wake_at, unique, ..Row::new(message, TaskState::Scheduled, seq, due_at, now) });
@@ -82,6 +79,14 @@ fn add_one(write: &mut Write<'_>, entry: NewEntry) -> AddAnswer {
         write.touch_agenda();
     }
     AddAnswer::Added(seq)
+}
+
+/// In microseconds.
+pub(super) fn due_at(due: Due, now: i64) -> i64 {
+    match due {
+        Due::At(at) => at.as_microsecond(),
+        Due::In(delay) => now.saturating_add(duration_micros(delay)),
+    }
 }
 
 fn due(write: &mut Write<'_>, limit: usize, lease: Duration) -> DueBatch {

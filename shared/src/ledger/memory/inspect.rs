@@ -7,11 +7,11 @@ use jiff::Timestamp;
 
 use super::row::Row;
 use super::state::State;
-use super::{MemoryLedger, act, member, purge};
+use super::{MemoryLedger, act, limit, member, purge};
 use crate::id::TaskId;
 use crate::ledger::{
-    ActAnswer, Action, Inspect, LedgerError, PageCursor, PurgeReport, QueueRecord, Retention, TaskFilter,
-    TaskPage,
+    ActAnswer, Action, Inspect, LedgerError, LimitRecord, PageCursor, PurgeReport, QueueRecord, Retention,
+    TaskFilter, TaskPage,
 };
 use crate::member::MemberRecord;
 use crate::name::QueueName;
@@ -35,6 +35,11 @@ impl Inspect for MemoryLedger {
 
     async fn queues(&self) -> Result<Vec<QueueRecord>, LedgerError> {
         Ok(self.read(queues))
+    }
+
+    async fn limits(&self, most: usize) -> Result<Vec<LimitRecord>, LedgerError> {
+        let now = self.time.now();
+        Ok(self.read(|state| limit::list(state, most, now)))
     }
 
     async fn members(&self) -> Result<Vec<MemberRecord>, LedgerError> {

@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 
 use super::row::Row;
-use super::state::Write;
+use super::state::{State, Write};
 use crate::ledger::limit::{self, Admission, Book, FAIR, KEPT, Part, Standing};
 use crate::ledger::stored::{duration_micros, instant};
-use crate::ledger::{Claim, ClaimAnswer};
+use crate::ledger::{Claim, ClaimAnswer, LimitRecord};
 use crate::limit::{LimitUse, Turn};
 use crate::task::TaskState;
 
@@ -147,9 +147,13 @@ impl Book for Write<'_> {
         Ok(line.and_then(|line| line.first()).map(|(place, task)| (*task, *place)))
     }
 
-    fn last_place(&mut self, limit: &str) -> Result<Option<i64>, Infallible> {
+    fn last_place(&mut self, limit: &str, below: i64) -> Result<Option<i64>, Infallible> {
         let line = self.state.limits.lines.get(limit);
-        Ok(line.and_then(|line| line.last()).map(|(place, _)| *place))
+        Ok(line.and_then(|line| line.range(..(below, i64::MIN)).next_back()).map(|(place, _)| *place))
+    }
+
+    fn priority(&mut self, task: i64) -> Result<u8, Infallible> {
+        Ok(self.state.row(task).priority.get())
     }
 
     fn wake(&mut self, task: i64) -> Result<(), Infallible> {
@@ -198,6 +202,14 @@ pub(super) fn line_up(write: &mut Write<'_>, turn: &Turn) -> bool {
         }
     });
     is_turn
+}
+
+/// Where limits stand, those with the longest lines first.
+pub(super) fn list(state: &State, most: usize, now: i64) -> Vec<LimitRecord> {
+    let Limits { standings, lines, .. } = &state.limits;
+    let waiting = |id: &String| lines.get(id).map_or(0, |line| line.len() as u64);
+    let all = standings.iter().map(|(id, standing)| standing.record(id.clone(), waiting(id), now));
+    limit::longest(all.collect(), most)
 }
 
 impl Limits {

@@ -27,7 +27,15 @@ pub(super) struct Occurrences {
 /// A fired instant, or a run of skipped ones.
 #[derive(Clone, Debug)]
 enum Occurrence {
-    Fired { fired_at: i64, task: TaskId },
+    Fired {
+        fired_at: i64,
+        task: TaskId,
+    },
+    /// The task that held its key stands for it.
+    Merged {
+        merged_at: i64,
+        task: TaskId,
+    },
     Skipped(SkippedRange),
 }
 
@@ -72,6 +80,11 @@ impl Occurrence {
                 fired_at: instant(*fired_at),
                 task_id: *task,
             },
+            Self::Merged { merged_at, task } => OccurrenceRecord::Merged {
+                planned_at: instant(planned_at),
+                merged_at: instant(*merged_at),
+                task_id: *task,
+            },
             Self::Skipped(range) => OccurrenceRecord::Skipped(*range),
         }
     }
@@ -82,7 +95,7 @@ pub(super) fn advance(write: &mut Write<'_>, advances: Vec<Advance>) -> Vec<Adva
     advances.into_iter().map(|advance| advance_one(write, advance)).collect()
 }
 
-fn advance_one(write: &mut Write<'_>, advance: Advance) -> AdvanceAnswer {
+fn advance_one(write: &mut Write<'_>, mut advance: Advance) -> AdvanceAnswer {
     let now = write.now();
     let schedule = write.state.schedules.get_mut(&advance.id);
     let standing = schedule.as_ref().map(|found| Standing {
@@ -94,21 +107,31 @@ fn advance_one(write: &mut Write<'_>, advance: Advance) -> AdvanceAnswer {
         return refused;
     }
     schedule.expect("an unknown schedule is refused").cursor = instant(advance.to.as_microsecond());
-    record(write, &advance);
-    let added = agenda::add(write, advance.fire);
+    let fire = std::mem::take(&mut advance.fire);
+    let planned: Vec<_> =
+        fire.iter().map(|entry| (entry.message.id, entry.message.occurrence.clone())).collect();
+    let added = agenda::add(write, fire);
+    for ((id, planned), answer) in planned.into_iter().zip(&added) {
+        let Some(planned) = planned else { continue };
+        record_one(write, &advance, planned.planned_at.as_microsecond(), id, *answer);
+    }
+    record_skipped(write, &advance);
     let new = added.iter().filter(|answer| matches!(answer, AddAnswer::Added(_))).count();
     AdvanceAnswer::Advanced(new as u64)
 }
 
-fn record(write: &mut Write<'_>, advance: &Advance) {
-    let fired_at = write.now();
+fn record_one(write: &mut Write<'_>, advance: &Advance, at: i64, task: TaskId, answer: AddAnswer) {
+    let now = write.now();
+    let occurrence = match answer {
+        AddAnswer::Taken { by, .. } => Occurrence::Merged { merged_at: now, task: by },
+        AddAnswer::Added(_) | AddAnswer::Exists(_) => Occurrence::Fired { fired_at: now, task },
+    };
+    write.state.occurrences.insert((advance.id.clone(), at, advance.incarnation), at, occurrence);
+}
+
+fn record_skipped(write: &mut Write<'_>, advance: &Advance) {
     let occurrences = &mut write.state.occurrences;
     let key = |planned_at: i64| (advance.id.clone(), planned_at, advance.incarnation);
-    for message in advance.fire.iter().map(|entry| &entry.message) {
-        let Some(planned) = &message.occurrence else { continue };
-        let at = planned.planned_at.as_microsecond();
-        occurrences.insert(key(at), at, Occurrence::Fired { fired_at, task: message.id });
-    }
     for range in &advance.skipped {
         let (from, until) = (range.from.as_microsecond(), range.until.as_microsecond());
         let whole = SkippedRange { from: instant(from), until: instant(until), ..*range };
@@ -128,6 +151,10 @@ pub(super) fn restore(
             OccurrenceRecord::Fired { planned_at, fired_at, task_id } => {
                 let (at, fired_at) = (planned_at.as_microsecond(), fired_at.as_microsecond());
                 (at, at, Occurrence::Fired { fired_at, task: task_id })
+            }
+            OccurrenceRecord::Merged { planned_at, merged_at, task_id } => {
+                let (at, merged_at) = (planned_at.as_microsecond(), merged_at.as_microsecond());
+                (at, at, Occurrence::Merged { merged_at, task: task_id })
             }
             OccurrenceRecord::Skipped(range) => {
                 let (from, until) = (range.from.as_microsecond(), range.until.as_microsecond());

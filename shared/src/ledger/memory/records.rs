@@ -4,11 +4,11 @@ use async_trait::async_trait;
 
 use super::row::{Details, Move, Row};
 use super::state::Write;
-use super::{MemoryLedger, catalog, occurrence, unique};
+use super::{MemoryLedger, agenda, catalog, occurrence, unique};
 use crate::id::Seq;
 use crate::ledger::restored::{self, Edited, Restored};
 use crate::ledger::{
-    AfterEdit, Edit, EditAnswer, LedgerError, Records, RestoreAnswer, RestoredSchedule, rule,
+    AfterEdit, Edit, EditAnswer, KeyWindow, LedgerError, Records, RestoreAnswer, RestoredSchedule, rule,
 };
 use crate::message::Message;
 use crate::task::{TaskRecord, TaskState};
@@ -31,6 +31,18 @@ impl Records for MemoryLedger {
         schedules: Vec<RestoredSchedule>,
     ) -> Result<Vec<RestoreAnswer>, LedgerError> {
         Ok(self.write(|write| schedules.into_iter().map(|one| restore_schedule(write, one)).collect()))
+    }
+
+    async fn windows(&self, after: Option<KeyWindow>, limit: usize) -> Result<Vec<KeyWindow>, LedgerError> {
+        let now = self.time.now();
+        Ok(self.read(|state| state.holds.windows(now, after, limit)))
+    }
+
+    async fn restore_windows(&self, windows: Vec<KeyWindow>) -> Result<Vec<RestoreAnswer>, LedgerError> {
+        Ok(self.write(|write| {
+            let restore = |window: KeyWindow| restored::answer(unique::restore_window(write, window));
+            windows.into_iter().map(restore).collect()
+        }))
     }
 }
 
@@ -63,6 +75,11 @@ fn edit(write: &mut Write<'_>, edit: &Edit) -> EditAnswer {
             let note = Some(edit.note.as_str());
             write.reschedule(number, Move { attempts: 0, crashes: 0, note, ..to });
             write.state.change(number, |row| row.expires_at = None);
+            TaskState::Scheduled
+        }
+        AfterEdit::Waits { due } => {
+            let to = write.state.row(number).move_to(agenda::due_at(due, write.now()));
+            write.reschedule(number, Move { note: Some(edit.note.as_str()), ..to });
             TaskState::Scheduled
         }
     };

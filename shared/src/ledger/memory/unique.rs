@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::row::End;
 use super::state::{State, Write};
 use crate::id::{KeyId, TaskId};
-use crate::ledger::stored::duration_micros;
-use crate::ledger::{AddAnswer, restored, unique};
+use crate::ledger::stored::{duration_micros, instant};
+use crate::ledger::{AddAnswer, KeyWindow, restored, unique};
 use crate::message::Message;
 use crate::task::TaskState;
 use crate::unique::Until;
@@ -41,6 +41,18 @@ impl Holds {
         if let Some(until) = hold.until {
             self.windows.insert((until, key));
         }
+    }
+
+    /// Windows that are not over, behind this one.
+    pub(super) fn windows(&self, now: i64, after: Option<KeyWindow>, limit: usize) -> Vec<KeyWindow> {
+        let after = after.map(|window| (window.until.as_microsecond(), window.key));
+        let behind =
+            self.windows.iter().filter(|place| place.0 > now && after.is_none_or(|after| **place > after));
+        let window = |(until, key): &(i64, KeyId)| {
+            let task = self.by_key[key].task;
+            KeyWindow { key: *key, task, until: instant(*until) }
+        };
+        behind.take(limit).map(window).collect()
     }
 
     /// How many there are.
@@ -111,6 +123,17 @@ pub(super) fn take_if_free(write: &mut Write<'_>, key: KeyId, task: TaskId) {
     if write.state.holds.holder(key, write.now()).is_none() {
         write.state.holds.take(key, Hold { task, until: None });
     }
+}
+
+/// Holds a key as another ledger did, unless somebody has it or its time is over; answers whether it does.
+pub(super) fn restore_window(write: &mut Write<'_>, window: KeyWindow) -> bool {
+    let (now, until) = (write.now(), window.until.as_microsecond());
+    let holds = &mut write.state.holds;
+    let is_free = until > now && holds.holder(window.key, now).is_none();
+    if is_free {
+        holds.take(window.key, Hold { task: window.task, until: Some(until) });
+    }
+    is_free
 }
 
 /// The key that a row of this message holds until it has ended.

@@ -12,9 +12,11 @@ use super::error::Fault;
 use super::row::instant;
 use crate::id::TaskId;
 use crate::message::{ContentType, Message, Payload, Priority, TraceContext};
-use crate::name::{QueueName, TaskName};
+use crate::name::{QueueName, TaskKey, TaskName};
+use crate::retry::RetryPolicy;
+use crate::unique::{OnTaken, Unique, Until};
 
-/// A message as `publish` of `transaction.sql` writes it. Times are microseconds since 1970.
+/// A message as `publish` of `publish.sql` writes it. Times are microseconds since 1970.
 #[derive(Deserialize)]
 struct Kept<'a> {
     id: TaskId,
@@ -33,6 +35,22 @@ struct Kept<'a> {
     args_version: u32,
     traceparent: Option<String>,
     tracestate: Option<String>,
+    unique_key: Option<String>,
+    /// How long it holds its key, in microseconds; until it has ended if it does not say.
+    unique_for: Option<u64>,
+    #[serde(default)]
+    replace: bool,
+    key: Option<TaskKey>,
+    retry: Option<RetryPolicy>,
+}
+
+impl Kept<'_> {
+    fn unique(&self) -> Option<Unique> {
+        let until =
+            self.unique_for.map_or(Until::Finished, |micros| Until::Window(Duration::from_micros(micros)));
+        let on_taken = if self.replace { OnTaken::Replace } else { OnTaken::Keep };
+        Some(Unique { key: self.unique_key.clone()?, until, on_taken })
+    }
 }
 
 /// Whether a kept message is one of these.
@@ -44,7 +62,9 @@ pub(super) fn is_message(bytes: &[u8]) -> bool {
 pub(super) fn message(bytes: &[u8]) -> Result<Message, Fault> {
     let kept: Kept<'_> = serde_json::from_slice(bytes)
         .map_err(|error| Fault::Invalid(format!("a message that SQL published cannot be read: {error}")))?;
+    let unique = kept.unique();
     let mut message = Message::new(kept.id, kept.name, kept.queue, json(kept.args.get().as_bytes()));
+    (message.unique, message.key, message.retry) = (unique, kept.key, kept.retry);
     message.priority = Priority::new(kept.priority).unwrap_or_default();
     message.first_published = Some(instant(kept.first_published));
     message.dedup_id = kept.dedup_id;

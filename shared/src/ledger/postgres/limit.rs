@@ -1,12 +1,14 @@
-//! Turns in fair queues.
+//! Turns in fair queues, and where limits stand.
 
+use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
 use super::add;
 use super::error::Fault;
-use super::row::text;
-use super::session::{Session, Work};
-use crate::ledger::limit::{fair_limit, step, turn_note};
+use super::row::{limit, text};
+use super::session::{Patience, Session, Work};
+use crate::ledger::LimitRecord;
+use crate::ledger::limit::{Standing, fair_limit, step, turn_note};
 use crate::limit::Turn;
 
 /// Asks whether it is these tasks' turn, in this order.
@@ -36,5 +38,37 @@ impl Work for LineUp<'_> {
             }
         }
         Ok(answers)
+    }
+}
+
+/// Where limits stand, those with the longest lines first.
+pub(super) struct Limits {
+    pub(super) most: usize,
+}
+
+impl Work for Limits {
+    const CALL: &'static str = "limits";
+    const PATIENCE: Patience = Patience::Long;
+    type Answer = Vec<LimitRecord>;
+
+    async fn run(&self, session: &mut Session) -> Result<Vec<LimitRecord>, Fault> {
+        let sql =
+            "select s.id, s.running, s.taken, s.free_at, s.interval, coalesce(l.waiting, 0) as waiting, now_us() as now
+            from limit_state s left join (
+                select p.limit_id, count(*) as waiting from limit_part p where p.part = 1 group by p.limit_id
+            ) l on l.limit_id = s.id order by 6 desc, s.id limit $1";
+        let rows = session.query(sql, &[&i64::from(limit(self.most))]).await?;
+        let record = |row: &Row| {
+            let slots: Option<i32> = row.try_get("running")?;
+            let standing = Standing {
+                running: slots.and_then(|slots| u32::try_from(slots).ok()),
+                taken: u32::try_from(row.try_get::<_, i32>("taken")?).unwrap_or(0),
+                free_at: row.try_get("free_at")?,
+                interval: row.try_get("interval")?,
+            };
+            let waiting = row.try_get::<_, i64>("waiting")?.unsigned_abs();
+            Ok(standing.record(row.try_get("id")?, waiting, row.try_get("now")?))
+        };
+        rows.iter().map(record).collect()
     }
 }

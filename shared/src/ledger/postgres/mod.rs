@@ -35,6 +35,7 @@ mod session;
 mod settle;
 mod transaction;
 mod unique;
+mod window;
 
 use std::fmt;
 use std::sync::atomic::AtomicBool;

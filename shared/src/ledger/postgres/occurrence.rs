@@ -11,11 +11,12 @@ use super::add;
 use super::error::Fault;
 use super::row::{bigint, instant, limit};
 use super::session::{Session, Work};
+use super::unique::has_key;
 use crate::id::TaskId;
 use crate::ledger::rule::{self, Standing};
 use crate::ledger::{AddAnswer, Advance, AdvanceAnswer, NewEntry, RestoredSchedule};
 use crate::name::ScheduleId;
-use crate::occurrence::OccurrenceRecord;
+use crate::occurrence::{MERGED, OccurrenceRecord};
 
 /// Moves cursors.
 pub(super) struct AdvanceAll<'a>(pub(super) &'a [Advance]);
@@ -32,6 +33,10 @@ impl Work for AdvanceAll<'_> {
 
     async fn run(&self, session: &mut Session) -> Result<Vec<AdvanceAnswer>, Fault> {
         session.begin().await?;
+        if self.0.iter().flat_map(|advance| &advance.fire).any(has_key) {
+            // A key may be held by a user's open transaction: schedules do not wait for that as long as a call may.
+            session.batch("set local lock_timeout = '2s'").await?;
+        }
         let (now, mut places) = self.lock(session).await?;
         let mut answers: Vec<AdvanceAnswer> =
             self.0.iter().map(|advance| judge(advance, now, &mut places)).collect();
@@ -44,14 +49,15 @@ impl Work for AdvanceAll<'_> {
             .collect();
         move_cursors(session, &places).await?;
         let fire: Vec<&NewEntry> = passed.iter().flat_map(|advance| &advance.fire).collect();
-        let mut added = add::add(session, &fire).await?.into_iter();
+        let added = add::add(session, &fire).await?;
+        let mut of_all = added.iter();
         for (advance, answer) in self.0.iter().zip(&mut answers) {
             if let AdvanceAnswer::Advanced(new) = answer {
-                let of_it = added.by_ref().take(advance.fire.len());
+                let of_it = of_all.by_ref().take(advance.fire.len());
                 *new = of_it.filter(|answer| matches!(answer, AddAnswer::Added(_))).count() as u64;
             }
         }
-        Records::of(&passed)?.write(session, now).await?;
+        Records::of(&passed, &added)?.write(session, now).await?;
         session.commit().await?;
         Ok(answers)
     }
@@ -116,13 +122,19 @@ struct Records<'a> {
 }
 
 impl<'a> Records<'a> {
-    fn of(advances: &[&'a Advance]) -> Result<Self, Fault> {
+    /// What was fired of these, and what was added of that; the rest is merged into whoever has its key.
+    fn of(advances: &[&'a Advance], added: &[AddAnswer]) -> Result<Self, Fault> {
         let mut all = Self::default();
+        let mut added = added.iter();
         for advance in advances {
-            for message in advance.fire.iter().map(|entry| &entry.message) {
-                let Some(planned) = &message.occurrence else { continue };
+            for (entry, answer) in advance.fire.iter().zip(added.by_ref()) {
+                let Some(planned) = &entry.message.occurrence else { continue };
                 let at = planned.planned_at.as_microsecond();
-                all.push((&advance.id, advance.incarnation), (at, at), 1, None, Some(message.id.0));
+                let (reason, task) = match answer {
+                    AddAnswer::Taken { by, .. } => (Some(MERGED.to_owned()), by),
+                    AddAnswer::Added(_) | AddAnswer::Exists(_) => (None, &entry.message.id),
+                };
+                all.push((&advance.id, advance.incarnation), (at, at), 1, reason, Some(task.0));
             }
             for range in &advance.skipped {
                 all.skipped((&advance.id, advance.incarnation), range)?;
@@ -198,6 +210,11 @@ pub(super) async fn restore(session: &Session, schedule: &RestoredSchedule) -> R
                 all.push(of, (at, at), 1, None, Some(task_id.0));
                 fired.push(fired_at.as_microsecond());
             }
+            OccurrenceRecord::Merged { planned_at, merged_at, task_id } => {
+                let at = planned_at.as_microsecond();
+                all.push(of, (at, at), 1, Some(MERGED.to_owned()), Some(task_id.0));
+                fired.push(merged_at.as_microsecond());
+            }
             OccurrenceRecord::Skipped(range) => {
                 all.skipped(of, range)?;
                 fired.push(now);
@@ -227,11 +244,14 @@ impl Work for Occurrences<'_> {
 
 fn record(row: &Row) -> Result<OccurrenceRecord, Fault> {
     let planned_at = instant(row.try_get("planned_at")?);
-    if let Some(task) = row.try_get::<_, Option<Uuid>>("task_id")? {
-        let fired_at = instant(row.try_get("fired_at")?);
-        return Ok(OccurrenceRecord::Fired { planned_at, fired_at, task_id: TaskId(task) });
-    }
     let reason: Option<&str> = row.try_get("skipped")?;
+    if let Some(task) = row.try_get::<_, Option<Uuid>>("task_id")? {
+        let (at, task_id) = (instant(row.try_get("fired_at")?), TaskId(task));
+        return Ok(match reason {
+            None => OccurrenceRecord::Fired { planned_at, fired_at: at, task_id },
+            Some(_) => OccurrenceRecord::Merged { planned_at, merged_at: at, task_id },
+        });
+    }
     let reason = reason.and_then(|text| serde_json::from_str(text).ok());
     Ok(OccurrenceRecord::Skipped(SkippedRange {
         from: planned_at,

@@ -13,7 +13,7 @@ use super::catalog::{GetSchedules, Put, Remove, Snapshot, Version};
 use super::claim::ClaimBatch;
 use super::due::{Backlog, LeaseDue, MarkAll, Now, PostponeAll};
 use super::inspect::{Get, List, Pause, Purge, Queues};
-use super::limit::LineUp;
+use super::limit::{Limits, LineUp};
 use super::member::{self, Beat, Cancels, Leave, Mine};
 use super::occurrence::{AdvanceAll, Occurrences};
 use super::park::ParkAll;
@@ -23,9 +23,9 @@ use super::settle::{Release, Settle};
 use crate::id::{OwnerId, TaskId};
 use crate::ledger::{
     ActAnswer, Action, AddAnswer, Advance, AdvanceAnswer, Agenda, Catalog, CatalogSnapshot, ClaimAnswer,
-    ClaimRequest, DueBatch, Expect, Inspect, Ledger, LedgerError, Lost, Mark, NewEntry, NewSchedule,
-    OwnedClaim, PageCursor, Park, ParkAnswer, Postpone, PurgeReport, PutAnswer, QueueRecord, ReapReport,
-    Retention, SettleAnswer, Settlement, TaskFilter, TaskPage,
+    ClaimRequest, DueBatch, Expect, Inspect, Ledger, LedgerError, LimitRecord, Lost, Mark, NewEntry,
+    NewSchedule, OwnedClaim, PageCursor, Park, ParkAnswer, Postpone, PurgeReport, PutAnswer, QueueRecord,
+    ReapReport, Retention, SettleAnswer, Settlement, TaskFilter, TaskPage,
 };
 use crate::limit::Turn;
 use crate::member::{Heartbeat, HeartbeatAnswer, MemberRecord};
@@ -223,6 +223,10 @@ impl Inspect for PostgresLedger {
 
     async fn queues(&self) -> Result<Vec<QueueRecord>, LedgerError> {
         Ok(perform(&self.pool, &Queues).await?)
+    }
+
+    async fn limits(&self, most: usize) -> Result<Vec<LimitRecord>, LedgerError> {
+        Ok(perform(&self.pool, &Limits { most }).await?)
     }
 
     async fn members(&self) -> Result<Vec<MemberRecord>, LedgerError> {

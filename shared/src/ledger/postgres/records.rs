@@ -12,15 +12,16 @@ use super::act::lock;
 use super::add::{self, Made, NewRow, RowKind};
 use super::change::{Change, Changes, Kind};
 use super::error::Fault;
-use super::row::{Brief, bigint, encode, error_text, text};
+use super::row::{Brief, bigint, duration_micros, encode, error_text, text};
 use super::session::{Patience, Session, Work, perform};
 use super::unique::{self, Holders};
+use super::window::{RestoreWindows, Windows};
 use super::{PostgresLedger, catalog, occurrence, past};
 use crate::id::{Seq, TaskId};
 use crate::ledger::restored::{self, Edited, Restored};
 use crate::ledger::rule::joined_tags;
 use crate::ledger::{
-    AfterEdit, Due, Edit, EditAnswer, LedgerError, Records, RestoreAnswer, RestoredSchedule,
+    AfterEdit, Due, Edit, EditAnswer, KeyWindow, LedgerError, Records, RestoreAnswer, RestoredSchedule,
 };
 use crate::message::Message;
 use crate::task::{TaskRecord, TaskState};
@@ -55,6 +56,17 @@ impl Records for PostgresLedger {
         }
         self.wake(false, true);
         Ok(answers)
+    }
+
+    async fn windows(&self, after: Option<KeyWindow>, limit: usize) -> Result<Vec<KeyWindow>, LedgerError> {
+        Ok(perform(&self.pool, &Windows { after, limit }).await?)
+    }
+
+    async fn restore_windows(&self, windows: Vec<KeyWindow>) -> Result<Vec<RestoreAnswer>, LedgerError> {
+        if windows.is_empty() {
+            return Ok(Vec::new());
+        }
+        Ok(perform(&self.pool, &RestoreWindows(&windows)).await?)
     }
 }
 
@@ -114,6 +126,15 @@ async fn edit_one(
         AfterEdit::Replays => {
             let moved = row.move_to(row.now, &text(&edit.note));
             replays.push(row, &Change { kind: Kind::Revive, attempts: 0, crashes: 0, ..moved })?;
+            row.state = TaskState::Scheduled;
+        }
+        AfterEdit::Waits { due } => {
+            let due_at = match due {
+                Due::At(at) => at.as_microsecond(),
+                Due::In(delay) => row.now.saturating_add(duration_micros(delay)),
+            };
+            replays.push(row, &row.move_to(due_at, &text(&edit.note)))?;
+            // A row is written once in a batch: to a twin it is one that was changed.
             row.state = TaskState::Scheduled;
         }
     }

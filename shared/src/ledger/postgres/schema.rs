@@ -4,7 +4,7 @@
 //! program that can still work with it (`reads_from`), and the functions that programs call carry in their names the version of
 //! what they take and answer: an older program keeps finding those that it calls, for as long as it may work.
 //!
-//! Tables change step by step. Functions are dropped and made anew for the newest tables, but for the two that others call:
+//! Tables change step by step. Functions are dropped and made anew for the newest tables, but for the three that others call:
 //! those are replaced.
 
 use async_trait::async_trait;
@@ -42,6 +42,7 @@ const FUNCTIONS: &[&str] = &[
     include_str!("sql/change.sql"),
     include_str!("sql/transaction.sql"),
     include_str!("sql/unique.sql"),
+    include_str!("sql/publish.sql"),
 ];
 
 /// The newest.

@@ -3,16 +3,20 @@
 use std::future::Future;
 
 use tokio_postgres::error::{DbError, Severity, SqlState};
-use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::types::{FromSql, ToSql, Type};
 use tokio_postgres::{Error, Row, Transaction};
+use uuid::Uuid;
 
 use super::error::{Fault, chain};
 use super::row::{duration_micros, encode, state_of, text};
 use crate::client::{Client, PublishError, Publishable, TaskHandle};
 use crate::failpoint;
+use crate::id::{KeyId, TaskId};
 use crate::ledger::rule::joined_tags;
 use crate::ledger::transaction::elsewhere;
 use crate::ledger::{AddAnswer, CommitError, Due, LedgerError, NewEntry, Settlement, Store, TransactionHome};
+use crate::message::Message;
+use crate::unique::{OnTaken, Unique, Until};
 use crate::verdict::Verdict;
 
 /// What the functions raise; others may rely on these too (see `docs/transactions.md`).
@@ -27,6 +31,9 @@ pub trait PostgresClientExt {
     ///
     /// A task with options is given as `client.publish(task).delay(…)`, not awaited. The transaction must be on the ledger's
     /// own database. An error dooms it: roll it back.
+    ///
+    /// A unique key is this transaction's from here on: whoever else wants it waits until this one ends, and then sees who has
+    /// it. Take several keys in the same order everywhere: of two transactions that take them crosswise, Postgres ends one.
     ///
     /// ```no_run
     /// # use upbeat_shared::client::{Client, NewTask};
@@ -58,13 +65,7 @@ impl PostgresClientExt for Client {
     ) -> Result<TaskHandle<T>, PublishError> {
         let schema = home(self.store()).map_err(PublishError::Invalid)?;
         let prepared = self.prepare(task).await?;
-        if let Some(keyed) = prepared.entries.iter().find(|entry| entry.message.unique.is_some()) {
-            return Err(PublishError::Invalid(format!(
-                "the task {} has a unique key, which cannot be taken in a transaction on Postgres: publish it after the \
-                 commit, or give it a dedup id",
-                keyed.message.name
-            )));
-        }
+        lock_keys(transaction, &schema, &prepared.entries).await?;
         let mut answers = Vec::with_capacity(prepared.entries.len());
         for entry in &prepared.entries {
             answers.push(add(transaction, &schema, entry).await?);
@@ -128,13 +129,28 @@ fn home(store: &Store) -> Result<String, String> {
     }
 }
 
+/// Locks the keys that these take, so that no two publishes of several tasks lock them crosswise.
+async fn lock_keys(
+    transaction: &Transaction<'_>,
+    schema: &str,
+    entries: &[NewEntry],
+) -> Result<(), PublishError> {
+    let keys: Vec<Uuid> = entries.iter().filter_map(|entry| Some(entry.message.unique_key()?.0)).collect();
+    // One is locked by whoever takes it.
+    if keys.len() < 2 {
+        return Ok(());
+    }
+    let sql = format!("select {schema}.lock_keys_1($1)");
+    let locked = transaction.query_typed(&sql, &[(&keys, Type::UUID_ARRAY)]).await;
+    locked.map(drop).map_err(|error| refused(error, schema))
+}
+
 async fn add(
     transaction: &Transaction<'_>,
     schema: &str,
     entry: &NewEntry,
 ) -> Result<AddAnswer, PublishError> {
     let message = &entry.message;
-    let sql = format!("select {schema}.publish_one_1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)");
     let encoded = encode(message).map_err(LedgerError::from)?;
     let schedule = message.occurrence.as_ref().map(|planned| planned.schedule_id.as_str());
     let (due, relative) = match entry.due {
@@ -154,16 +170,47 @@ async fn add(
         (&due, Type::INT8),
         (&relative, Type::BOOL),
     ];
+    if let Some((unique, key)) = message.unique.as_ref().zip(message.unique_key()) {
+        return add_keyed(transaction, schema, message, (unique, key), &params).await;
+    }
+    let sql = format!("select {schema}.publish_one_1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)");
     let rows = transaction.query_typed(&sql, &params).await.map_err(|error| refused(error, schema))?;
-    let state: Option<i16> = column(&rows)?;
+    let state: Option<i16> = column(&rows, 0)?;
     Ok(match state {
         None => AddAnswer::Added(message.seq),
         Some(state) => AddAnswer::Exists(state_of(state).map_err(LedgerError::from)?),
     })
 }
 
-fn column(rows: &[Row]) -> Result<Option<i16>, LedgerError> {
-    let value = rows.first().map(|row| row.try_get::<_, Option<i16>>(0)).transpose().map_err(Fault::from)?;
+async fn add_keyed(
+    transaction: &Transaction<'_>,
+    schema: &str,
+    message: &Message,
+    (unique, key): (&Unique, KeyId),
+    params: &[(&(dyn ToSql + Sync), Type)],
+) -> Result<AddAnswer, PublishError> {
+    let window = match unique.until {
+        Until::Window(window) => Some(duration_micros(window)),
+        Until::Finished => None,
+    };
+    let replace = unique.on_taken == OnTaken::Replace;
+    let of_key: [(&(dyn ToSql + Sync), Type); 3] =
+        [(&key.0, Type::UUID), (&window, Type::INT8), (&replace, Type::BOOL)];
+    let params = [params, &of_key].concat();
+    let sql = format!(
+        "select id, state from {schema}.publish_keyed_1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)"
+    );
+    let rows = transaction.query_typed(&sql, &params).await.map_err(|error| refused(error, schema))?;
+    let Some(state) = column::<i16>(&rows, 1)? else { return Ok(AddAnswer::Added(message.seq)) };
+    let state = state_of(state).map_err(LedgerError::from)?;
+    Ok(match column::<Uuid>(&rows, 0)? {
+        Some(by) if by != message.id.0 => AddAnswer::Taken { by: TaskId(by), state },
+        _ => AddAnswer::Exists(state),
+    })
+}
+
+fn column<'a, T: FromSql<'a>>(rows: &'a [Row], at: usize) -> Result<Option<T>, LedgerError> {
+    let value = rows.first().map(|row| row.try_get::<_, Option<T>>(at)).transpose().map_err(Fault::from)?;
     Ok(value.flatten())
 }
 

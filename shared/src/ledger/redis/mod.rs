@@ -33,6 +33,7 @@ mod script;
 mod server;
 mod session;
 mod settle;
+mod window;
 
 use std::fmt;
 use std::sync::Arc;

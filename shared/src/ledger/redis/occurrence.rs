@@ -20,6 +20,7 @@ use crate::occurrence::OccurrenceRecord;
 /// Kinds of records, as they are kept.
 const SKIPPED: u8 = 0;
 const FIRED: u8 = 1;
+const MERGED: u8 = 2;
 
 pub(super) async fn advance(session: &Session, advances: &[Advance]) -> Result<Vec<AdvanceAnswer>, Fault> {
     let mut args = session.begin(Call::Advance);
@@ -87,6 +88,12 @@ pub(super) fn fired(planned_at: Timestamp, task: TaskId) -> Packed {
     Packed::default().byte(FIRED).long(at).long(at).long(1).bytes(task.0.as_bytes())
 }
 
+/// An instant that the task which held its key stands for, as it is kept.
+pub(super) fn merged(planned_at: Timestamp, task: TaskId) -> Packed {
+    let at = planned_at.as_microsecond();
+    Packed::default().byte(MERGED).long(at).long(at).long(1).bytes(task.0.as_bytes())
+}
+
 /// A run of instants that were not, as it is kept.
 pub(super) fn skipped(range: &SkippedRange) -> Result<Packed, Fault> {
     let reason = serde_json::to_string(&range.reason).map_err(|error| Fault::Invalid(error.to_string()))?;
@@ -124,6 +131,9 @@ fn read(bytes: &[u8]) -> Result<OccurrenceRecord, Fault> {
     let task_id = from.id()?;
     if kind == FIRED {
         return Ok(OccurrenceRecord::Fired { planned_at, fired_at, task_id });
+    }
+    if kind == MERGED {
+        return Ok(OccurrenceRecord::Merged { planned_at, merged_at: fired_at, task_id });
     }
     // A reason that a newer program wrote is unknown here.
     let reason = serde_json::from_slice(from.rest()).unwrap_or(SkipReason::Misfire);

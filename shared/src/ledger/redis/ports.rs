@@ -8,14 +8,14 @@ use jiff::Timestamp;
 
 use super::script::Call;
 use super::{
-    RedisLedger, act, agenda, catalog, claim, inspect, leases, member, occurrence, reply, row, settle,
+    RedisLedger, act, agenda, catalog, claim, inspect, leases, limit, member, occurrence, reply, row, settle,
 };
 use crate::id::{OwnerId, TaskId};
 use crate::ledger::{
     ActAnswer, Action, AddAnswer, Advance, AdvanceAnswer, Agenda, Catalog, CatalogSnapshot, ClaimAnswer,
-    ClaimRequest, DueBatch, Expect, Inspect, LeaseRequest, Leases, Ledger, LedgerError, Lost, Mark, NewEntry,
-    NewSchedule, OwnedClaim, PageCursor, Park, ParkAnswer, Postpone, PurgeReport, PutAnswer, QueueRecord,
-    ReapReport, Retention, SettleAnswer, Settlement, TaskFilter, TaskPage,
+    ClaimRequest, DueBatch, Expect, Inspect, LeaseRequest, Leases, Ledger, LedgerError, LimitRecord, Lost,
+    Mark, NewEntry, NewSchedule, OwnedClaim, PageCursor, Park, ParkAnswer, Postpone, PurgeReport, PutAnswer,
+    QueueRecord, ReapReport, Retention, SettleAnswer, Settlement, TaskFilter, TaskPage,
 };
 use crate::limit::Turn;
 use crate::member::{Heartbeat, HeartbeatAnswer, MemberRecord};
@@ -212,6 +212,10 @@ impl Inspect for RedisLedger {
 
     async fn queues(&self) -> Result<Vec<QueueRecord>, LedgerError> {
         Ok(inspect::counts(&self.session, 0).await?.queues)
+    }
+
+    async fn limits(&self, most: usize) -> Result<Vec<LimitRecord>, LedgerError> {
+        Ok(limit::list(&self.session, most).await?)
     }
 
     async fn members(&self) -> Result<Vec<MemberRecord>, LedgerError> {

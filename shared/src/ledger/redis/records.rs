@@ -6,14 +6,16 @@ use jiff::Timestamp;
 use super::catalog::number;
 use super::error::Fault;
 use super::packed::{Packed, Unpacked};
-use super::row::{self, error_text, micros, micros_or_none, state_number, state_of};
+use super::row::{self, duration_micros, error_text, micros, micros_or_none, state_number, state_of};
 use super::script::{Args, Call};
 use super::session::Session;
 use super::settle::note;
-use super::{RedisLedger, occurrence, past, reply};
+use super::{RedisLedger, occurrence, past, reply, window};
 use crate::id::Seq;
 use crate::ledger::restored::{self, Restored};
-use crate::ledger::{AfterEdit, Edit, EditAnswer, LedgerError, Records, RestoreAnswer, RestoredSchedule};
+use crate::ledger::{
+    AfterEdit, Due, Edit, EditAnswer, KeyWindow, LedgerError, Records, RestoreAnswer, RestoredSchedule,
+};
 use crate::occurrence::OccurrenceRecord;
 use crate::task::TaskRecord;
 
@@ -51,18 +53,38 @@ impl Records for RedisLedger {
         self.wake(false, true);
         Ok(answers)
     }
+
+    async fn windows(&self, after: Option<KeyWindow>, limit: usize) -> Result<Vec<KeyWindow>, LedgerError> {
+        Ok(window::list(&self.session, after, limit).await?)
+    }
+
+    async fn restore_windows(&self, windows: Vec<KeyWindow>) -> Result<Vec<RestoreAnswer>, LedgerError> {
+        let mut answers = Vec::with_capacity(windows.len());
+        for windows in windows.chunks(BATCH) {
+            answers.extend(window::restore(&self.session, windows).await?);
+        }
+        Ok(answers)
+    }
 }
 
 async fn edit(session: &Session, edits: &[Edit]) -> Result<Vec<EditAnswer>, Fault> {
     let mut args = session.begin(Call::Edit);
     for edit in edits {
         let message = edit.message.as_ref().map(|message| restored::edited(edit.id, edit.seq.0, message));
+        let (becomes, relative, due) = match edit.then {
+            AfterEdit::Stays => (0, false, 0),
+            AfterEdit::Replays => (1, false, 0),
+            AfterEdit::Waits { due: Due::At(at) } => (2, false, at.as_microsecond()),
+            AfterEdit::Waits { due: Due::In(delay) } => (2, true, duration_micros(delay)),
+        };
         args.push(
             Packed::of_id(edit.id)
                 .long(edit.seq.0)
                 .byte(message.is_some().into())
-                .byte((edit.then == AfterEdit::Replays).into())
-                .long(micros_or_none(message.as_ref().and_then(crate::message::Message::must_start_by))),
+                .byte(becomes)
+                .long(micros_or_none(message.as_ref().and_then(crate::message::Message::must_start_by)))
+                .byte(relative.into())
+                .long(due),
         );
         args.push(note(&edit.note));
         match message {
@@ -143,6 +165,9 @@ async fn restore_schedule(session: &Session, schedule: &RestoredSchedule) -> Res
             OccurrenceRecord::Fired { planned_at, fired_at, task_id } => {
                 (micros(*fired_at), occurrence::fired(*planned_at, *task_id))
             }
+            OccurrenceRecord::Merged { planned_at, merged_at, task_id } => {
+                (micros(*merged_at), occurrence::merged(*planned_at, *task_id))
+            }
             OccurrenceRecord::Skipped(range) => (0, occurrence::skipped(range)?),
         };
         args.push(Packed::default().long(fired_at).bytes(kept.as_ref()));
@@ -153,7 +178,9 @@ async fn restore_schedule(session: &Session, schedule: &RestoredSchedule) -> Res
 /// Where in time an occurrence stands in its schedule's past.
 fn planned_at(occurrence: &OccurrenceRecord) -> Timestamp {
     match occurrence {
-        OccurrenceRecord::Fired { planned_at, .. } => *planned_at,
+        OccurrenceRecord::Fired { planned_at, .. } | OccurrenceRecord::Merged { planned_at, .. } => {
+            *planned_at
+        }
         OccurrenceRecord::Skipped(range) => range.from,
     }
 }

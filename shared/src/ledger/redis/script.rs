@@ -72,7 +72,10 @@ calls! {
     List: "list", Long, [ROWS, RUNS, RECORDS, include_str!("lua/list.lua")];
     Restore: "restore", Long, [ROWS, include_str!("lua/restore.lua")];
     RestoreSchedule: "restore_schedule", Long, [ROWS, SCHEDULES, include_str!("lua/restore_schedule.lua")];
+    Windows: "windows", Long, [ROWS, include_str!("lua/windows.lua")];
+    RestoreWindows: "restore_windows", Long, [ROWS, include_str!("lua/restore_windows.lua")];
     Queues: "queues", Long, [ROWS, include_str!("lua/queues.lua")];
+    Standings: "standings", Long, [ROWS, include_str!("lua/standings.lua")];
     Members: "members", Long, [ROWS, include_str!("lua/members.lua")];
     Holdings: "holdings", Long, [ROWS, include_str!("lua/holdings.lua")];
     Mend: "mend", Long, [ROWS, include_str!("lua/mend.lua")];

@@ -12,12 +12,16 @@ pub mod claim;
 pub mod counters;
 pub mod deadline;
 pub mod edit;
+pub mod edit_waiting;
 pub mod fair;
 pub mod inspect;
 pub mod leases;
 pub mod limits;
+pub mod lines;
 pub mod mark;
 pub mod members;
+pub mod merging;
+pub mod moved_windows;
 pub mod overtaken;
 pub mod park;
 pub mod planning;
@@ -89,6 +93,15 @@ macro_rules! ledger_conformance {
         mod leases {
             $crate::leases_conformance!($world);
         }
+        mod lines {
+            $crate::lines_conformance!($world);
+        }
+        mod edit_waiting {
+            $crate::edit_waiting_conformance!($world);
+        }
+        mod moved_windows {
+            $crate::moved_windows_conformance!($world);
+        }
         mod limits {
             $crate::limits_conformance!($world);
         }
@@ -97,6 +110,9 @@ macro_rules! ledger_conformance {
         }
         mod members {
             $crate::members_conformance!($world);
+        }
+        mod merging {
+            $crate::merging_conformance!($world);
         }
         mod overtaken {
             $crate::overtaken_conformance!($world);

@@ -260,7 +260,12 @@ async fn schedule(ledger: &Probe) -> RestoredSchedule {
         count: 2,
         reason: SkipReason::Paused,
     });
-    RestoredSchedule { record, occurrences: vec![fired, skipped] }
+    let merged = OccurrenceRecord::Merged {
+        planned_at: instant("2026-05-05T09:00:00Z"),
+        merged_at: instant("2026-05-05T09:00:00.5Z"),
+        task_id: TaskId(Uuid::now_v7()),
+    };
+    RestoredSchedule { record, occurrences: vec![fired, merged, skipped] }
 }
 
 async fn a_restored_schedule_stands_where_it_stood(world: &impl LedgerWorld) {

@@ -14,6 +14,7 @@ mod postgres;
 pub mod publish;
 pub mod settle;
 mod sqlite;
+pub mod unique;
 
 /// How a user's transaction ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +64,9 @@ macro_rules! transaction_conformance {
         }
         mod settle {
             $crate::transaction_settle_conformance!($world);
+        }
+        mod unique {
+            $crate::transaction_unique_conformance!($world);
         }
     };
 }

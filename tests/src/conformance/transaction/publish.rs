@@ -10,7 +10,6 @@ use upbeat_shared::message::{Payload, Priority};
 use upbeat_shared::name::QueueName;
 use upbeat_shared::retry::RetryPolicy;
 use upbeat_shared::task::TaskState;
-use upbeat_shared::unique::Unique;
 
 use super::{End, TransactionWorld, client};
 use crate::conformance::ledger::Probe;
@@ -23,7 +22,6 @@ suite! { $ transaction_publish_conformance, TransactionWorld, transaction::publi
     a_delayed_task_is_due_when_its_delay_is_over,
     a_task_keeps_its_options,
     a_dedup_id_is_one_task_in_and_outside_of_transactions,
-    a_unique_key_counts_or_is_refused,
     layers_see_what_is_published_in_a_transaction,
     what_no_client_may_publish_is_refused,
 }
@@ -53,23 +51,6 @@ async fn what_a_transaction_publishes_is_due_after_its_commit(world: &impl Trans
     assert_eq!(due, ids);
     assert_eq!(ledger.count(&QueueName::default_queue(), TaskState::Scheduled).await, 2);
     assert_eq!(world.effects().await, ["published"]);
-}
-
-/// It is never taken for a task without one.
-async fn a_unique_key_counts_or_is_refused(world: &impl TransactionWorld) {
-    let ledger = Probe::of(world);
-    let client = client(world);
-    let keyed = || NewTask { unique: Some(Unique::by("customer-7")), ..task() };
-    match one(world, &client, keyed(), End::Commit).await {
-        Ok(first) => {
-            let second = one(world, &client, keyed(), End::Commit).await.expect("it is answered");
-            assert_eq!((second.id(), second.duplicate_of()), (first.id(), Some(TaskState::Scheduled)));
-        }
-        Err(error) => {
-            assert!(error.to_string().contains("unique key"), "{error}");
-            assert_eq!(ledger.due_ids(10).await, [], "nothing was written");
-        }
-    }
 }
 
 async fn what_a_transaction_publishes_never_comes_if_it_is_rolled_back(world: &impl TransactionWorld) {

@@ -69,6 +69,7 @@ set plan_cache_mode = force_generic_plan
 as $body$
 declare
     v_ahead bigint;
+    v_band bigint;
     v_last bigint;
 begin
     for i in 1..cardinality(p_limits) loop
@@ -97,13 +98,17 @@ begin
         continue when exists (
             select from {schema}.limit_part p where p.task = p_task and p.limit_id = p_limits[i] and p.part = 0);
         perform {schema}.limit_fill_1(p_limits[i], p_now);
-        v_last := (select max(p.at) from {schema}.limit_part p where p.limit_id = p_limits[i] and p.part = 1);
         -- Nobody overtakes those who wait.
         update {schema}.limit_state s set taken = s.taken + 1
-        where s.id = p_limits[i] and s.taken < s.running and v_last is null;
+        where s.id = p_limits[i] and s.taken < s.running
+            and not exists (select from {schema}.limit_part p where p.limit_id = s.id and p.part = 1);
         if not found then
+            -- Behind those of its priority, and before those of a lower one.
+            v_band := (9 - (select t.priority from {schema}.task t where t.row = p_task)) * 10000000000000;
+            v_last := (select max(p.at) from {schema}.limit_part p
+                where p.limit_id = p_limits[i] and p.part = 1 and p.at < v_band + 10000000000000);
             insert into {schema}.limit_part (task, limit_id, part, at)
-            values (p_task, p_limits[i], 1, greatest(p_now, v_last + 1));
+            values (p_task, p_limits[i], 1, greatest(v_band + p_now / 1000, v_last + 1));
             nth := i - 1;
             return;
         end if;

@@ -1,5 +1,5 @@
--- What others call inside of transactions of their own: `publish` and `settle`, from any language. These two are replaced
--- and never dropped, so that what was granted on them stays.
+-- What others call inside of transactions of their own: `publish`, `publish_or_find` and `settle`, from any language. These
+-- are replaced and never dropped, so that what was granted on them stays.
 --
 -- They run with the rights of the schema's owner: who calls them needs the use of the schema, and nothing on its tables.
 
@@ -7,9 +7,8 @@
 create function {schema}.namespace_1() returns text language sql immutable as
 $$ select case '{schema}' when '"upbeat"' then 'default' else substr(trim(both '"' from '{schema}'), 8) end $$;
 
--- The id of every task of this name with this dedup id, as programs derive it: the first 16 bytes of SHA-256 over the
--- fields, each preceded by its length, as a UUID of version 8.
-create function {schema}.dedup_id_1(p_name text, p_dedup text) returns uuid language sql stable strict as
+-- As programs derive ids: the first 16 bytes of SHA-256 over the fields, each preceded by its length, as a UUID of version 8.
+create function {schema}.derive_1(p_fields text[]) returns uuid language sql stable strict as
 $$
     select encode(set_byte(set_byte(d.bytes, 6, (get_byte(d.bytes, 6) & 15) | 128), 8,
         (get_byte(d.bytes, 8) & 63) | 128), 'hex')::uuid
@@ -17,10 +16,18 @@ $$
         select substr(sha256(string_agg(int4send(length(f.bytes)) || f.bytes, ''::bytea order by f.ord)), 1, 16) as bytes
         from (
             select convert_to(u.field, 'UTF8') as bytes, u.ord
-            from unnest(array['dedup', {schema}.namespace_1(), p_name, p_dedup]) with ordinality as u (field, ord)
+            from unnest(p_fields) with ordinality as u (field, ord)
         ) f
     ) d
 $$;
+
+-- The id of every task of this name with this dedup id.
+create function {schema}.dedup_id_1(p_name text, p_dedup text) returns uuid language sql stable strict as
+$$ select {schema}.derive_1(array['dedup', {schema}.namespace_1(), p_name, p_dedup]) $$;
+
+-- What the unique key of a task of this name is to the ledger.
+create function {schema}.key_id_1(p_name text, p_key text) returns uuid language sql stable strict as
+$$ select {schema}.derive_1(array['unique', p_name, p_key]) $$;
 
 -- A new id, of version 7: milliseconds, and behind them the bits that are random in version 4, too.
 create function {schema}.new_id_1(p_now bigint) returns uuid language sql volatile as
@@ -110,21 +117,28 @@ as $body$
         array[p_relative], array[0::bigint], array[null::text], array[0]) a
 $body$;
 
+-- From here to the end of the transaction, others wait for what it has locked. Whoever goes to sleep over it is stopped.
+create function {schema}.stay_awake_1() returns void language plpgsql volatile as
+$body$
+declare
+    v_patience interval := current_setting('idle_in_transaction_session_timeout')::interval;
+begin
+    if v_patience = interval '0' or v_patience > interval '30s' then
+        perform set_config('idle_in_transaction_session_timeout', '30s', true);
+    end if;
+end $body$;
+
 -- Settles one claim as succeeded, or raises: nothing that is written beside it may be committed then.
 create function {schema}.settle_one_1(p_id uuid, p_fence bigint, p_token bigint, p_result bytea) returns void
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 as $body$
 declare
     v_answer smallint;
-    v_patience interval := current_setting('idle_in_transaction_session_timeout')::interval;
 begin
     select s.answer into v_answer from {schema}.settle_1(null, array[p_id], array[p_fence], array[p_token],
         array[0::smallint], array[0::bigint], null, null, case when p_result is not null then array[p_result] end) s;
     if v_answer = 0 then
-        -- From here to the end of the transaction, members wait for this row. Whoever goes to sleep over it is stopped.
-        if v_patience = interval '0' or v_patience > interval '30s' then
-            perform set_config('idle_in_transaction_session_timeout', '30s', true);
-        end if;
+        perform {schema}.stay_awake_1();
         return;
     end if;
     if v_answer = 1 then
@@ -154,71 +168,6 @@ begin
             hint = 'Commit the transaction around it.';
     end if;
 end $body$;
-
-create or replace function {schema}.publish(
-    name text, args jsonb default 'null', queue text default 'default', delay interval default null,
-    at timestamptz default null, dedup_id text default null, priority integer default 4,
-    expires_in interval default null, expires_at timestamptz default null, tags text[] default '{}',
-    timeout interval default null, args_version integer default 1, traceparent text default null,
-    tracestate text default null, deadline_in interval default null, deadline_at timestamptz default null)
-returns uuid
-language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
-as $body$
-declare
-    v_now bigint := {schema}.now_us();
-    v_args jsonb := coalesce(publish.args, 'null');
-    v_due bigint := {schema}.instant_1('at', publish.at);
-    v_delay bigint := {schema}.duration_1('delay', publish.delay);
-    v_expires bigint := {schema}.instant_1('expires_at', publish.expires_at);
-    v_lives bigint := {schema}.duration_1('expires_in', publish.expires_in);
-    v_deadline bigint := {schema}.instant_1('deadline_at', publish.deadline_at);
-    v_ends bigint := {schema}.duration_1('deadline_in', publish.deadline_in);
-    v_timeout bigint := {schema}.duration_1('timeout', publish.timeout) / 1000;
-    v_wrong text;
-    v_id uuid;
-    v_message jsonb;
-begin
-    perform {schema}.check_name_1(publish.name, 'task name', 200, '_ . : / -');
-    perform {schema}.check_name_1(publish.queue, 'queue name', 120, '_ . -');
-    perform {schema}.check_json_1(v_args::text, 'args');
-    v_wrong := case
-        when publish.queue = 'undeliverable' then 'the queue "undeliverable" is the broker''s own'
-        when v_due is not null and v_delay is not null then 'give delay or at, not both'
-        when v_expires is not null and v_lives is not null then 'give expires_in or expires_at, not both'
-        when v_deadline is not null and v_ends is not null then 'give deadline_in or deadline_at, not both'
-        when coalesce(v_due, v_now + v_delay) >= coalesce(v_deadline, v_now + v_ends) then
-            'its deadline comes before it is due: it could never run'
-        when octet_length(convert_to(publish.dedup_id, 'UTF8')) not between 1 and 512 then format(
-            'a dedup id has 1 to 512 bytes, this one has %s', octet_length(convert_to(publish.dedup_id, 'UTF8')))
-        when coalesce(publish.priority, -1) not between 0 and 9 then
-            format('a priority is 0 to 9, and %s is none', coalesce(publish.priority::text, 'null'))
-        when array_position(publish.tags, null) is not null then 'a tag is null'
-        when v_timeout < 1 then 'a timeout has a millisecond at least'
-        when coalesce(publish.args_version, 0) < 1 then 'args_version is 1 at least'
-        when publish.traceparent !~ '^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}(-.*)?$' then format(
-            '%s is no traceparent: it must look like 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01',
-            to_json(left(publish.traceparent, 80)))
-    end;
-    if v_wrong is not null then
-        raise exception using errcode = 'invalid_parameter_value', message = v_wrong;
-    end if;
-    v_expires := coalesce(v_expires, v_now + v_lives);
-    v_deadline := coalesce(v_deadline, v_now + v_ends);
-    v_id := coalesce({schema}.dedup_id_1(publish.name, publish.dedup_id), {schema}.new_id_1(v_now));
-    v_message := jsonb_strip_nulls(jsonb_build_object('id', v_id, 'name', publish.name, 'queue', publish.queue,
-        'priority', publish.priority, 'first_published', v_now, 'dedup_id', publish.dedup_id, 'expires_at', v_expires,
-        'deadline_at', v_deadline, 'timeout_ms', v_timeout, 'tags', coalesce(publish.tags, '{}'), 'args_version', publish.args_version,
-        'traceparent', publish.traceparent, 'tracestate', publish.tracestate)) || jsonb_build_object('args', v_args);
-    perform {schema}.publish_one_1(v_id, publish.name, publish.queue, publish.priority::smallint, 0,
-        least(v_expires, v_deadline), null,
-        ',' || nullif(array_to_string(publish.tags, ','), '') || ',', convert_to(v_message::text, 'UTF8'),
-        coalesce(v_due, v_delay, 0), v_due is null);
-    return v_id;
-end $body$;
-
-comment on function {schema}.publish is
-    'Publishes a task when the transaction around it commits, and never if it is rolled back; answers its id. With a '
-    'dedup_id, the same name and dedup_id are the same task.';
 
 create or replace function {schema}.settle(task uuid, fence bigint, token bigint, result jsonb default null)
 returns void

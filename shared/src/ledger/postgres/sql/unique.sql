@@ -45,6 +45,60 @@ begin
     where i.until is not null order by i.key;
 end $body$;
 
+-- Puts one task that has a key onto the agenda, in a transaction of somebody else's, due at an instant or after a delay. Its
+-- id and no state; or which task there is instead, and that one's state. The key stays locked until the transaction ends:
+-- whoever wants it waits for that, and then sees who has it.
+create function {schema}.publish_keyed_1(
+    p_id uuid, p_name text, p_queue text, p_priority smallint, p_seq bigint, p_expires bigint, p_schedule text,
+    p_tags text, p_message bytea, p_due bigint, p_relative boolean, p_key uuid, p_window bigint, p_replace boolean)
+returns table (id uuid, state smallint)
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
+as $body$
+#variable_conflict use_column
+declare
+    v_holder record;
+    v_row {schema}.task%rowtype;
+    v_state smallint;
+begin
+    perform {schema}.lock_keys_1(array[p_key]);
+    perform {schema}.stay_awake_1();
+    select t.state into v_state from {schema}.task t where t.id = p_id;
+    if found then
+        return query select p_id, v_state;
+        return;
+    end if;
+    select h.id, h.state, h.is_window into v_holder from {schema}.holders_1(array[p_key]) h;
+    if found and p_replace and v_holder.state in (0, 1, 3) then
+        select t.* into v_row from {schema}.task t where t.id = v_holder.id for update;
+        v_holder.state := coalesce(v_row.state, v_holder.state);
+    end if;
+    if v_holder.id is not null and (v_holder.is_window or v_holder.state < 4)
+        and not (p_replace and v_holder.state in (0, 1, 3)) then
+        return query select v_holder.id, v_holder.state;
+        return;
+    end if;
+    v_state := {schema}.publish_one_1(p_id, p_name, p_queue, p_priority, p_seq, p_expires, p_schedule, p_tags, p_message,
+        p_due, p_relative);
+    if v_state is not null then
+        return query select p_id, v_state;
+        return;
+    end if;
+    if v_row.state < 4 then
+        perform {schema}.change_1(array[v_row.id], array[0::smallint], array[v_row.state], array[6::smallint],
+            array[v_row.seq], array[v_row.attempts], array[v_row.crashes], array[0::bigint],
+            array[format('replaced by %s, which has the same unique key', p_id)], array[null::text]);
+    end if;
+    begin
+        perform {schema}.hold_1(array[p_id], array[p_key], array[p_window]);
+    exception when unique_violation then
+        -- Only where a transaction sees nothing that came after it began.
+        raise exception using errcode = 'serialization_failure',
+            message = 'the unique key was taken by a transaction that this one does not see',
+            hint = 'Do the transaction again.';
+    end;
+    return query select p_id, null::smallint;
+end $body$;
+
 -- Forgets windows that are over.
 create function {schema}.purge_windows_1(p_limit integer) returns bigint language plpgsql volatile
 set enable_seqscan = off

@@ -4,6 +4,8 @@
 local LIMIT = '<Hc0i4i8i8'
 local NUMBERS = 56
 local LIMITED_BY = 5
+-- Places of one priority in a line, as `limit.rs` has it.
+local BAND = 10000000000000
 
 local function limits_asked(asked)
   local list, at = {}, NUMBERS + 1
@@ -52,8 +54,11 @@ local function enter_limit(id, limit)
     limits.give(id, SLOT, limit.id, NOW)
     return true
   end
-  local last = call('ZRANGE', P .. 'line:' .. limit.id, -1, -1, 'WITHSCORES')[2]
-  limits.give(id, PLACE, limit.id, math.max(NOW, (tonumber(last) or 0) + 1))
+  -- Behind those of its priority, and before those of a lower one.
+  local band = (9 - byte(rows[id][TAIL])) * BAND
+  local below = string.format('(%.0f', band + BAND)
+  local last = call('ZREVRANGEBYSCORE', P .. 'line:' .. limit.id, below, '-inf', 'WITHSCORES', 'LIMIT', 0, 1)[2]
+  limits.give(id, PLACE, limit.id, math.max(band + math.floor(NOW / 1000), (tonumber(last) or 0) + 1))
   return false
 end
 

@@ -3,7 +3,9 @@
 
 local ADVANCED, CONFLICT, EARLY = 0, 1, 2
 local ADVANCE = '<i8i8i8i8HH'
-local FIRED = 1
+local FIRED, MERGED = 1, 2
+-- Of a record: how many bytes stand before the task.
+local BEFORE_TASK = 1 + 8 + 8 + 8
 local ahead = tonumber(ARGV[1])
 
 local ids, at = {}, 2
@@ -51,18 +53,25 @@ while at <= #ARGV do
   local incarnation, revision, from, to, fires, records = unpack_bytes(ADVANCE, ARGV[at + 1])
   local refused, what = refusal(id, incarnation, revision, from, to)
   at = at + 2
-  local new, known = 0, {}
+  local new, known, merged = 0, {}, {}
   for fire = 0, refused and -1 or fires - 1 do
     local place = at + fire * 3
-    if add(place) then known[id_at(place)] = true else new = new + 1 end
+    local answer, by = add(place)
+    if by then merged[id_at(place)] = by end
+    if answer then known[id_at(place)] = true else new = new + 1 end
   end
   at = at + fires * 3
   if not refused then
     call('HSET', P .. 'cursors', id, pack('<i8', to))
     for record = at, at + records - 1 do
-      local kind, planned, _, _, task = unpack_bytes('<Bi8i8i8c16', ARGV[record])
+      local what = ARGV[record]
+      local kind, planned, _, _, task = unpack_bytes('<Bi8i8i8c16', what)
       local is_known = kind == FIRED and known[task] and recorded(P .. 'occurrences:' .. id, incarnation, planned)
-      if not is_known then keep(id, incarnation, ARGV[record]) end
+      -- Another task holds its key: that one stands for it.
+      if kind == FIRED and merged[task] then
+        what = string.char(MERGED) .. sub(what, 2, BEFORE_TASK) .. merged[task]
+      end
+      if not is_known then keep(id, incarnation, what) end
     end
   end
   at = at + records
