@@ -73,6 +73,11 @@ fn add(registry: &mut Registry, task: TaskDefinition) -> Result<(), RegistryErro
 
 fn settings(definition: TaskDefinition, task: &TaskConfig) -> TaskDefinition {
     let definition = definition.queue(task.queue.clone()).timeout(task.timeout).retry(task.retry);
+    let mut definition = definition;
+    definition.soft_timeout = task.soft_timeout.or(definition.soft_timeout);
+    for (class, reaction) in task.on.iter() {
+        definition.on.set(class.clone(), reaction);
+    }
     let definition = if task.limit.is_none() { definition } else { definition.limit(task.limit) };
     let per_key = task.limit_per_key;
     let definition = if per_key.is_none() { definition } else { definition.limit_per_key(per_key) };

@@ -81,7 +81,8 @@
 //! | [`Error::give_up`] | it failed and always will: the task is dead, and kept with its arguments |
 //! | [`Error::cancel`] | it need not be done any more |
 //!
-//! [`ResultExt`] says it at a `?`: `parse(&text).or_give_up()?`.
+//! [`ResultExt`] says it at a `?`: `parse(&text).or_give_up()?`. An error with a code ([`Error::code`]) leaves it to the task, or to
+//! its configuration: `on.card_declined = { give_up = true }`.
 //!
 //! # Features
 //!
@@ -145,8 +146,8 @@ pub use upbeat_derive::Task;
 pub use upbeat_shared::client::{Client, NewTask, Publish, Publishable, TaskHandle};
 pub use upbeat_shared::typed::{ArgsError, Returns, Task, Unsaid, Yields};
 pub use upbeat_shared::{
-    client, clock, config, hook, id, ledger, limit, member, message, name, occurrence, progress, retry, run,
-    schedule, task, transport, typed, unique, verdict,
+    client, clock, config, hook, id, ledger, limit, member, message, name, occurrence, progress, reaction,
+    retry, run, schedule, task, transport, typed, unique, verdict,
 };
 #[cfg(feature = "worker")]
 pub use upbeat_worker as worker;

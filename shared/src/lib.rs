@@ -18,6 +18,7 @@ pub mod message;
 pub mod name;
 pub mod occurrence;
 pub mod progress;
+pub mod reaction;
 pub mod retry;
 pub mod run;
 #[cfg(feature = "embedded")]

@@ -62,6 +62,9 @@ pub struct TaskTemplate {
     /// How long after the planned instant it may still start.
     #[serde(default)]
     pub expires_after: Option<Duration>,
+    /// How long after the planned instant it must have ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline_after: Option<Duration>,
     /// When to retry.
     #[serde(default)]
     pub retry: Option<RetryPolicy>,

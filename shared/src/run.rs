@@ -204,7 +204,7 @@ mod tests {
 
     fn run(message: &str) -> PastRun {
         let at = "2026-05-01T12:00:00Z".parse().unwrap();
-        let error = Some(RunError { kind: RunErrorKind::Failed, message: message.to_owned() });
+        let error = Some(RunError { kind: RunErrorKind::Failed, message: message.to_owned(), code: None });
         PastRun { started_at: at, ended_at: at, worker: None, end: RunEnd::Retry, error, note: None }
     }
 

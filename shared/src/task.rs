@@ -29,7 +29,7 @@ pub enum TaskState {
     Dead,
     /// Ended because somebody asked.
     Cancelled,
-    /// Not started before its `expires_at`.
+    /// Not started before its expiry or its deadline.
     Expired,
 }
 
@@ -188,6 +188,7 @@ impl TaskRecord {
             "started_at": time(self.started_at),
             "finished_at": time(self.finished_at),
             "expires_at": time(self.message.expires_at),
+            "deadline_at": time(self.message.deadline_at),
             "worker": self.worker,
             "fence": self.fence.map(|fence| fence.0),
             "seq": self.seq().0,

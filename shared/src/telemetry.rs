@@ -159,7 +159,7 @@ pub const ALL: &[Metric] = &[
         RUN_FAILURES,
         &["name", "kind"],
         ShownBy::Worker,
-        "Runs that ended as `retry` or `dead`, by what went wrong: `failed`, `panicked`, `timed_out`, `bad_arguments`",
+        "Runs that ended as `retry` or `dead`, by what went wrong: `failed`, `panicked`, `timed_out`, `bad_arguments`, `deadline`",
     ),
     histogram(RUN_SECONDS, &["name"], ShownBy::Worker, "How long runs took, whatever their outcome"),
     histogram(

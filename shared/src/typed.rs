@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 
 use crate::message::{Payload, Priority};
 use crate::name::{QueueName, TaskName};
+use crate::reaction::{Reaction, Reactions};
 use crate::retry::RetryPolicy;
 
 /// A type that is the arguments of one kind of task. Usually derived, with `#[derive(Task)]`.
@@ -26,6 +27,11 @@ pub trait Task: Serialize + DeserializeOwned + Send + 'static {
     const QUEUE: Option<&'static str>;
     /// How long one run may take; the worker's setting unless told.
     const TIMEOUT: Option<Duration>;
+    /// How long it may take before it is told to wind up.
+    const SOFT_TIMEOUT: Option<Duration> = None;
+    /// What becomes of failures by their code, where it is something else: classes as
+    /// [`ErrorClass`](crate::reaction::ErrorClass) reads them.
+    const ON: &'static [(&'static str, Reaction)] = &[];
     /// How often it may run and fail, the first time included, with the delays of [`RetryPolicy::DEFAULT`]; the worker's
     /// setting unless told.
     const MAX_ATTEMPTS: Option<u32>;
@@ -144,6 +150,10 @@ pub struct TaskSettings {
     pub queue: Option<QueueName>,
     /// [`Task::TIMEOUT`].
     pub timeout: Option<Duration>,
+    /// [`Task::SOFT_TIMEOUT`].
+    pub soft_timeout: Option<Duration>,
+    /// [`Task::ON`].
+    pub on: Reactions,
     /// [`Task::RETRY`], or the default with [`Task::MAX_ATTEMPTS`].
     pub retry: Option<RetryPolicy>,
     /// [`Task::PRIORITY`].
@@ -159,7 +169,7 @@ impl TaskSettings {
     ///
     /// # Panics
     ///
-    /// If a name or a priority that was written by hand breaks its rules; a derived one is checked when it is compiled.
+    /// If a name, a priority or an error's class that was written by hand breaks its rules; a derived one is checked when it is compiled.
     pub fn of<T: Task>() -> Self {
         let name = TaskName::new(T::NAME).expect("a task type's name follows the rules of task names");
         let queue = T::QUEUE.map(|queue| {
@@ -173,6 +183,14 @@ impl TaskSettings {
             name,
             queue,
             timeout: T::TIMEOUT,
+            soft_timeout: T::SOFT_TIMEOUT,
+            on: T::ON
+                .iter()
+                .map(|(class, reaction)| {
+                    let class = class.parse().expect("a task type's error classes follow their rules");
+                    (class, *reaction)
+                })
+                .collect(),
             retry: T::RETRY.or_else(|| T::MAX_ATTEMPTS.map(attempts)),
             priority,
             ack_when_claimed: T::ACK_WHEN_CLAIMED,

@@ -57,6 +57,9 @@ pub struct RunError {
     pub kind: RunErrorKind,
     /// For a person; at most [`RunError::MAX_BYTES`] long.
     pub message: String,
+    /// What it was, for programs: see [`ErrorClass`](crate::reaction::ErrorClass).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
 }
 
 /// The kinds of failure, as shown in records and counted in metrics.
@@ -72,6 +75,8 @@ pub enum RunErrorKind {
     TimedOut,
     /// The arguments do not fit the handler.
     BadArguments,
+    /// Its deadline came before it had succeeded.
+    Deadline,
     /// Workers were lost while it ran, more often than allowed.
     Crashed,
     /// No worker knew the task's name for too long.
@@ -90,6 +95,7 @@ impl RunErrorKind {
             Self::Panicked => "task-panicked",
             Self::TimedOut => "task-timed-out",
             Self::BadArguments => "task-bad-arguments",
+            Self::Deadline => "task-deadline",
             Self::Crashed => "task-crashed",
             Self::UnknownName => "task-unknown-name",
             Self::Stale => "task-stale",
@@ -104,6 +110,7 @@ impl RunErrorKind {
             Self::Panicked => "panicked",
             Self::TimedOut => "timed_out",
             Self::BadArguments => "bad_arguments",
+            Self::Deadline => "deadline",
             Self::Crashed => "crashed",
             Self::UnknownName => "unknown_name",
             Self::Stale => "stale",
@@ -115,7 +122,11 @@ impl RunErrorKind {
 impl RunError {
     /// As records show it.
     pub fn to_json(&self) -> serde_json::Value {
-        serde_json::json!({ "kind": self.kind.as_str(), "message": self.message })
+        let mut json = serde_json::json!({ "kind": self.kind.as_str(), "message": self.message });
+        if let Some(code) = &self.code {
+            json["code"] = code.as_str().into();
+        }
+        json
     }
 
     /// Longer messages are cut.
@@ -132,6 +143,13 @@ impl RunError {
             message.truncate(end);
             message.push_str(" … (cut)");
         }
-        Self { kind, message }
+        Self { kind, message, code: None }
+    }
+
+    /// With a code of its own; a longer one than [`ErrorClass::MAX_BYTES`](crate::reaction::ErrorClass::MAX_BYTES) is left
+    /// out.
+    pub fn coded(mut self, code: Option<String>) -> Self {
+        self.code = code.filter(|code| code.len() <= crate::reaction::ErrorClass::MAX_BYTES);
+        self
     }
 }

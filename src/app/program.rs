@@ -40,6 +40,7 @@ impl Program {
             queue: task.queue.clone(),
             priority: task.priority,
             timeout: task.timeout,
+            soft_timeout: task.soft_timeout,
             retry: task.retry,
             args: task.args,
             ..KnownTask::new(task.name.clone())

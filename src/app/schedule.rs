@@ -41,6 +41,7 @@ pub struct Schedule {
     queue: Option<String>,
     priority: Option<u8>,
     expires_after: Option<Duration>,
+    deadline_after: Option<Duration>,
     catch_up: CatchUpPolicy,
     grace: Duration,
     overdue_after: Option<Duration>,
@@ -98,6 +99,7 @@ impl Schedule {
             queue: None,
             priority: None,
             expires_after: None,
+            deadline_after: None,
             catch_up: CatchUpPolicy::default(),
             grace: default_grace(),
             overdue_after: None,
@@ -196,6 +198,12 @@ impl Schedule {
         self
     }
 
+    /// How long after the planned instant a task must have ended, its retries too: a run is stopped then.
+    pub fn deadline_after(mut self, after: Duration) -> Self {
+        self.deadline_after = Some(after);
+        self
+    }
+
     /// How long one run of its tasks may take.
     pub fn timeout(self, timeout: Duration) -> Self {
         self.with(|task| task.timeout = Some(timeout))
@@ -256,9 +264,10 @@ impl Schedule {
 
     fn template(&self) -> Result<TaskTemplate, String> {
         let task = self.task.clone().map_err(|error| error.to_string())?;
-        if task.due.is_some() || task.dedup_id.is_some() || task.expires.is_some() {
-            return Err("its task says when it is due, when it expires or which task it is the same as; the schedule \
-                        says that for each occurrence (`expires_after`)"
+        let of_one = task.due.is_some() || task.dedup_id.is_some();
+        if of_one || task.expires.is_some() || task.deadline.is_some() {
+            return Err("its task says when it is due, when it expires, its deadline or which task it is the same as; the \
+                        schedule says that for each occurrence (`expires_after`, `deadline_after`)"
                 .to_owned());
         }
         if let Some(unique) = &task.unique {
@@ -283,6 +292,7 @@ impl Schedule {
             priority,
             timeout: task.timeout,
             expires_after: self.expires_after,
+            deadline_after: self.deadline_after,
             retry: task.retry,
             tags: task.tags,
             key: task.key,

@@ -80,6 +80,7 @@ const PAGES: &[Page] = pages![
     "schedules-differ",
     "task-bad-arguments",
     "task-crashed",
+    "task-deadline",
     "task-failed",
     "task-not-succeeded",
     "task-panicked",

@@ -92,6 +92,12 @@ pub(crate) struct PublishCommand {
     /// After this long it must not start any more
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     expires: Option<Duration>,
+    /// After this long it must have ended, its retries too
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    deadline_in: Option<Duration>,
+    /// By this instant it must have ended, its retries too
+    #[arg(long, value_name = "TIME", value_parser = parse_instant, conflicts_with = "deadline_in")]
+    deadline_at: Option<Timestamp>,
     /// The trace that it continues, as a W3C traceparent; that of the environment (TRACEPARENT, TRACESTATE) unless told
     #[arg(long, value_name = "TRACEPARENT")]
     traceparent: Option<String>,
@@ -137,6 +143,7 @@ impl PublishCommand {
         let priority = self.priority.and_then(Priority::new).or_else(|| native?.priority);
         task.priority = priority.unwrap_or_default();
         task.expires = self.expires.map(Due::In);
+        task.deadline = self.deadline_in.map(Due::In).or(self.deadline_at.map(Due::At));
         task.tags.clone_from(&self.tags);
         task.key.clone_from(&self.key);
         task

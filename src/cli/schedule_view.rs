@@ -146,6 +146,7 @@ pub(crate) fn details(
     view.line("args", task.args.to_string());
     view.maybe("timeout", task.timeout.map(rough));
     view.maybe("expires", task.expires_after.map(|after| format!("{} after its instant", rough(after))));
+    view.maybe("deadline", task.deadline_after.map(|after| format!("{} after its instant", rough(after))));
     view.maybe("unique", task.unique.as_ref().map(|unique| visible(&unique.to_string())));
     view.maybe("key", task.key.as_ref().map(ToString::to_string));
     view.maybe("tags", (!task.tags.is_empty()).then(|| task.tags.join(", ")));

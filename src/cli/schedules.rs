@@ -199,6 +199,7 @@ fn by_hand(now: Timestamp, id: &ScheduleId, definition: &ScheduleDefinition) -> 
     task.unique.clone_from(&template.unique);
     task.args_version = template.args_version;
     task.expires = template.expires_after.map(Due::In);
+    task.deadline = template.deadline_after.map(Due::In);
     task.planned = Some(Planned { schedule_id: id.clone(), planned_at: now });
     Ok(task)
 }

@@ -76,7 +76,11 @@ fn one_line(text: &str) -> String {
 }
 
 fn error_text(error: &RunError) -> String {
-    format!("{}: {}", error.kind.as_str(), error.message)
+    let kind = error.kind.as_str();
+    match &error.code {
+        Some(code) => format!("{kind} ({code}): {}", error.message),
+        None => format!("{kind}: {}", error.message),
+    }
 }
 
 /// State and why, in a few words: `scheduled, due in 3s: no worker knows it`, `running, started 7s ago: 120 of 1000 (12%)`.
@@ -123,6 +127,7 @@ pub(crate) fn outline(now: Timestamp, task: &TaskRecord, running: &Running, outp
         ("started", task.started_at),
         ("finished", task.finished_at),
         ("expires", message.expires_at),
+        ("deadline", message.deadline_at),
     ] {
         view.maybe(label, at.map(|at| local(now, at)));
     }

@@ -49,6 +49,7 @@ pub fn full_message() -> Message {
         occurrence: Some(Planned { schedule_id: schedule, planned_at }),
         first_published: Some(instant("2026-05-06T11:59:59.123Z")),
         expires_at: Some(instant("2027-05-06T12:00:00.000001Z")),
+        deadline_at: Some(instant("2027-05-07T12:00:00.000001Z")),
         timeout: Some(Duration::from_millis(1500)),
         retry: Some(upbeat_shared::retry::RetryPolicy::default()),
         tags: vec!["billing".to_owned(), "eu".to_owned()],

@@ -3,6 +3,7 @@
 mod ahead;
 mod amqp;
 mod bad_input;
+mod bounds;
 mod cli;
 mod clocks;
 mod crash;

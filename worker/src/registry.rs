@@ -8,6 +8,7 @@ use std::time::Duration;
 use upbeat_shared::limit::{LimitPolicies, LimitPolicy};
 use upbeat_shared::message::Priority;
 use upbeat_shared::name::{QueueName, TaskName};
+use upbeat_shared::reaction::{ErrorClass, Reaction, Reactions};
 use upbeat_shared::retry::RetryPolicy;
 use upbeat_shared::typed::{ArgsVersions, Task, TaskSettings};
 
@@ -26,8 +27,12 @@ pub struct TaskDefinition {
     pub timeout: Option<Duration>,
     /// How long a run may go on after it was told to stop.
     pub cancel_grace: Option<Duration>,
+    /// How long it may take before it is told to wind up; less than its timeout, or nobody is told.
+    pub soft_timeout: Option<Duration>,
     /// When to retry.
     pub retry: Option<RetryPolicy>,
+    /// What becomes of failures by their code, where it is something else.
+    pub on: Reactions,
     /// How many of these tasks run at once, and how often one starts, over all workers.
     pub limit: LimitPolicy,
     /// The same of each key by itself.
@@ -51,7 +56,9 @@ impl TaskDefinition {
             priority: None,
             timeout: None,
             cancel_grace: None,
+            soft_timeout: None,
             retry: None,
+            on: Reactions::default(),
             limit: LimitPolicy::default(),
             limit_per_key: LimitPolicy::default(),
             args: None,
@@ -66,10 +73,20 @@ impl TaskDefinition {
     ///
     /// If the type was given a name by hand that breaks the rules of names; a derived one is checked when it is compiled.
     pub fn of<T: Task>(executor: Arc<dyn Executor>) -> Self {
-        let TaskSettings { name, queue, priority, timeout, retry, ack_when_claimed, args } =
+        let TaskSettings { name, queue, priority, timeout, soft_timeout, retry, on, ack_when_claimed, args } =
             TaskSettings::of::<T>();
         let args = Some(args);
-        Self { queue, priority, timeout, retry, args, ack_when_claimed, ..Self::new(name, executor) }
+        Self {
+            queue,
+            priority,
+            timeout,
+            soft_timeout,
+            retry,
+            on,
+            args,
+            ack_when_claimed,
+            ..Self::new(name, executor)
+        }
     }
 
     /// The queue that its publishers use.
@@ -88,6 +105,29 @@ impl TaskDefinition {
     /// dropped.
     pub fn cancel_grace(mut self, grace: Duration) -> Self {
         self.cancel_grace = Some(grace);
+        self
+    }
+
+    /// How long a run may take before it is told to wind up: a command by `SIGTERM`, a handler by
+    /// [`Context::soft_timeout`](crate::Context::soft_timeout). Less than its timeout, or nobody is told.
+    pub fn soft_timeout(mut self, soft_timeout: Duration) -> Self {
+        self.soft_timeout = Some(soft_timeout);
+        self
+    }
+
+    /// What becomes of failures with this code, or of this class of codes.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use upbeat_shared::reaction::Reaction;
+    /// # use upbeat_worker::executor::native::native;
+    /// # let task = native("card.charge".parse().unwrap(), |(): (), _| async { Ok(()) });
+    /// let task = task
+    ///     .on("card_declined".parse().unwrap(), Reaction::GiveUp)
+    ///     .on("timeout".parse().unwrap(), Reaction::RetryAfter(Duration::from_secs(60)));
+    /// ```
+    pub fn on(mut self, class: ErrorClass, reaction: Reaction) -> Self {
+        self.on.set(class, reaction);
         self
     }
 

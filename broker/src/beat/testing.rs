@@ -42,6 +42,7 @@ pub(crate) fn schedule(kind: &str, rule: &str, cursor: &str) -> ScheduleRecord {
         priority: None,
         timeout: None,
         expires_after: None,
+        deadline_after: None,
         unique: None,
         retry: None,
         key: None,

@@ -1,18 +1,32 @@
 //! The attribute `#[task(…)]`: what it may say, and what is wrong with what it says.
 
+use proc_macro2::Span;
 use syn::meta::ParseNestedMeta;
 use syn::parse::ParseStream;
 use syn::punctuated::Punctuated;
 use syn::{DeriveInput, Error, LitInt, LitStr, Result, Token, Type, parenthesized};
 
 use crate::key::{self, Seen};
+use crate::reaction::On;
 use crate::retry::Retry;
 use crate::value;
 use crate::versions::{self, Older};
 
 /// Every key, as messages list them.
-const KEYS: [&str; 10] =
-    ["name", "queue", "priority", "timeout", "max_attempts", "retry", "ack", "output", "version", "from"];
+const KEYS: [&str; 12] = [
+    "name",
+    "queue",
+    "priority",
+    "timeout",
+    "soft_timeout",
+    "max_attempts",
+    "retry",
+    "on",
+    "ack",
+    "output",
+    "version",
+    "from",
+];
 const ACKS: [(&str, &str); 2] = [("settled", "Settled"), ("claimed", "Claimed")];
 const MIN_TIMEOUT_MS: u64 = 1;
 
@@ -23,7 +37,9 @@ pub(crate) struct Attribute {
     pub(crate) queue: Option<LitStr>,
     pub(crate) priority: Option<u8>,
     pub(crate) timeout_ms: Option<u64>,
+    pub(crate) soft_timeout_ms: Option<u64>,
     pub(crate) retry: Retry,
+    pub(crate) on: Vec<On>,
     pub(crate) ack_when_claimed: bool,
     pub(crate) output: Option<Type>,
     /// The version of the shape; 1 where the type does not say.
@@ -37,6 +53,7 @@ pub(crate) struct Attribute {
 struct Reader {
     attribute: Attribute,
     version: Option<LitInt>,
+    soft_timeout_at: Option<Span>,
     seen: Seen,
     mistakes: Option<Error>,
 }
@@ -73,6 +90,13 @@ impl Reader {
                 self.attribute.timeout_ms =
                     self.keep(value::milliseconds(&text, MIN_TIMEOUT_MS, value::YEAR_MS));
             }
+            "soft_timeout" => {
+                let text = value::text(meta, "soft_timeout = \"25s\"")?;
+                self.attribute.soft_timeout_ms =
+                    self.keep(value::milliseconds(&text, MIN_TIMEOUT_MS, value::YEAR_MS));
+                self.soft_timeout_at = Some(text.span());
+            }
+            "on" => self.attribute.on = On::all(meta)?,
             "max_attempts" => {
                 let said = Retry::attempts(&meta.value()?.parse()?);
                 if let Some(said) = self.keep(said) {
@@ -111,6 +135,14 @@ impl Reader {
             self.attribute.version = version;
             let checked = versions::check(&mut self.attribute.older, version, says_version);
             self.keep(checked);
+        }
+        if let (Some(timeout), Some(soft), Some(at)) =
+            (self.attribute.timeout_ms, self.attribute.soft_timeout_ms, self.soft_timeout_at)
+            && soft >= timeout
+        {
+            let message = "`soft_timeout` is not shorter than `timeout`: a run is told to wind up at the first, and stopped at \
+                           the second";
+            self.mistake(Error::new(at, message));
         }
         if self.attribute.name.is_none() && self.mistakes.is_none() {
             let message = "say which task this is: #[task(name = \"billing.invoice\")]";

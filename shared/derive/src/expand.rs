@@ -6,14 +6,29 @@ use syn::spanned::Spanned;
 use syn::{DeriveInput, Error, Result};
 
 use crate::attribute::Attribute;
+use crate::reaction::On;
 use crate::versions::Older;
 
 pub(crate) fn expand(input: &DeriveInput) -> Result<TokenStream> {
     not_generic(input)?;
-    let Attribute { name, queue, priority, timeout_ms, retry, ack_when_claimed, output, version, older } =
-        Attribute::of(input)?;
+    let Attribute {
+        name,
+        queue,
+        priority,
+        timeout_ms,
+        soft_timeout_ms,
+        retry,
+        on,
+        ack_when_claimed,
+        output,
+        version,
+        older,
+    } = Attribute::of(input)?;
     let queue = option(queue.map(|queue| quote!(#queue)));
-    let timeout = option(timeout_ms.map(|ms| quote!(::core::time::Duration::from_millis(#ms))));
+    let millis = |ms: u64| quote!(::core::time::Duration::from_millis(#ms));
+    let timeout = option(timeout_ms.map(millis));
+    let soft_timeout = option(soft_timeout_ms.map(millis));
+    let on = on.into_iter().map(|On { code, reaction }| quote!((#code, #reaction)));
     let max_attempts = option(retry.max_attempts.map(|attempts| quote!(#attempts)));
     let retry = option(retry.policy());
     let priority = option(priority.map(|priority| quote!(#priority)));
@@ -28,6 +43,8 @@ pub(crate) fn expand(input: &DeriveInput) -> Result<TokenStream> {
             const NAME: &'static str = #name;
             const QUEUE: ::core::option::Option<&'static str> = #queue;
             const TIMEOUT: ::core::option::Option<::core::time::Duration> = #timeout;
+            const SOFT_TIMEOUT: ::core::option::Option<::core::time::Duration> = #soft_timeout;
+            const ON: &'static [(&'static str, ::upbeat::reaction::Reaction)] = &[#(#on),*];
             const MAX_ATTEMPTS: ::core::option::Option<u32> = #max_attempts;
             const RETRY: ::core::option::Option<::upbeat::retry::RetryPolicy> = #retry;
             const PRIORITY: ::core::option::Option<u8> = #priority;
@@ -94,6 +111,50 @@ mod tests {
             ["for Invoice", "\"billing.invoice\"", "\"billing\"", "from_millis (30000u64)", "Some (5u32)"]
         {
             assert!(written.contains(part), "{part} is missing in {written}");
+        }
+    }
+
+    #[test]
+    fn what_is_said_of_failures_becomes_a_constant() {
+        let input = parse_quote! {
+            #[task(name = "a", timeout = "30s", soft_timeout = "25s", on(
+                card_declined(give_up), busy(retry_after = "30s"), slow(snooze = "1m"), timeout(retry(max_attempts = 2))
+            ))]
+            struct Charge;
+        };
+        let written = expand(&input).unwrap().to_string();
+        for part in [
+            "from_millis (25000u64)",
+            "(\"card_declined\" , :: upbeat :: reaction :: Reaction :: GiveUp)",
+            "Reaction :: RetryAfter (:: core :: time :: Duration :: from_millis (30000u64))",
+            "Reaction :: Snooze (:: core :: time :: Duration :: from_millis (60000u64))",
+            "Reaction :: Retry (:: upbeat :: retry :: RetryPolicy { max_attempts : 2u32",
+        ] {
+            assert!(written.contains(part), "{part} is missing in {written}");
+        }
+    }
+
+    #[test]
+    fn what_makes_no_sense_of_failures_is_refused() {
+        let refusal = |on: proc_macro2::TokenStream| {
+            let input = parse_quote!(
+                #[task(name = "a", timeout = "5s", #on)]
+                struct A;
+            );
+            expand(&input).unwrap_err().to_string()
+        };
+        for (on, told) in [
+            (quote!(on()), "name the codes"),
+            (quote!(on(a())), "exactly one of"),
+            (quote!(on(a(give_up, snooze = "1m"))), "exactly one of"),
+            (quote!(on(a(give_upp))), "did you mean `give_up`?"),
+            (quote!(on(a(give_up), a(give_up))), "`a` is said twice"),
+            (quote!(on(a::b(give_up))), "an error's code is one word"),
+            (quote!(on(a(snooze = "soon"))), "a duration is whole numbers with units"),
+            (quote!(soft_timeout = "5s"), "not shorter than `timeout`"),
+        ] {
+            let refusal = refusal(on);
+            assert!(refusal.contains(told), "{refusal}");
         }
     }
 

@@ -3,6 +3,7 @@
 mod attribute;
 mod expand;
 mod key;
+mod reaction;
 mod retry;
 mod value;
 mod versions;
@@ -23,8 +24,10 @@ use proc_macro::TokenStream;
 /// | `queue` | the queue that publishers use; `default` unless told |
 /// | `priority` | 0 (last) to 9 (first); 4 unless told |
 /// | `timeout` | how long one run may take: `"30s"`, `"1h 30m"` |
+/// | `soft_timeout` | how long a run may take before it is told to wind up (`ctx.soft_timeout()`); shorter than `timeout` |
 /// | `max_attempts` | how often it may run and fail, the first time included |
 /// | `retry` | when it runs again, with the keys of `[tasks.NAME.retry]`: `retry(delay = "10s", backoff = "linear", max_delay = "5m", jitter = "none")` |
+/// | `on` | what becomes of failures by their code, with the keys of `[tasks.NAME.on.CODE]`: `on(card_declined(give_up), busy(retry_after = "30s"), timeout(retry(max_attempts = 2)))` |
 /// | `ack` | `"claimed"`: acknowledge its deliveries after the claim, for runs of more than half an hour; `"settled"` unless told |
 /// | `output` | the type that a run returns; then a handler that returns another is a compile error |
 /// | `version` | the version of the arguments' shape, from 1 |

@@ -131,6 +131,8 @@ impl Client {
         message.first_published = now;
         message.dedup_id = task.dedup_id;
         message.expires_at = task.expires.map(|due| resolve(due, now)).transpose()?;
+        message.deadline_at = task.deadline.map(|due| resolve(due, now)).transpose()?;
+        starts_in_time(task.due, &message, now)?;
         message.timeout = task.timeout;
         message.retry = task.retry;
         message.tags = task.tags;
@@ -316,12 +318,24 @@ impl Entry {
     }
 }
 
+/// What is due only at its deadline never runs, and would lie on the agenda until then.
+fn starts_in_time(due: Option<Due>, message: &Message, now: Option<Timestamp>) -> Result<(), PublishError> {
+    let (Some(due), Some(deadline)) = (due, message.deadline_at) else { return Ok(()) };
+    match resolve(due, now) {
+        Ok(due) if due >= deadline => Err(PublishError::Invalid(format!(
+            "it would be due at {due} and its deadline is {deadline}: it could never run"
+        ))),
+        // Without the store's time, the ledger finds out.
+        Ok(_) | Err(_) => Ok(()),
+    }
+}
+
 fn resolve(due: Due, now: Option<Timestamp>) -> Result<Timestamp, PublishError> {
     match (due, now) {
         (Due::At(at), _) => Ok(clock::whole_micros(at)),
         (Due::In(delay), Some(now)) => Ok(clock::later(now, delay)),
         (Due::In(_), None) => Err(PublishError::Invalid(
-            "an expiry counted from now needs the store's time, and the store cannot be reached".into(),
+            "an expiry or a deadline counted from now needs the store's time, and the store cannot be reached".into(),
         )),
     }
 }

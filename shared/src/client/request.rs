@@ -169,6 +169,27 @@ impl<T> Publish<T> {
         self.with(|task| task.expires = Some(Due::At(at)))
     }
 
+    /// So long from now it must have ended, its retries too: a run is stopped then, and no retry is put off until later.
+    ///
+    /// Expiry says until when it may start, and lets what has started run on; a deadline says when all of it is over.
+    ///
+    /// ```no_run
+    /// # use std::time::Duration;
+    /// # use upbeat_shared::client::{Client, NewTask, PublishError};
+    /// # async fn example(client: Client, quote: NewTask) -> Result<(), PublishError> {
+    /// client.publish(quote).deadline_in(Duration::from_secs(30)).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn deadline_in(self, after: Duration) -> Self {
+        self.with(|task| task.deadline = Some(Due::In(after)))
+    }
+
+    /// By this instant of the store's time it must have ended, its retries too.
+    pub fn deadline_at(self, at: Timestamp) -> Self {
+        self.with(|task| task.deadline = Some(Due::At(at)))
+    }
+
     /// How long one run may take, in place of the worker's setting for this task.
     pub fn timeout(self, timeout: Duration) -> Self {
         self.with(|task| task.timeout = Some(timeout))

@@ -43,6 +43,8 @@ pub struct NewTask {
     pub unique: Option<Unique>,
     /// After this it must not start.
     pub expires: Option<Due>,
+    /// By this it must have ended.
+    pub deadline: Option<Due>,
     /// How long one run may take.
     pub timeout: Option<Duration>,
     /// When to retry.
@@ -71,6 +73,7 @@ impl NewTask {
             dedup_id: None,
             unique: None,
             expires: None,
+            deadline: None,
             timeout: None,
             retry: None,
             tags: Vec::new(),
@@ -151,6 +154,18 @@ impl NewTask {
     /// How long one run may take.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
+        self
+    }
+
+    /// So long from now it must have ended, its retries too.
+    pub fn deadline_in(mut self, after: Duration) -> Self {
+        self.deadline = Some(Due::In(after));
+        self
+    }
+
+    /// By this instant of the store's time it must have ended, its retries too.
+    pub fn deadline_at(mut self, at: jiff::Timestamp) -> Self {
+        self.deadline = Some(Due::At(at));
         self
     }
 

@@ -24,6 +24,7 @@ mod keys;
 mod mask;
 mod policies;
 mod provenance;
+mod reactions;
 mod reference;
 mod render;
 mod schedules;

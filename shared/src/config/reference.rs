@@ -129,6 +129,7 @@ impl fmt::Display for Takes {
             Self::Queues => "table or list",
             Self::Retry | Self::Limit | Self::Fair => "table",
             Self::Weights => "table of numbers",
+            Self::On => "table of tables",
             Self::Target => "URL or table",
             Self::Choice(words) => return f.write_str(&choice(words)),
             Self::CatchUp(words) => return write!(f, "{}, or table", choice(words)),

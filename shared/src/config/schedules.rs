@@ -113,6 +113,7 @@ fn template(
     let key = section.find("key", super::tables::name);
     let unique = unique(section);
     let expires_after = section.find("expires_after", |found| found.duration(MIN_TIMEOUT..=MAX_LOOK_BACK));
+    let deadline_after = section.find("deadline_after", |found| found.duration(MIN_TIMEOUT..=MAX_LOOK_BACK));
     let args_version = args_version(section, known);
     let name = task?;
     let args = args.unwrap_or_default();
@@ -124,6 +125,7 @@ fn template(
         priority,
         timeout,
         expires_after,
+        deadline_after,
         retry,
         tags,
         key,

@@ -78,6 +78,13 @@ impl<'c, 's> Section<'c, 's> {
         child
     }
 
+    /// A table within this one that the user has named; `prefix` is what its keys begin with.
+    pub(super) fn inner(&mut self, prefix: &str, keys: &'static Keys, content: Node) -> Section<'_, 's> {
+        let mut inner = Section::new(self.cx, keys, self.table.clone(), Some(content));
+        inner.prefix = format!("{}{prefix}", self.prefix);
+        inner
+    }
+
     /// A table of its own beneath the top.
     pub(super) fn table(&mut self, name: &'static str, keys: &'static Keys) -> Section<'_, 's> {
         let content = self.entries.remove(name);

@@ -14,6 +14,7 @@ use crate::limit::{FairPolicy, FairQueues, LimitPolicy};
 use crate::member::LEASE;
 use crate::message::Limits;
 use crate::name::{Namespace, QueueName, TaskName};
+use crate::reaction::Reactions;
 use crate::retry::RetryPolicy;
 
 /// Everything that a role of Upbeat can be told.
@@ -187,8 +188,12 @@ pub struct TaskConfig {
     pub timeout: Duration,
     /// How long a run may go on after it was told to stop, where that is said of it.
     pub cancel_grace: Option<Duration>,
+    /// How long one run may take before it is told to wind up, if anybody is to tell it.
+    pub soft_timeout: Option<Duration>,
     /// When a failed task runs again.
     pub retry: RetryPolicy,
+    /// What becomes of failures by their code, where it is something else.
+    pub on: Reactions,
     /// How many of these tasks run at once, and how often one starts, over all workers.
     pub limit: LimitPolicy,
     /// The same of each key by itself.

@@ -34,6 +34,8 @@ pub struct KnownTask {
     pub priority: Option<Priority>,
     /// How long one run may take.
     pub timeout: Option<Duration>,
+    /// How long it may take before it is told to wind up.
+    pub soft_timeout: Option<Duration>,
     /// When to retry.
     pub retry: Option<RetryPolicy>,
     /// Which versions of its arguments it reads; every one where nothing is said.
@@ -43,7 +45,7 @@ pub struct KnownTask {
 impl KnownTask {
     /// One that says nothing but its name.
     pub fn new(name: TaskName) -> Self {
-        Self { name, queue: None, priority: None, timeout: None, retry: None, args: None }
+        Self { name, queue: None, priority: None, timeout: None, soft_timeout: None, retry: None, args: None }
     }
 }
 

@@ -2,9 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::keys;
 use super::policies::policy;
+use super::reactions;
 use super::secret::Secret;
 use super::section::Section;
 use super::settings::{Ack, ExecutorConfig, HttpTarget, TaskConfig, WorkerConfig};
@@ -12,7 +14,7 @@ use super::show::{Bytes, bare_or_quoted};
 use super::tables::{CANCEL_GRACE, MAX_TIMEOUT, MIN_TIMEOUT, misnamed, queue, retry, url_fault};
 use super::tree::Value;
 use super::url::ServiceUrl;
-use super::value::{At, Fault, Found, Spot};
+use super::value::{At, Fault, Found, Spot, show_duration};
 use crate::hook::is_notice;
 use crate::name::{QueueName, TaskName};
 
@@ -76,14 +78,51 @@ pub(super) fn read(top: &mut Section<'_, '_>, worker: &WorkerConfig) -> Tasks {
         let cancel_grace = section.find("cancel_grace", |found| found.duration(CANCEL_GRACE));
         let base = known.and_then(|task| task.retry).unwrap_or(worker.retry);
         let retry = retry(section.child("retry", &keys::RETRY).inherits("worker"), base);
+        let soft_timeout = soft_timeout(&mut section, timeout, known.and_then(|task| task.soft_timeout));
+        let on = reactions::read(&mut section, executor.as_ref(), retry);
         section.finish();
         if let Some(executor) = executor {
-            let task =
-                TaskConfig { queue, timeout, cancel_grace, retry, limit, limit_per_key, ack, executor, line };
+            let task = TaskConfig {
+                queue,
+                timeout,
+                cancel_grace,
+                soft_timeout,
+                retry,
+                on,
+                limit,
+                limit_per_key,
+                ack,
+                executor,
+                line,
+            };
             tasks.configs.insert(name, task);
         }
     }
     tasks
+}
+
+/// Told at its timeout to wind up, nobody could.
+fn soft_timeout(
+    section: &mut Section<'_, '_>,
+    timeout: Duration,
+    programs: Option<Duration>,
+) -> Option<Duration> {
+    let soft = section.find("soft_timeout", |found| found.duration(MIN_TIMEOUT..=MAX_TIMEOUT));
+    if let (None, Some(programs)) = (soft, programs.filter(|soft| *soft >= timeout)) {
+        let programs = show_duration(programs);
+        let message = format!(
+            "nobody is told to wind up: the program's own soft timeout is {programs}, no less than this"
+        );
+        section.cx.warn(section.place("timeout"), message);
+    }
+    let soft = soft?;
+    if soft >= timeout {
+        let message =
+            format!("`soft_timeout` is not shorter than `timeout`, which is {}", show_duration(timeout));
+        let help = "a run is told to wind up at the first, and stopped at the second";
+        section.fault("soft_timeout", Fault::new(message).help(help));
+    }
+    Some(soft)
 }
 
 fn executor(section: &mut Section<'_, '_>, name: &TaskName, native: bool) -> Option<ExecutorConfig> {

@@ -14,6 +14,7 @@ use crate::ledger::{Due, NewEntry};
 use crate::message::{Message, Payload};
 use crate::name::{Namespace, QueueName, TaskName};
 use crate::task::rfc3339_micros;
+use crate::verdict::RunError;
 
 /// The task that tells of a dead task.
 pub const DEAD_NOTICE: &str = "upbeat.hook.dead";
@@ -53,7 +54,7 @@ impl Notices {
             "id": message.id.to_string(),
             "name": message.name.as_str(),
             "queue": message.queue.as_str(),
-            "error": { "kind": dead.error.kind.as_str(), "message": cut(&dead.error.message, MAX_TEXT_BYTES) },
+            "error": RunError { message: cut(&dead.error.message, MAX_TEXT_BYTES), ..dead.error.clone() }.to_json(),
             "attempts": dead.attempts,
             "crashes": dead.crashes,
             "tags": tags(message),
@@ -134,7 +135,7 @@ mod tests {
     use crate::message::{Planned, TraceContext};
     use crate::name::ScheduleId;
     use crate::task::TaskState;
-    use crate::verdict::{RunError, RunErrorKind};
+    use crate::verdict::RunErrorKind;
 
     fn message() -> Message {
         let id = "0198a2f0-0000-7000-8000-000000000001".parse().unwrap();

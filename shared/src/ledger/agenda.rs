@@ -162,8 +162,8 @@ pub trait Agenda: Send + Sync + fmt::Debug {
     /// is held from this transaction on, and freed by the one that ends its task, whoever that is.
     async fn add(&self, entries: Vec<NewEntry>) -> Result<Vec<AddAnswer>, LedgerError>;
 
-    /// Leases what is due to this caller: no other caller gets it for `lease`. Entries whose `expires_at` has passed
-    /// become expired instead.
+    /// Leases what is due to this caller: no other caller gets it for `lease`. Entries that had to start by now
+    /// ([`Message::must_start_by`](crate::message::Message::must_start_by)) become expired instead.
     async fn due(&self, limit: usize, lease: Duration) -> Result<DueBatch, LedgerError>;
 
     /// Marks entries as queued, after the broker confirmed them; `false` where the entry moved or ended meanwhile.

@@ -60,6 +60,15 @@ pub(super) fn forgotten(id: TaskId, name: TaskName, queue: QueueName, priority: 
     Message { priority, ..Message::new(id, name, queue, nothing) }
 }
 
+/// A retry by hand takes expiry and deadline away, or the task would end again at once: the row tells by having no instant
+/// left that it must start by. Where it has one, the message has both exactly.
+pub(super) fn keep_times(message: &mut Message, must_start_by: Option<i64>) {
+    if must_start_by.is_none() {
+        message.expires_at = None;
+        message.deadline_at = None;
+    }
+}
+
 /// Labels as a row keeps them: one text, in which each is found between commas.
 pub(super) fn joined_tags(tags: &[String]) -> Option<String> {
     (!tags.is_empty()).then(|| format!(",{},", tags.join(",")))

@@ -66,6 +66,9 @@ pub struct Message {
     /// Whose it is: limits by key count it under this.
     #[serde(default)]
     pub key: Option<TaskKey>,
+    /// By this instant (the store's time) it must have ended: a run is stopped then, and nothing starts that late.
+    #[serde(default)]
+    pub deadline_at: Option<Timestamp>,
 }
 
 impl Message {
@@ -91,7 +94,14 @@ impl Message {
             trace: None,
             unique: None,
             key: None,
+            deadline_at: None,
         }
+    }
+
+    /// The instant from which on it must not start: the earlier one of expiry and deadline. What ledgers look at before
+    /// they hand it out.
+    pub fn must_start_by(&self) -> Option<Timestamp> {
+        self.expires_at.into_iter().chain(self.deadline_at).min()
     }
 
     /// What it is unique by, as ledgers know it.

@@ -103,6 +103,9 @@ impl Message {
         if let Some(time) = self.expires_at {
             int("upbeat-expires-at", time.as_microsecond());
         }
+        if let Some(time) = self.deadline_at {
+            int("upbeat-deadline-at", time.as_microsecond());
+        }
         if let Some(timeout) = self.timeout {
             int("upbeat-timeout-ms", i64::try_from(timeout.as_millis()).unwrap_or(i64::MAX));
         }
@@ -187,6 +190,7 @@ impl Message {
         let millis = wire.int("upbeat-first-published")?;
         self.first_published = millis.and_then(|millis| Timestamp::from_millisecond(millis).ok());
         self.expires_at = wire.instant("upbeat-expires-at")?;
+        self.deadline_at = wire.instant("upbeat-deadline-at")?;
         let timeout = wire.int("upbeat-timeout-ms")?.map(u64::try_from);
         self.timeout = match timeout {
             Some(Ok(millis)) => Some(Duration::from_millis(millis)),
@@ -303,6 +307,7 @@ mod tests {
         let planned_at = "2026-05-01T00:00:00Z".parse().unwrap();
         message.occurrence = Some(Planned { schedule_id: ScheduleId::new("nightly").unwrap(), planned_at });
         message.expires_at = Some("2026-05-02T00:00:00.000001Z".parse().unwrap());
+        message.deadline_at = Some("2026-05-02T12:00:00.000001Z".parse().unwrap());
         message.timeout = Some(Duration::from_millis(1500));
         message.retry = Some(RetryPolicy::default());
         message.tags = vec!["a".into(), "b".into()];

@@ -195,6 +195,7 @@ mod tests {
         let planned_at = "2026-05-01T00:00:00Z".parse().unwrap();
         message.occurrence = Some(Planned { schedule_id: ScheduleId::new("nightly").unwrap(), planned_at });
         message.expires_at = Some("2027-05-02T00:00:00.000001Z".parse().unwrap());
+        message.deadline_at = Some("2027-05-03T00:00:00.000001Z".parse().unwrap());
         message.timeout = Some(Duration::from_millis(1500));
         message.retry = Some(RetryPolicy::default());
         message.args_version = 3;

@@ -114,6 +114,9 @@ impl History {
         if self.chance(4) {
             message.expires_at = Some(later(now, self.seconds(300)));
         }
+        if self.chance(5) {
+            message.deadline_at = Some(later(now, self.seconds(300)));
+        }
         if self.chance(6) {
             let age = self.seconds(10 * 24 * 3600);
             message.first_published = Some(earlier(now, age));

@@ -97,6 +97,22 @@ async fn a_suspect_is_cancelled_as_others_are() {
 }
 
 #[tokio::test]
+async fn a_suspect_is_told_of_its_soft_timeout_as_others_are() {
+    let scene = Scene::new();
+    let (beat, worker) = (scene.beat(), scene.worker());
+    let store = scene.world.store().await;
+    let id = scene.suspect(&store, "wind").await;
+
+    let record = scene.ended(&store, id).await;
+
+    assert_eq!(record.state, TaskState::Succeeded);
+    assert_eq!(record.result.expect("it is kept").to_json(), "wound up");
+    assert_ne!(scene.begun("wind", id).await, worker.id());
+    worker.stop().await;
+    beat.stop().await;
+}
+
+#[tokio::test]
 async fn a_suspect_ends_with_its_worker() {
     let scene = Scene::new();
     let (beat, mut worker) = (scene.beat(), scene.worker());

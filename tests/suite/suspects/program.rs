@@ -30,7 +30,8 @@ fn entry() {
 
 /// Each writes its name, its task and its process into the journal. `abort` ends its process at once, `exit` does so politely;
 /// `hold` waits for the gate, `finish` too and never fails, `block` too and blocks its thread; `tell` says how far it is,
-/// publishes a `note`, waits for the gate and has a result; `panic` panics; `fail` fails.
+/// publishes a `note`, waits for the gate and has a result; `panic` panics; `fail` fails; `wind` waits
+/// for its soft timeout.
 fn app() -> App {
     App::new()
         .task(native("note", |_: serde_json::Value, run: RunContext| async move {
@@ -75,6 +76,14 @@ fn app() -> App {
             gate(&run).await?;
             Ok(format!("attempt {}, crashes {}", run.attempt, run.crashes))
         }))
+        .task(
+            native("wind", |_: serde_json::Value, run: RunContext| async move {
+                note("wind", &run);
+                run.soft_timeout.cancelled().await;
+                Ok(if run.cancel.is_cancelled() { "stopped" } else { "wound up" })
+            })
+            .soft_timeout(Duration::from_millis(200)),
+        )
         .task(native("panic", |_: serde_json::Value, run: RunContext| async move {
             note("panic", &run);
             assert_eq!(run.attempt, 0, "no attempt is that early");

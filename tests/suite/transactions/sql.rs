@@ -71,7 +71,7 @@ async fn a_published_task_has_what_was_given() {
     let plain = desk.publish("'demo.task'").await.expect("a name is enough");
     let full = desk
         .publish(
-            "'demo.task', '{\"a\": [1, null]}', queue => 'other', priority => 9, expires_in => '1 hour', tags => '{x,y}',
+            "'demo.task', '{\"a\": [1, null]}', queue => 'other', priority => 9, expires_in => '1 hour', deadline_in => '2 hours', tags => '{x,y}',
              timeout => '1.5 s', args_version => 3, dedup_id => 'ü-1', tracestate => 'vendor=1',
              traceparent => '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01'",
         )
@@ -91,6 +91,7 @@ async fn a_published_task_has_what_was_given() {
         first_published: Some(published),
         dedup_id: Some("ü-1".into()),
         expires_at: Some(upbeat_shared::clock::later(published, std::time::Duration::from_secs(3600))),
+        deadline_at: Some(upbeat_shared::clock::later(published, std::time::Duration::from_secs(7200))),
         timeout: Some(std::time::Duration::from_millis(1500)),
         tags: vec!["x".into(), "y".into()],
         args_version: 3,
@@ -201,6 +202,8 @@ async fn what_no_client_may_publish_is_refused_with_the_reason() {
         ("'a', at => 'infinity'", "at is infinity, which is not between the years 1970 and 9999"),
         ("'a', at => now(), delay => '1 s'", "give delay or at, not both"),
         ("'a', expires_at => now(), expires_in => '1 s'", "give expires_in or expires_at, not both"),
+        ("'a', deadline_at => now(), deadline_in => '1 s'", "give deadline_in or deadline_at, not both"),
+        ("'a', delay => '2 s', deadline_in => '1 s'", "its deadline comes before it is due"),
         ("'a', tags => '{x,null}'", "a tag is null"),
         ("'a', timeout => '0'", "a timeout has a millisecond at least"),
         ("'a', args_version => 0", "args_version is 1 at least"),

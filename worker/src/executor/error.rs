@@ -32,6 +32,13 @@ pub enum TaskError {
     Cancel(String),
     /// The arguments do not fit; they will not fit the next time either.
     BadArguments(String),
+    /// An error with a code, by which the task may say what is to become of it. Made with [`TaskError::code`].
+    Coded {
+        /// What it was, for programs.
+        code: String,
+        /// What is to be done unless the task says something else; no coded one.
+        error: Box<TaskError>,
+    },
     /// It ran alone, in a process of its own, which died of it. Made by the worker, never by handlers.
     Crashed(String),
 }
@@ -55,6 +62,36 @@ impl TaskError {
     /// It failed and will never succeed: the task is dead, whatever attempts are left.
     pub fn give_up(error: impl IntoMessage) -> Self {
         Self::GiveUp(error.into_message())
+    }
+
+    /// Gives a failure a code: 1 to 64 letters, digits and `_ - .`. What the task says of it, in the configuration
+    /// (`on.card_declined = { give_up = true }`) or in Rust ([`TaskDefinition::on`](crate::TaskDefinition::on)), counts; else
+    /// the error as it is. The last code that it was given counts.
+    ///
+    /// ```
+    /// use upbeat_worker::TaskError;
+    ///
+    /// async fn charge(card: String) -> Result<(), TaskError> {
+    ///     if card.is_empty() {
+    ///         return Err(TaskError::retry("the bank says no").code("card_declined"));
+    ///     }
+    ///     Ok(())
+    /// }
+    /// ```
+    pub fn code(self, code: impl Into<String>) -> Self {
+        let error = match self {
+            Self::Coded { error, .. } => error,
+            other => Box::new(other),
+        };
+        Self::Coded { code: code.into(), error }
+    }
+
+    /// The code, if it has one, and the error without it.
+    pub fn into_parts(self) -> (Option<String>, Self) {
+        match self {
+            Self::Coded { code, error } => (Some(code), *error),
+            other => (None, other),
+        }
     }
 
     /// It need not be done any more: the task is cancelled, which is no failure.
@@ -114,6 +151,8 @@ pub trait ResultExt<T> {
     fn or_snooze(self, delay: Duration) -> Result<T, TaskError>;
     /// It need not be done any more.
     fn or_cancel(self) -> Result<T, TaskError>;
+    /// It is a failure with this code: what the task says of that counts, or else the retry policy.
+    fn or_code(self, code: &str) -> Result<T, TaskError>;
 }
 
 impl<T, E: IntoMessage> ResultExt<T> for Result<T, E> {
@@ -135,6 +174,10 @@ impl<T, E: IntoMessage> ResultExt<T> for Result<T, E> {
     fn or_cancel(self) -> Result<T, TaskError> {
         self.map_err(TaskError::cancel)
     }
+
+    fn or_code(self, code: &str) -> Result<T, TaskError> {
+        self.map_err(|error| TaskError::retry(error).code(code))
+    }
 }
 
 impl fmt::Display for TaskError {
@@ -145,6 +188,7 @@ impl fmt::Display for TaskError {
             | Self::GiveUp(message)
             | Self::BadArguments(message)
             | Self::Crashed(message) => f.write_str(message),
+            Self::Coded { error, .. } => error.fmt(f),
             Self::Snooze { delay } => write!(f, "snoozed for {delay:?}"),
             Self::Cancel(reason) => write!(f, "cancelled: {reason}"),
         }
@@ -186,6 +230,8 @@ mod tests {
         let message = || "invalid digit found in string".to_owned();
         assert_eq!(fails().or_give_up(), Err(TaskError::GiveUp(message())));
         assert_eq!(fails().or_cancel(), Err(TaskError::Cancel(message())));
+        let coded = TaskError::Coded { code: "b".into(), error: Box::new(TaskError::Retry(message())) };
+        assert_eq!(fails().or_code("a").map_err(|error| error.code("b")), Err(coded));
         assert_eq!(fails().or_snooze(minute), Err(TaskError::Snooze { delay: minute }));
         let later = TaskError::RetryAfter { delay: minute, message: message() };
         assert_eq!(fails().or_retry_after(minute), Err(later));

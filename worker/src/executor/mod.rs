@@ -73,11 +73,14 @@ pub struct RunContext {
     pub fence: Fence,
     /// The claim's own number. Whoever knows it, with the id and the fence, may settle the run: see `docs/transactions.md`.
     pub token: Token,
-    /// When the run is out of time, in the store's time.
+    /// When the run is out of time, in the store's time: by its timeout, or by the task's deadline if that comes first.
     pub deadline: Timestamp,
     /// Cancelled when the run should stop: out of time, cancelled by somebody, or its worker stops. A handler that
     /// does not return soon after is dropped; one that blocks its thread asks `is_cancelled()` now and then, and returns.
     pub cancel: CancellationToken,
+    /// Cancelled when the run should wind up: at its soft timeout, if its task has one, or with [`RunContext::cancel`]. Unlike
+    /// then, nobody drops it: there is time until the deadline.
+    pub soft_timeout: CancellationToken,
     /// Publishes further tasks, in the trace of this one.
     pub client: Option<Client>,
     pub(crate) clock: Arc<StoreClock>,
@@ -102,6 +105,7 @@ impl RunContext {
     pub fn detached(message: Message) -> Self {
         let clock = Arc::new(StoreClock::new(Arc::new(SystemClock::default())));
         let deadline = clock::later(clock.clock().wall(), Duration::from_hours(1));
+        let cancel = CancellationToken::new();
         Self {
             attempt: message.attempts + 1,
             crashes: message.crashes,
@@ -109,7 +113,8 @@ impl RunContext {
             fence: Fence(1),
             token: Token(0),
             deadline,
-            cancel: CancellationToken::new(),
+            soft_timeout: cancel.child_token(),
+            cancel,
             client: None,
             clock,
             seat: None,

@@ -5,7 +5,9 @@ mod aside;
 mod claim;
 pub(crate) mod committed;
 mod dead;
+mod deadline;
 pub(crate) mod handlers;
+mod reaction;
 mod read;
 mod run;
 pub(crate) mod settle;
@@ -205,7 +207,13 @@ fn decide(ctx: &Context, job: &Job, outcome: Outcome) -> Verdict {
     let policy = own.unwrap_or(ctx.options.default_retry);
     let random = clock::fraction(ctx.clock.clock().random());
     let Claim { attempts, crashes, .. } = job.claim;
-    let rules = Rules { policy: &policy, max_crashes: ctx.options.max_crashes };
+    // Without a deadline nobody asks for the time.
+    let left = job.message.deadline_at.map(|deadline| {
+        let now = ctx.clock.now().unwrap_or(job.claim.at);
+        clock::until(now, deadline)
+    });
+    let rules =
+        Rules { policy: &policy, max_crashes: ctx.options.max_crashes, on: &job.handler.task.on, left };
     let verdict = verdict::decide(outcome, Counts { attempts, crashes }, &rules, random);
     match verdict {
         Verdict::Succeeded { result: Some(result) } if result.bytes.len() > ctx.options.limits.body_bytes => {

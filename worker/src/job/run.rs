@@ -7,10 +7,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
 use upbeat_shared::clock;
 use upbeat_shared::message::Payload;
 
 use super::Job;
+use super::deadline;
 use super::verdict::{Outcome, StopReason};
 use crate::executor::blocking::Seat;
 use crate::executor::{RunContext, TaskError};
@@ -47,8 +50,13 @@ async fn run_on(ctx: &Context, job: &Job, seat: Option<&Arc<Seat>>) -> Outcome {
         // Told to stop between claim and run.
         return Outcome::Stopped(reason);
     }
-    let timeout = timeout(ctx, job);
-    let context = context(ctx, job, timeout, seat);
+    let begins = begins(ctx, job, seat);
+    let (timeout, out_of_time) = deadline::bound(timeout(ctx, job), begins, job.message.deadline_at);
+    if timeout.is_zero() {
+        return Outcome::Stopped(out_of_time);
+    }
+    let context = context(ctx, job, clock::later(begins, timeout), seat);
+    let mut soft = Soft::of(job, timeout, &context);
     let next = what_runs(ctx, job);
     // In an async function, so that a panic before the executor returns its future is caught like any other.
     let run = AssertUnwindSafe(next.run(context)).catch_unwind();
@@ -59,11 +67,33 @@ async fn run_on(ctx: &Context, job: &Job, seat: Option<&Arc<Seat>>) -> Outcome {
         // A handler that obeys at once ends before the next line sees that it was told to stop.
         ended = &mut run => outcome(ended, job.control.reason()),
         () = job.control.token().cancelled() => stop(ctx, job, seat, run).await,
-        () = tokio::time::sleep(timeout) => {
-            job.control.stop(StopReason::TimedOut(timeout));
+        () = out_of_time_after(timeout, &mut soft) => {
+            job.control.stop(out_of_time);
             stop(ctx, job, seat, run).await
         }
     }
+}
+
+/// A run that is told to wind up before it is out of time.
+struct Soft {
+    after: Duration,
+    told: CancellationToken,
+}
+
+impl Soft {
+    fn of(job: &Job, timeout: Duration, context: &RunContext) -> Option<Self> {
+        let after = job.handler.task.soft_timeout.filter(|after| *after < timeout)?;
+        Some(Self { after, told: context.soft_timeout.clone() })
+    }
+}
+
+/// Waits until a run is out of time, and tells it on the way to wind up.
+async fn out_of_time_after(timeout: Duration, soft: &mut Option<Soft>) {
+    let Some(Soft { after, told }) = soft.take() else { return tokio::time::sleep(timeout).await };
+    tokio::time::sleep(after).await;
+    tracing::debug!(?after, "the run is past its soft timeout and told to wind up");
+    told.cancel();
+    tokio::time::sleep(timeout.saturating_sub(after)).await;
 }
 
 /// The task's executor within the program's layers; of a suspect, the process in which they are.
@@ -156,7 +186,9 @@ pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> &str {
 fn grace(ctx: &Context, job: &Job, reason: StopReason) -> Duration {
     let grace = job.handler.task.cancel_grace.unwrap_or(ctx.options.cancel_grace);
     match reason {
-        StopReason::Cancelled | StopReason::TimedOut(_) | StopReason::Shutdown => grace,
+        StopReason::Cancelled | StopReason::TimedOut(_) | StopReason::Deadline | StopReason::Shutdown => {
+            grace
+        }
         StopReason::LeaseLost => grace.min(ctx.member.lapse_grace()),
     }
 }
@@ -166,17 +198,25 @@ fn timeout(ctx: &Context, job: &Job) -> Duration {
     own.unwrap_or(ctx.options.default_timeout)
 }
 
-fn context(ctx: &Context, job: &Job, timeout: Duration, seat: Option<&Arc<Seat>>) -> RunContext {
-    // A run that had to wait for its thread begins now.
-    let begins = seat.and_then(|_| ctx.clock.now()).unwrap_or(job.claim.at);
+/// When its time begins to count: a run that had to wait for its thread begins now.
+fn begins(ctx: &Context, job: &Job, seat: Option<&Arc<Seat>>) -> Timestamp {
+    seat.and_then(|_| ctx.clock.now()).unwrap_or(job.claim.at)
+}
+
+fn context(ctx: &Context, job: &Job, deadline: Timestamp, seat: Option<&Arc<Seat>>) -> RunContext {
+    let cancel = job.control.token().clone();
+    // A task without a soft timeout needs no token of its own.
+    let soft_timeout =
+        if job.handler.task.soft_timeout.is_some() { cancel.child_token() } else { cancel.clone() };
     RunContext {
         message: job.message.clone(),
         attempt: job.claim.attempts.saturating_add(1),
         crashes: job.claim.crashes,
         fence: job.claim.fence,
         token: job.token,
-        deadline: clock::later(begins, timeout),
-        cancel: job.control.token().clone(),
+        deadline,
+        cancel,
+        soft_timeout,
         client: Some(ctx.client.continuing(job.message.trace.clone())),
         clock: Arc::clone(&ctx.clock),
         seat: seat.cloned(),

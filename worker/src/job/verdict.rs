@@ -1,11 +1,15 @@
 //! What becomes of a run. Pure: reads no clock, no store and no randomness of its own.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use upbeat_shared::message::Payload;
+use upbeat_shared::reaction::{Reaction, Reactions, TIMEOUT};
 use upbeat_shared::retry::RetryPolicy;
 use upbeat_shared::verdict::{RunError, RunErrorKind, Verdict};
 
+use super::deadline;
+use super::reaction::{self, Failure};
 use crate::executor::TaskError;
 
 /// How a run ended.
@@ -28,6 +32,8 @@ pub(crate) enum StopReason {
     Cancelled,
     /// It ran longer than it may.
     TimedOut(Duration),
+    /// The task's deadline came.
+    Deadline,
     /// The worker could not renew its lease: somebody else may run the task by now.
     LeaseLost,
     /// The worker stops.
@@ -48,13 +54,45 @@ pub(crate) struct Counts {
 pub(crate) struct Rules<'a> {
     pub(crate) policy: &'a RetryPolicy,
     pub(crate) max_crashes: u32,
+    /// What the task says of failures by their code.
+    pub(crate) on: &'a Reactions,
+    /// The time until the task's deadline, if it has one.
+    pub(crate) left: Option<Duration>,
 }
 
 /// Decides. `random` is uniform in 0 to 1 and spreads retries.
 pub(crate) fn decide(outcome: Outcome, counts: Counts, rules: &Rules<'_>, random: f64) -> Verdict {
+    let code = reaction::code_of(&outcome);
+    let reaction = code.as_deref().and_then(|code| rules.on.to(code));
+    let Some(reaction) = reaction else {
+        return deadline::in_time(judge(outcome, counts, rules, random), rules.left);
+    };
+    let failure = Failure {
+        failures: counts.attempts.saturating_add(1),
+        policy: rules.policy,
+        own_delay: reaction::own_delay(&outcome),
+        random,
+    };
+    if let (Reaction::Snooze(_), Outcome::Failed(error)) = (reaction, &outcome) {
+        // A snooze leaves no error in the record.
+        tracing::info!(code = code.as_deref(), %error, "the task failed; it is put off, as it says of such failures");
+    }
+    let verdict = reaction::react(judge(outcome, counts, rules, random), failure, reaction);
+    deadline::in_time(verdict, rules.left)
+}
+
+/// What the outcome itself asks for.
+fn judge(outcome: Outcome, counts: Counts, rules: &Rules<'_>, random: f64) -> Verdict {
     let (attempts, policy) = (counts.attempts, rules.policy);
+    let code = match reaction::code_of(&outcome) {
+        // The kind says as much.
+        Some(Cow::Borrowed(_)) | None => None,
+        Some(Cow::Owned(code)) => Some(code),
+    };
+    // A handler, or a command, that gives up at its soft timeout was out of time.
+    let kind = if code.as_deref() == Some(TIMEOUT) { RunErrorKind::TimedOut } else { RunErrorKind::Failed };
     let failed = |kind, message: String| {
-        let error = RunError::new(kind, message);
+        let error = RunError::new(kind, message).coded(code.clone());
         match policy.delay_after(attempts.saturating_add(1), random) {
             Some(delay) => Verdict::Retry { delay, error },
             None => Verdict::Dead { error },
@@ -62,19 +100,17 @@ pub(crate) fn decide(outcome: Outcome, counts: Counts, rules: &Rules<'_>, random
     };
     match outcome {
         Outcome::Succeeded(result) => Verdict::Succeeded { result },
-        Outcome::Failed(error) => match error {
-            TaskError::Retry(message) => failed(RunErrorKind::Failed, message),
-            TaskError::RetryAfter { delay, message } => {
-                with_delay(failed(RunErrorKind::Failed, message), delay)
-            }
+        Outcome::Failed(error) => match error.into_parts().1 {
+            TaskError::Retry(message) => failed(kind, message),
+            TaskError::RetryAfter { delay, message } => with_delay(failed(kind, message), delay),
             TaskError::Snooze { delay } => Verdict::Snooze { delay },
-            TaskError::GiveUp(message) => {
-                Verdict::Dead { error: RunError::new(RunErrorKind::Failed, message) }
-            }
+            TaskError::GiveUp(message) => Verdict::Dead { error: RunError::new(kind, message).coded(code) },
             TaskError::Cancel(reason) => Verdict::Cancelled { reason: bounded(reason) },
             TaskError::BadArguments(message) => {
                 Verdict::Dead { error: RunError::new(RunErrorKind::BadArguments, message) }
             }
+            // No code has another one in it.
+            TaskError::Coded { error, .. } => failed(kind, error.to_string()),
             TaskError::Crashed(message) => {
                 let last = counts.crashes.saturating_add(1) >= rules.max_crashes;
                 let error = RunError::new(RunErrorKind::Crashed, message);
@@ -89,6 +125,7 @@ pub(crate) fn decide(outcome: Outcome, counts: Counts, rules: &Rules<'_>, random
             StopReason::TimedOut(limit) => {
                 failed(RunErrorKind::TimedOut, format!("it ran longer than its timeout of {limit:?}"))
             }
+            StopReason::Deadline => Verdict::Dead { error: deadline::passed() },
             StopReason::LeaseLost => {
                 Verdict::Released { reason: "its worker could not renew its lease".into() }
             }
@@ -103,11 +140,12 @@ pub(crate) const LABELS: [&str; 7] =
 
 /// How a run can fail, as metrics count it. That a whole worker was lost is found by a beat, the other kinds before there is
 /// a run.
-pub(crate) const FAILURES: [RunErrorKind; 5] = [
+pub(crate) const FAILURES: [RunErrorKind; 6] = [
     RunErrorKind::Failed,
     RunErrorKind::Panicked,
     RunErrorKind::TimedOut,
     RunErrorKind::BadArguments,
+    RunErrorKind::Deadline,
     RunErrorKind::Crashed,
 ];
 
@@ -159,7 +197,7 @@ mod tests {
     };
 
     fn decided(outcome: Outcome, attempts: u32) -> Verdict {
-        let rules = Rules { policy: &POLICY, max_crashes: 3 };
+        let rules = Rules { policy: &POLICY, max_crashes: 3, on: &Reactions::default(), left: None };
         decide(outcome, Counts { attempts, crashes: 0 }, &rules, 0.5)
     }
 
@@ -200,7 +238,7 @@ mod tests {
     #[test]
     fn a_process_that_died_counts_a_crash_until_there_were_too_many() {
         let died = |crashes| {
-            let rules = Rules { policy: &POLICY, max_crashes: 3 };
+            let rules = Rules { policy: &POLICY, max_crashes: 3, on: &Reactions::default(), left: None };
             let outcome = Outcome::Failed(TaskError::Crashed("killed by signal 9".into()));
             match decide(outcome, Counts { attempts: 99, crashes }, &rules, 0.5) {
                 Verdict::Crashed { error, again } => (error.kind, again),
@@ -222,6 +260,70 @@ mod tests {
             panic!("it has attempts left")
         };
         assert_eq!((error.kind, error.message.as_str()), (RunErrorKind::Panicked, "boom"));
+    }
+
+    /// As a task decides that gives up when the card is declined, is patient with timeouts and puts off panics.
+    fn by_code(outcome: Outcome, attempts: u32) -> Verdict {
+        let patient = RetryPolicy { max_attempts: 9, ..POLICY };
+        let on = Reactions::from_iter([
+            ("card_declined".parse().unwrap(), Reaction::GiveUp),
+            ("timeout".parse().unwrap(), Reaction::Retry(patient)),
+            ("panic".parse().unwrap(), Reaction::Snooze(Duration::from_mins(5))),
+            ("http:404".parse().unwrap(), Reaction::RetryAfter(Duration::from_mins(1))),
+        ]);
+        let rules = Rules { policy: &POLICY, max_crashes: 3, on: &on, left: None };
+        decide(outcome, Counts { attempts, crashes: 0 }, &rules, 0.5)
+    }
+
+    #[test]
+    fn what_a_task_says_of_a_code_wins_over_what_the_failure_asked_for() {
+        let coded = |error: TaskError, code: &str| by_code(Outcome::Failed(error.code(code)), 0);
+        let error = |message: &str, code: &str| {
+            RunError::new(RunErrorKind::Failed, message).coded(Some(code.to_owned()))
+        };
+        let declined = coded(TaskError::Retry("no".into()), "card_declined");
+        assert_eq!(declined, Verdict::Dead { error: error("no", "card_declined") });
+        let missing = coded(TaskError::GiveUp("404".into()), "http:404");
+        assert_eq!(
+            missing,
+            Verdict::Retry { delay: Duration::from_mins(1), error: error("404", "http:404") }
+        );
+        let other = coded(TaskError::GiveUp("410".into()), "http:410");
+        assert_eq!(other, Verdict::Dead { error: error("410", "http:410") });
+        let snooze = TaskError::Snooze { delay: Duration::ZERO };
+        assert_eq!(coded(snooze, "card_declined"), Verdict::Snooze { delay: Duration::ZERO });
+    }
+
+    #[test]
+    fn timeouts_and_panics_have_codes_too() {
+        let late = Outcome::Stopped(StopReason::TimedOut(Duration::from_secs(5)));
+        assert!(matches!(decided(late.clone(), 2), Verdict::Dead { .. }));
+        assert!(matches!(by_code(late, 2), Verdict::Retry { .. }));
+        let snoozed = Verdict::Snooze { delay: Duration::from_mins(5) };
+        assert_eq!(by_code(Outcome::Panicked("boom".into()), 0), snoozed);
+        // A handler that ends at its soft timeout.
+        let wound_up = by_code(Outcome::Failed(TaskError::Retry("half".into()).code("timeout")), 2);
+        assert!(matches!(wound_up, Verdict::Retry { error, .. } if error.kind == RunErrorKind::TimedOut));
+    }
+
+    #[test]
+    fn a_deadline_ends_what_it_stops_and_what_would_be_retried_after_it() {
+        let before = |left, outcome| {
+            let rules =
+                Rules { policy: &POLICY, max_crashes: 3, on: &Reactions::default(), left: Some(left) };
+            decide(outcome, Counts::default(), &rules, 0.5)
+        };
+        let failed = || Outcome::Failed(TaskError::Retry("no".into()));
+        assert!(matches!(before(Duration::from_secs(11), failed()), Verdict::Retry { .. }));
+        let kind = |verdict| match verdict {
+            Verdict::Dead { error } => error.kind,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(kind(before(Duration::from_secs(10), failed())), RunErrorKind::Deadline);
+        assert_eq!(
+            kind(before(Duration::ZERO, Outcome::Stopped(StopReason::Deadline))),
+            RunErrorKind::Deadline
+        );
     }
 
     #[test]

@@ -32,6 +32,7 @@ const TELL: Duration = Duration::from_millis(250);
 pub struct SuspectChild {
     start: Start,
     cancel: CancellationToken,
+    soft_timeout: CancellationToken,
     to: File,
 }
 
@@ -58,9 +59,12 @@ impl SuspectChild {
             ));
         };
         let cancel = CancellationToken::new();
-        let told = cancel.clone();
-        std::thread::Builder::new().name("upbeat-worker-watch".into()).spawn(move || watch(from, &told))?;
-        Ok(Self { start: *start, cancel, to })
+        let soft_timeout = cancel.child_token();
+        let told = (cancel.clone(), soft_timeout.clone());
+        std::thread::Builder::new()
+            .name("upbeat-worker-watch".into())
+            .spawn(move || watch(from, &told.0, &told.1))?;
+        Ok(Self { start: *start, cancel, soft_timeout, to })
     }
 
     /// Runs the task as a worker with these tasks and layers would, tells the worker its outcome, and ends the process.
@@ -131,6 +135,7 @@ impl SuspectChild {
             committed: Arc::default(),
             deadline: upbeat_shared::clock::of_micros(*deadline),
             cancel: self.cancel.clone(),
+            soft_timeout: self.soft_timeout.clone(),
             client: Some(client.continuing(message.trace.clone())),
             clock,
             seat: None,
@@ -141,9 +146,12 @@ impl SuspectChild {
 }
 
 /// Does what the worker says. When it says nothing any more, it is gone: somebody else may run the task by now.
-fn watch(mut from: File, cancel: &CancellationToken) {
-    while let Ok(Told::Stop | Told::Run(_)) = wire::receive_now(&mut from) {
-        cancel.cancel();
+fn watch(mut from: File, cancel: &CancellationToken, soft_timeout: &CancellationToken) {
+    while let Ok(told) = wire::receive_now(&mut from) {
+        match told {
+            Told::WindUp => soft_timeout.cancel(),
+            Told::Stop | Told::Run(_) => cancel.cancel(),
+        }
     }
     // With all that it has started: the worker made it the leader of a group.
     let _ = kill_current_process_group(Signal::KILL);

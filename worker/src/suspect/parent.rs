@@ -114,6 +114,10 @@ async fn tell(mut stdin: ChildStdin, run: &RunContext) {
     let told = async {
         wire::send(&mut stdin, &Told::Run(Box::new(start))).await?;
         failpoint!("worker.suspect.told");
+        run.soft_timeout.cancelled().await;
+        if !run.cancel.is_cancelled() {
+            wire::send(&mut stdin, &Told::WindUp).await?;
+        }
         run.cancel.cancelled().await;
         wire::send(&mut stdin, &Told::Stop).await
     };

@@ -24,6 +24,8 @@ pub(super) enum Told {
     Run(Box<Start>),
     /// Stop.
     Stop,
+    /// Wind up: it is past its soft timeout.
+    WindUp,
 }
 
 /// A run, as its process needs to know it.

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that meets the unexpected fails there")]
 
 mod blocking;
+mod bounds;
 mod faults;
 mod hooks;
 mod jobs;

@@ -26,6 +26,7 @@ pub fn occurrence_message(
     message.first_published = first_published;
     message.occurrence = Some(Planned { schedule_id: schedule.id.clone(), planned_at });
     message.expires_at = template.expires_after.map(|after| clock::later(planned_at, after));
+    message.deadline_at = template.deadline_after.map(|after| clock::later(planned_at, after));
     message.timeout = template.timeout;
     message.retry = template.retry;
     message.tags.clone_from(&template.tags);

@@ -203,6 +203,7 @@ mod tests {
         let task = &mut schedule.definition.task;
         task.priority = Some(7);
         task.expires_after = Some(Duration::from_secs(60));
+        task.deadline_after = Some(Duration::from_secs(90));
         task.timeout = Some(Duration::from_secs(5));
         task.tags = vec!["night".into()];
         task.args = serde_json::json!({"n": 1});
@@ -213,6 +214,7 @@ mod tests {
         assert_eq!(message.id, id);
         assert_eq!(message.priority.get(), 7);
         assert_eq!(message.expires_at, Some(at("2026-05-01T00:01:10Z")));
+        assert_eq!(message.deadline_at, Some(at("2026-05-01T00:01:40Z")));
         assert_eq!(message.timeout, Some(Duration::from_secs(5)));
         assert_eq!(message.tags, ["night"]);
         assert_eq!(message.first_published, Some(now));

@@ -5,7 +5,7 @@ mod process;
 mod work;
 
 pub(super) use process::{BEAT, BROKER, HOOK, HTTP, LEDGER, LIMITS, LOG, RETENTION, RETRY, TOP, WORKER};
-pub(super) use work::{CALENDAR, CATCH_UP, FAIR, PER_KEY, QUEUE, SCHEDULE, TARGET, TASK};
+pub(super) use work::{CALENDAR, CATCH_UP, FAIR, ON, PER_KEY, QUEUE, SCHEDULE, TARGET, TASK};
 
 /// The keys of one table of the file.
 #[derive(Debug)]
@@ -57,6 +57,8 @@ pub(super) enum Takes {
     Retry,
     /// The table [`PER_KEY`].
     Limit,
+    /// A table of tables [`ON`], by code.
+    On,
     /// The table [`FAIR`].
     Fair,
     /// Tenants with their weights.
@@ -118,7 +120,7 @@ pub(super) const TABLES: [&str; 13] = [
 ];
 
 /// All of them, in the order of the documentation.
-pub(super) const ALL: [&Keys; 19] = [
+pub(super) const ALL: [&Keys; 20] = [
     &TOP, &BROKER, &LEDGER, &WORKER, &RETRY, &BEAT, &HTTP, &HOOK, &LOG, &RETENTION, &LIMITS, &QUEUE, &FAIR,
-    &TASK, &PER_KEY, &TARGET, &CALENDAR, &SCHEDULE, &CATCH_UP,
+    &TASK, &ON, &PER_KEY, &TARGET, &CALENDAR, &SCHEDULE, &CATCH_UP,
 ];

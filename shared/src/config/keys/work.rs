@@ -1,8 +1,8 @@
 //! The keys that say what there is to do: queues, tasks and schedules.
 
 use super::Takes::{
-    Any, Boolean, CatchUp, Choice, Duration, Fair, Instant, Limit, Name, Number, Path, Retry, Size, Target,
-    Text, TextTable, Texts, Url, Weights,
+    Any, Boolean, CatchUp, Choice, Duration, Fair, Instant, Limit, Name, Number, On, Path, Retry, Size,
+    Target, Text, TextTable, Texts, Url, Weights,
 };
 use super::{Keys, key};
 
@@ -65,7 +65,21 @@ pub(in super::super) const TASK: Keys = Keys {
         key("queue", Name, "The queue of tasks that are published without one."),
         key("timeout", Duration, "How long one run may take.").unset("as `[worker]`"),
         key("cancel_grace", Duration, "How long a run may go on after it was told to stop.").unset("as `[worker]`"),
+        key(
+            "soft_timeout",
+            Duration,
+            "How long a run may take before it is told to wind up: a command gets `SIGTERM`, a handler of your own program \
+             is told by `ctx.soft_timeout()`, a request goes on. Shorter than `timeout`, at which it is stopped.",
+        )
+        .unset("none"),
         key("retry", Retry, "When it runs again after a failure.").unset("as `[worker]`"),
+        key(
+            "on",
+            On,
+            "What becomes of a run that fails in one way: `on.timeout = { give_up = true }`, `on.\"http:429\" = { \
+             retry_after = \"30s\" }`.",
+        )
+        .unset("as `retry`"),
         key("running", Number, "So many of these tasks run at once, over all workers.").unset("no limit"),
         key("rate", Text, "So often one of these tasks starts, over all workers: `\"10/1m\"`, spread evenly.")
             .unset("no limit"),
@@ -94,6 +108,30 @@ pub(in super::super) const TASK: Keys = Keys {
         key("headers", TextTable, "For a request: further headers.").unset("none"),
         key("secret", Text, "For a request: signs it with an HMAC under this key.").unset("none"),
         key("secret_file", Path, "Instead of `secret`: a file that holds it."),
+    ],
+};
+
+/// `on` of a task, for each code.
+pub(in super::super) const ON: Keys = Keys {
+    table: "tasks.NAME.on.CODE",
+    about: "What becomes of a run that fails with this code; exactly one of these keys. Codes are `exit:75`, `signal:9`, \
+            `http:503`, `http:no_answer`, `timeout`, `panic`, and whatever handlers of your own program call their errors. \
+            `http:5xx` is for every such status, `exit`, `signal` and `http` for all of their kind; the most special one counts.",
+    keys: &[
+        key("give_up", Boolean, "`true`: the task is dead at once, whatever attempts are left.").unset("not said"),
+        key(
+            "retry",
+            Retry,
+            "It runs again by this policy, in place of the task's. `max_attempts` counts every failure of the task.",
+        )
+        .unset("not said"),
+        key(
+            "retry_after",
+            Duration,
+            "It runs again after so long, each time, while the task's policy leaves an attempt.",
+        )
+        .unset("not said"),
+        key("snooze", Duration, "It runs again after so long, and no attempt is counted.").unset("not said"),
     ],
 };
 
@@ -242,6 +280,12 @@ pub(in super::super) const SCHEDULE: Keys = Keys {
             .unset("`false`"),
         key("expires_after", Duration, "How long after its planned instant a task may still start.")
             .unset("never"),
+        key(
+            "deadline_after",
+            Duration,
+            "How long after its planned instant a task must have ended, its retries too: a run is stopped then.",
+        )
+        .unset("none"),
         key(
             "catch_up",
             CatchUp(&["none", "latest", "all"]),

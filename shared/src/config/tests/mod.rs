@@ -4,6 +4,7 @@ mod files;
 mod limits;
 mod page;
 mod provenance;
+mod reactions;
 mod reading;
 mod reference;
 mod refusals;

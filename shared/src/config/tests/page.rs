@@ -77,10 +77,11 @@ fn takes(key: &Described) -> String {
         "http" => "http-as-a-table",
         "per_key" => "per_key",
         "fair" => "fair",
+        "on" => "oncode",
         "catch_up" => "catch_up",
         _ => return key.takes.clone(),
     };
-    key.takes.replace("table", &format!("[table](#{place})"))
+    key.takes.replacen("table", &format!("[table](#{place})"), 1)
 }
 
 fn outside(tables: &[DescribedTable]) -> String {

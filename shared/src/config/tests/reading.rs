@@ -133,7 +133,7 @@ fn queues_have_settings_of_their_own() {
 fn a_schedule_says_when_and_what() {
     let definition = schedule(
         "cron = '30 2 * * *'\ntimezone = 'Europe/Berlin'\ngap = 'skip'\nargs = { n = 1, when = 2026-01-31, deep = [true, 1.5] }\n\
-         priority = 9\ntimeout = '1m'\ntags = ['a']\nexpires_after = '1h'\ncatch_up = { mode = 'all', within = '6h' }\n\
+         priority = 9\ntimeout = '1m'\ntags = ['a']\nexpires_after = '1h'\ndeadline_after = '2h'\ncatch_up = { mode = 'all', within = '6h' }\n\
          grace = '0s'\npaused = true\nretry = { max_attempts = 3 }\n",
     );
     assert_eq!(definition.timing.gap, Some(Gap::Skip));
@@ -143,6 +143,7 @@ fn a_schedule_says_when_and_what() {
         serde_json::json!({ "n": 1, "when": "2026-01-31", "deep": [true, 1.5] })
     );
     assert_eq!(definition.task.priority, Some(9));
+    assert_eq!(definition.task.deadline_after, Some(std::time::Duration::from_secs(7200)));
     assert_eq!(definition.task.retry.map(|retry| retry.max_attempts), Some(3));
     assert_eq!(definition.catch_up.mode, CatchUp::All);
     assert_eq!(definition.catch_up.within.map(|within| within.as_secs()), Some(6 * 3600));

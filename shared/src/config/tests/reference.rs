@@ -18,6 +18,8 @@ fn with(table: &Keys, key: &Key, value: &str) -> World {
         }
         "tasks.NAME" => format!("{least}{line}"),
         "queues.NAME.fair" => format!("[queues.x.fair]\n{line}"),
+        // Exactly one of them.
+        "tasks.NAME.on.CODE" => format!("{least}[tasks.x.on.timeout]\n{line}"),
         "tasks.NAME.per_key" => format!("{least}[tasks.x.per_key]\n{line}"),
         "tasks.NAME.http" if key.name == "url" => format!("[tasks.x.http]\n{line}"),
         "tasks.NAME.http" => format!("[tasks.x.http]\nurl = 'http://localhost/'\n{line}"),
@@ -57,7 +59,7 @@ fn strangers(takes: Takes) -> &'static [&'static str] {
         Takes::Any => &[],
         Takes::Queues => &["true", "17", "{ a = 'x' }"],
         Takes::Weights => &["true", "17", "{ a = 'x' }", "{ a = 0 }"],
-        Takes::Retry | Takes::Limit | Takes::Fair => &["true", "17", "'text'"],
+        Takes::Retry | Takes::Limit | Takes::Fair | Takes::On => &["true", "17", "'text'"],
         Takes::Choice(_) | Takes::Target | Takes::CatchUp(_) => &["true", "17", "'none of them'"],
     }
 }

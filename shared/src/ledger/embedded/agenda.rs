@@ -9,7 +9,7 @@ use super::row::{self, BEHIND_BRIEF, Brief, New, duration_micros, instant, selec
 use super::tally::Tally;
 use super::{EmbeddedLedger, claim, park, reap, unique};
 use crate::id::{Seq, TaskId};
-use crate::ledger::rule::{OVERTAKEN, UNCLAIMED, UNCLAIMED_MAX};
+use crate::ledger::rule::{self, OVERTAKEN, UNCLAIMED, UNCLAIMED_MAX};
 use crate::ledger::{
     AddAnswer, Agenda, Due, DueBatch, DueEntry, DueReason, LedgerError, Lost, Mark, NewEntry, Park,
     ParkAnswer, Postpone, ReapReport,
@@ -185,6 +185,7 @@ impl Found {
         message.seq = Seq(self.brief.seq);
         message.attempts = self.brief.attempts;
         message.crashes = self.brief.crashes;
+        rule::keep_times(&mut message, self.brief.expires_at);
         let reason = match self.brief.state {
             TaskState::Queued => DueReason::Unclaimed { overtaken: self.overtaken, looks: self.looks },
             _ => DueReason::Due,

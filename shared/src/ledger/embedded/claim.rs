@@ -132,7 +132,7 @@ impl Claimant<'_> {
         if self.is_stale(message) {
             return self.end_unknown(tally, message, TaskState::Dead);
         }
-        if message.expires_at.is_some_and(|at| at.as_microsecond() <= self.write.now()) {
+        if message.must_start_by().is_some_and(|at| at.as_microsecond() <= self.write.now()) {
             return self.end_unknown(tally, message, TaskState::Expired);
         }
         let now = self.write.now();

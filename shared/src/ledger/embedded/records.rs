@@ -115,7 +115,7 @@ fn replace(write: &Write<'_>, tally: &mut Tally, row: &Brief, message: &Message)
             message.queue.as_str(),
             message.priority.get(),
             rule::joined_tags(&message.tags),
-            message.expires_at.map(Timestamp::as_microsecond),
+            message.must_start_by().map(Timestamp::as_microsecond),
         ))?;
     let encoded = rmp_serde::to_vec(message).map_err(|error| SqliteError::Invalid(error.to_string()))?;
     write.prepare_cached("UPDATE detail SET message = ?2 WHERE task = ?1")?.execute((row.row, encoded))?;

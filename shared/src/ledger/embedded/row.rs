@@ -151,7 +151,7 @@ pub(super) fn insert(write: &Write<'_>, tally: &mut Tally, new: &New<'_>) -> Res
             new.wake_at,
             new.due_at,
             write.now(),
-            message.expires_at.map(Timestamp::as_microsecond),
+            message.must_start_by().map(Timestamp::as_microsecond),
             message.occurrence.as_ref().map(|planned| planned.schedule_id.as_str()),
             tags,
             new.note,
@@ -311,7 +311,7 @@ pub(super) fn record(row: &Row<'_>) -> Result<(i64, TaskRecord), SqliteError> {
     message.seq = Seq(row.get(6)?);
     message.attempts = row.get(7)?;
     message.crashes = row.get(8)?;
-    message.expires_at = time(16)?;
+    rule::keep_times(&mut message, row.get(16)?);
     let error: Option<String> = row.get(19)?;
     let result: Option<Vec<u8>> = row.get(20)?;
     let invalid = |error: String| SqliteError::Invalid(error);

@@ -97,7 +97,7 @@ fn claim_new(
     if is_stale(&message, stale_after, now) {
         return end_unknown(write, message, TaskState::Dead);
     }
-    if message.expires_at.is_some_and(|at| at.as_microsecond() <= now) {
+    if message.must_start_by().is_some_and(|at| at.as_microsecond() <= now) {
         return end_unknown(write, message, TaskState::Expired);
     }
     let (seq, enqueued_at) = (message.seq, message.first_published.map(Timestamp::as_microsecond));

@@ -92,7 +92,7 @@ fn replace(row: &mut Row, message: Message) {
     row.queue = message.queue.clone();
     row.priority = message.priority;
     row.tags = rule::joined_tags(&message.tags);
-    row.expires_at = message.expires_at.map(jiff::Timestamp::as_microsecond);
+    row.expires_at = message.must_start_by().map(jiff::Timestamp::as_microsecond);
     if let Some(details) = &mut row.details {
         details.message = message;
     }

@@ -100,7 +100,7 @@ impl Row {
             enqueued_at: None,
             started_at: None,
             finished_at: state.is_terminal().then_some(now),
-            expires_at: message.expires_at.map(Timestamp::as_microsecond),
+            expires_at: message.must_start_by().map(Timestamp::as_microsecond),
             looks: 0,
             parks: 0,
             parked_at: None,
@@ -136,7 +136,9 @@ impl Row {
     pub(super) fn promoted(&self) -> Option<Message> {
         let message = self.details.as_ref()?.message.clone();
         let (seq, attempts, crashes) = (Seq(self.seq), self.attempts, self.crashes);
-        Some(Message { seq, attempts, crashes, ..message })
+        let mut message = Message { seq, attempts, crashes, ..message };
+        rule::keep_times(&mut message, self.expires_at);
+        Some(message)
     }
 
     /// A terminal state that changes no count and says nothing. The claim's token goes: only its own settle leaves it.
@@ -256,11 +258,10 @@ impl State {
     pub(super) fn record(&self, row: &Row) -> TaskRecord {
         let message = row.promoted();
         let forgotten = message.is_none();
-        let mut message = message.unwrap_or_else(|| {
+        let message = message.unwrap_or_else(|| {
             let left = rule::forgotten(row.id, row.name.clone(), row.queue.clone(), row.priority);
             Message { seq: Seq(row.seq), attempts: row.attempts, crashes: row.crashes, ..left }
         });
-        message.expires_at = row.expires_at.map(instant);
         let (error, result) = row
             .details
             .as_ref()

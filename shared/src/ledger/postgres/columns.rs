@@ -60,7 +60,7 @@ impl<'a> Columns<'a> {
         self.seqs.push(message.seq.0);
         self.attempts.push(int(message.attempts));
         self.crashes.push(int(message.crashes));
-        self.expires.push(message.expires_at.map(jiff::Timestamp::as_microsecond));
+        self.expires.push(message.must_start_by().map(jiff::Timestamp::as_microsecond));
         self.schedules.push(message.occurrence.as_ref().map(|planned| planned.schedule_id.as_str()));
         self.tags.push(joined_tags(&message.tags).as_deref().map(text));
         self.messages.push(None);

@@ -11,7 +11,7 @@ use super::error::Fault;
 use super::row::{count, decode, duration_micros, instant, limit, queue_name, state_of};
 use super::session::{Patience, Session, Work};
 use crate::id::{Seq, TaskId};
-use crate::ledger::rule::{OVERTAKEN, UNCLAIMED, UNCLAIMED_MAX};
+use crate::ledger::rule::{self, OVERTAKEN, UNCLAIMED, UNCLAIMED_MAX};
 use crate::ledger::{DueBatch, DueEntry, DueReason, Mark, Postpone};
 use crate::name::QueueName;
 use crate::task::TaskState;
@@ -66,6 +66,7 @@ fn entry(row: &Row) -> Result<DueEntry, Fault> {
     message.seq = Seq(row.try_get("seq")?);
     message.attempts = count(row, "attempts")?;
     message.crashes = count(row, "crashes")?;
+    rule::keep_times(&mut message, row.try_get("expires_at")?);
     let reason = match state_of(row.try_get("state")?)? {
         TaskState::Queued => {
             DueReason::Unclaimed { overtaken: row.try_get("overtaken")?, looks: count(row, "looks")? }

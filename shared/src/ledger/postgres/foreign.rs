@@ -28,6 +28,7 @@ struct Kept<'a> {
     first_published: i64,
     dedup_id: Option<String>,
     expires_at: Option<i64>,
+    deadline_at: Option<i64>,
     timeout_ms: Option<u64>,
     #[serde(default)]
     tags: Vec<String>,
@@ -68,6 +69,7 @@ pub(super) fn message(bytes: &[u8]) -> Result<Message, Fault> {
     message.first_published = Some(instant(kept.first_published));
     message.dedup_id = kept.dedup_id;
     message.expires_at = kept.expires_at.map(instant);
+    message.deadline_at = kept.deadline_at.map(instant);
     message.timeout = kept.timeout_ms.map(Duration::from_millis);
     message.tags = kept.tags;
     message.args_version = kept.args_version;

@@ -160,7 +160,7 @@ async fn replace(session: &Session, row: &Brief, message: &Message) -> Result<()
         &message.queue.as_str(),
         &i16::from(message.priority.get()),
         &joined_tags(&message.tags).as_deref().map(text),
-        &message.expires_at.map(Timestamp::as_microsecond),
+        &message.must_start_by().map(Timestamp::as_microsecond),
     ];
     session.execute(sql, &params).await?;
     let sql = "update detail d set message = $2 from task t where t.id = $1 and d.task = t.row";

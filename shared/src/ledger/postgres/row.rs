@@ -127,7 +127,7 @@ pub(super) fn record(row: &Row) -> Result<TaskRecord, Fault> {
     message.seq = Seq(row.try_get("seq")?);
     message.attempts = count(row, "attempts")?;
     message.crashes = count(row, "crashes")?;
-    message.expires_at = time("expires_at")?;
+    rule::keep_times(&mut message, row.try_get("expires_at")?);
     let error: Option<&str> = row.try_get("error")?;
     let result: Option<&[u8]> = row.try_get("result")?;
     let invalid = |what: &str, error: &dyn std::fmt::Display| {

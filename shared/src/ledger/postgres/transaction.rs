@@ -163,7 +163,7 @@ async fn add(
         (&message.queue.as_str(), Type::TEXT),
         (&i16::from(message.priority.get()), Type::INT2),
         (&message.seq.0, Type::INT8),
-        (&message.expires_at.map(jiff::Timestamp::as_microsecond), Type::INT8),
+        (&message.must_start_by().map(jiff::Timestamp::as_microsecond), Type::INT8),
         (&schedule, Type::TEXT),
         (&joined_tags(&message.tags).as_deref().map(text), Type::TEXT),
         (&encoded, Type::BYTEA),

@@ -40,7 +40,7 @@ pub(super) fn push_entry(args: &mut Args, entry: &NewEntry) -> Result<(), Fault>
         .long(message.seq.0)
         .int(message.attempts)
         .int(message.crashes)
-        .long(micros_or_none(message.expires_at))
+        .long(micros_or_none(message.must_start_by()))
         .byte(how | unique_flags(message))
         .long(due)
         .long(duration_micros(entry.cover));
@@ -154,7 +154,7 @@ pub(super) async fn park(session: &Session, parks: &[Park]) -> Result<Vec<ParkAn
             .long(message.seq.0)
             .int(message.attempts)
             .int(message.crashes)
-            .long(micros_or_none(message.expires_at))
+            .long(micros_or_none(message.must_start_by()))
             .long(duration_micros(park.delay))
             .long(duration_micros(park.max_delay))
             .long(dead_after);

@@ -35,7 +35,7 @@ pub(super) async fn claim(
             .long(message.seq.0)
             .int(message.attempts)
             .int(message.crashes)
-            .long(micros_or_none(message.expires_at))
+            .long(micros_or_none(message.must_start_by()))
             .long(micros_or_none(message.first_published));
         let numbers = limits.iter().fold(numbers, with_limit);
         row::push(&mut args, numbers, message)?;

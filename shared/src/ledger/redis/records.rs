@@ -82,7 +82,7 @@ async fn edit(session: &Session, edits: &[Edit]) -> Result<Vec<EditAnswer>, Faul
                 .long(edit.seq.0)
                 .byte(message.is_some().into())
                 .byte(becomes)
-                .long(micros_or_none(message.as_ref().and_then(|message| message.expires_at)))
+                .long(micros_or_none(message.as_ref().and_then(crate::message::Message::must_start_by)))
                 .byte(relative.into())
                 .long(due),
         );
@@ -129,7 +129,7 @@ fn push(args: &mut Args, restored: &Restored<'_>) -> Result<(), Fault> {
         .long(message.seq.0)
         .int(message.attempts)
         .int(message.crashes)
-        .long(micros_or_none(message.expires_at))
+        .long(micros_or_none(message.must_start_by()))
         .long(known(restored.due_at))
         .long(known(restored.enqueued_at))
         .long(known(restored.started_at))

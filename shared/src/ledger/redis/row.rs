@@ -148,8 +148,7 @@ impl<'a> Row<'a> {
         message.seq = self.seq;
         message.attempts = self.attempts;
         message.crashes = self.crashes;
-        // A retry by hand takes the expiry away; where there is one, the message has it exactly.
-        message.expires_at = message.expires_at.filter(|_| self.expires != 0);
+        rule::keep_times(&mut message, (self.expires != 0).then_some(self.expires));
         message
     }
 

@@ -74,6 +74,7 @@ async fn a_definition_is_kept_as_it_was_written(world: &impl LedgerWorld) {
         "task": {
             "name": "reports.send", "queue": "reports", "args": { "to": ["a", "b"], "pages": 3.5, "all": null },
             "priority": 9, "timeout": { "secs": 90, "nanos": 0 }, "expires_after": { "secs": 3600, "nanos": 0 },
+            "deadline_after": { "secs": 7200, "nanos": 0 },
             "retry": { "max_attempts": 3, "backoff": "linear", "delay_ms": 100, "max_delay_ms": 900, "jitter": "none" },
             "tags": ["nightly"],
         },

@@ -10,6 +10,7 @@ pub mod cancel;
 pub mod catalog;
 pub mod claim;
 pub mod counters;
+pub mod deadline;
 pub mod edit;
 pub mod edit_waiting;
 pub mod fair;
@@ -77,6 +78,9 @@ macro_rules! ledger_conformance {
         }
         mod counters {
             $crate::counters_conformance!($world);
+        }
+        mod deadline {
+            $crate::deadline_conformance!($world);
         }
         mod edit {
             $crate::edit_conformance!($world);

@@ -81,7 +81,10 @@ async fn a_task_keeps_its_options(world: &impl TransactionWorld) {
     let with_options = || {
         let given = task().tag("a").tag("b").args_version(3).retry(RetryPolicy::default());
         let given = client.publish(given).queue("other").priority(9).timeout(Duration::from_secs(3));
-        let given = given.expires_in(Duration::from_secs(60)).dedup_id("with options");
+        let given = given
+            .expires_in(Duration::from_secs(60))
+            .deadline_in(Duration::from_secs(90))
+            .dedup_id("with options");
         given.into_new_task().expect("it is well described")
     };
     let handle = one(world, &client, with_options(), End::Commit).await.expect("it is accepted");
@@ -93,6 +96,7 @@ async fn a_task_keeps_its_options(world: &impl TransactionWorld) {
     assert_eq!(message.timeout, Some(Duration::from_secs(3)));
     assert_eq!(message.dedup_id.as_deref(), Some("with options"));
     assert!(message.expires_at > message.first_published && message.first_published.is_some());
+    assert!(message.deadline_at > message.expires_at);
 }
 
 async fn a_dedup_id_is_one_task_in_and_outside_of_transactions(world: &impl TransactionWorld) {

@@ -15,7 +15,11 @@
 //!
 //! What its end means: 0 is success, with standard output as the result (JSON if it is JSON, else text); 65
 //! (`EX_DATAERR` of `sysexits.h`) is a failure that no retry mends; 75 (`EX_TEMPFAIL`), every other code and every
-//! signal is a failure to be retried. Only so much output is kept; the rest is read and dropped.
+//! signal is a failure to be retried. `on` of the task may say otherwise, by `exit:75` or `signal:9`. Only so much output is
+//! kept; the rest is read and dropped.
+//!
+//! At the soft timeout the whole group is asked to end (`SIGTERM`). Should it have failed then, it was out of time; should it
+//! still be there at the timeout, it is killed.
 //!
 //! The program leads a process group of its own. When it ends, and when it must, the whole group ends with it: first
 //! asked (`SIGTERM`), then killed. A program that leaves its group (`setsid`) leaves this care too. Where there are no
@@ -34,11 +38,13 @@ use async_trait::async_trait;
 use tokio::io::AsyncWriteExt;
 use tokio::process::{Child, ChildStdin, Command};
 use upbeat_shared::message::{Message, Payload};
+use upbeat_shared::reaction;
 use upbeat_shared::task::rfc3339_micros;
 
 use super::{Executor, RunContext, TaskError};
 use crate::process::group::Group;
 use crate::process::output::Captured;
+use process::End;
 
 /// `EX_DATAERR`: the input was wrong in some way.
 const EX_DATAERR: i32 = 65;
@@ -62,7 +68,7 @@ pub struct CommandTask {
     pub cwd: Option<PathBuf>,
     /// Bytes of standard output that are kept.
     pub output_limit: usize,
-    /// How long it may take to end after it was asked to.
+    /// How long it may take to end after it was asked to, unless that was at its soft timeout.
     pub kill_grace: Duration,
 }
 
@@ -98,7 +104,7 @@ impl CommandTask {
     fn not_started(&self, error: &std::io::Error) -> TaskError {
         let program = self.program.display();
         let missing_cwd = self.cwd.as_ref().filter(|cwd| !cwd.is_dir());
-        TaskError::Retry(match (error.kind(), missing_cwd) {
+        TaskError::retry(match (error.kind(), missing_cwd) {
             (_, Some(cwd)) => format!("cannot start {program}: there is no directory {}", cwd.display()),
             (ErrorKind::NotFound, None) => {
                 format!(
@@ -110,6 +116,7 @@ impl CommandTask {
             }
             _ => format!("cannot start {program}: {error}"),
         })
+        .code("not_started")
     }
 }
 
@@ -125,8 +132,10 @@ impl Executor for CommandTask {
         let io = converse(&mut child, &input, &mut stdout, &mut stderr);
         let ended = attend(process::wait(&mut child, &group, run, self.kill_grace), io).await;
         drop(group);
-        let status = ended.map_err(|error| TaskError::Retry(format!("lost the program: {error}")))?;
-        conclude(status, stdout, &stderr)
+        let End { status, was_asked } =
+            ended.map_err(|error| TaskError::Retry(format!("lost the program: {error}")))?;
+        let result = conclude(status, stdout, &stderr);
+        if was_asked { result.map_err(|error| out_of_time(&error)) } else { result }
     }
 
     fn runs_apart(&self) -> bool {
@@ -201,6 +210,11 @@ async fn feed(mut stdin: ChildStdin, input: &[u8]) {
     }
 }
 
+/// What a program's failure means that was asked to end at its soft timeout.
+fn out_of_time(error: &TaskError) -> TaskError {
+    TaskError::retry(format!("it was asked to end at its soft timeout: {error}")).code(reaction::TIMEOUT)
+}
+
 /// What the program's end means.
 fn conclude(status: ExitStatus, stdout: Captured, stderr: &Captured) -> Result<Option<Payload>, TaskError> {
     if status.success() {
@@ -208,10 +222,12 @@ fn conclude(status: ExitStatus, stdout: Captured, stderr: &Captured) -> Result<O
     }
     let text = stderr.text();
     let message = if text.is_empty() { ended(status) } else { format!("{}: {text}", ended(status)) };
-    match status.code() {
-        Some(EX_DATAERR) => Err(TaskError::GiveUp(message)),
-        _ => Err(TaskError::Retry(message)),
-    }
+    Err(match (status.code(), crate::process::signal_of(status)) {
+        (Some(EX_DATAERR), _) => TaskError::GiveUp(message).code(format!("exit:{EX_DATAERR}")),
+        (Some(code), _) => TaskError::Retry(message).code(format!("exit:{code}")),
+        (None, Some(signal)) => TaskError::Retry(message).code(format!("signal:{signal}")),
+        (None, None) => TaskError::Retry(message),
+    })
 }
 
 fn ended(status: ExitStatus) -> String {

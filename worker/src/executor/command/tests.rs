@@ -75,13 +75,14 @@ async fn the_program_knows_its_task_and_not_the_workers_secrets() {
 async fn exit_codes_say_whether_a_retry_makes_sense() {
     let error = run(&shell("echo out; echo no such invoice >&2; exit 65")).await.unwrap_err();
     let text = "the program ended with exit code 65: no such invoice";
-    assert_eq!(error, TaskError::GiveUp(text.into()));
+    assert_eq!(error, TaskError::GiveUp(text.into()).code("exit:65"));
     for code in [1, 75] {
         let error = run(&shell(&format!("exit {code}"))).await.unwrap_err();
-        assert_eq!(error, TaskError::Retry(format!("the program ended with exit code {code}")));
+        let failed = TaskError::Retry(format!("the program ended with exit code {code}"));
+        assert_eq!(error, failed.code(format!("exit:{code}")));
     }
     let error = run(&shell("kill -9 $$")).await.unwrap_err();
-    assert_eq!(error, TaskError::Retry("the program was killed by signal 9".into()));
+    assert_eq!(error, TaskError::Retry("the program was killed by signal 9".into()).code("signal:9"));
 }
 
 #[tokio::test]
@@ -128,7 +129,7 @@ async fn cancelling_ends_the_whole_group() {
     assert!(runs(&child));
     cancel.cancel();
     let error = run.await.unwrap().unwrap_err();
-    assert_eq!(error, TaskError::Retry("the program was killed by signal 15".into()));
+    assert_eq!(error, TaskError::Retry("the program was killed by signal 15".into()).code("signal:15"));
     until("the child to end", || !runs(&child)).await;
 }
 
@@ -143,7 +144,58 @@ async fn a_program_that_does_not_obey_is_killed() {
     let child = child_of(&file).await;
     cancel.cancel();
     let error = run.await.unwrap().unwrap_err();
-    assert_eq!(error, TaskError::Retry("the program was killed by signal 9".into()));
+    assert_eq!(error, TaskError::Retry("the program was killed by signal 9".into()).code("signal:9"));
+    until("the child to end", || !runs(&child)).await;
+}
+
+#[tokio::test]
+async fn at_its_soft_timeout_a_program_is_asked_to_end_and_may_still_succeed() {
+    let folder = tempfile::tempdir().unwrap();
+    let (task, file) = family(&folder, "trap 'echo wound up; exit 0' TERM;", "wait");
+    let context = run_with(&serde_json::Value::Null);
+    let soft = context.soft_timeout.clone();
+    let run = AbortOnDropHandle::new(tokio::spawn(async move { task.run(&context).await }));
+    child_of(&file).await;
+    soft.cancel();
+    let result = run.await.unwrap().unwrap().unwrap();
+    assert_eq!(result.to_json(), serde_json::json!("wound up"));
+}
+
+#[tokio::test]
+async fn a_program_that_fails_when_it_is_asked_to_end_was_out_of_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let (task, file) = family(&folder, "trap 'exit 65' TERM;", "wait");
+    let context = run_with(&serde_json::Value::Null);
+    let soft = context.soft_timeout.clone();
+    let run = AbortOnDropHandle::new(tokio::spawn(async move { task.run(&context).await }));
+    child_of(&file).await;
+    soft.cancel();
+    let (code, error) = run.await.unwrap().unwrap_err().into_parts();
+    assert_eq!(code.as_deref(), Some("timeout"));
+    assert!(
+        matches!(&error, TaskError::Retry(text) if text.contains("soft timeout") && text.contains("65")),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn a_program_that_goes_on_after_its_soft_timeout_is_killed_at_its_timeout() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut task, file) =
+        family(&folder, "trap 'echo asked >>\"$asked\"' TERM;", "while :; do sleep 0.1; done");
+    let asked = folder.path().join("asked");
+    task.env.insert("asked".into(), asked.display().to_string());
+    // Nobody waits for it a second time.
+    task.kill_grace = Duration::from_hours(1);
+    let context = run_with(&serde_json::Value::Null);
+    let (soft, cancel) = (context.soft_timeout.clone(), context.cancel.clone());
+    let run = AbortOnDropHandle::new(tokio::spawn(async move { task.run(&context).await }));
+    let child = child_of(&file).await;
+    soft.cancel();
+    until("the program to be asked", || asked.exists()).await;
+    cancel.cancel();
+    let error = run.await.unwrap().unwrap_err();
+    assert!(error.to_string().contains("killed by signal 9"), "{error}");
     until("the child to end", || !runs(&child)).await;
 }
 

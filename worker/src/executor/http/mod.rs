@@ -15,7 +15,8 @@
 //!
 //! What its answer means: 2xx is success, with the body as the result (JSON if it is JSON, else text; so much of it is
 //! kept). 408, 425, 429 and 5xx are failures to be retried; so is no answer at all. `Retry-After` (RFC 9110, seconds or a
-//! date) is obeyed, up to a day. Every other status is a failure that no retry mends. Redirects are not followed: a task
+//! date) is obeyed, up to a day. Every other status is a failure that no retry mends. `on` of the task may say otherwise, by
+//! `http:429`, `http:5xx`, `http:no_answer`. A soft timeout is not told to the endpoint. Redirects are not followed: a task
 //! goes where the operator said.
 
 mod signature;
@@ -206,6 +207,7 @@ async fn read(mut response: Response, limit: usize) -> Result<(Vec<u8>, bool), T
 fn no_answer(error: reqwest::Error) -> TaskError {
     // The address may hold a password.
     TaskError::Retry(format!("the endpoint gave no answer: {}", causes(&error.without_url())))
+        .code("http:no_answer")
 }
 
 fn causes(error: &dyn std::error::Error) -> String {
@@ -222,14 +224,15 @@ fn causes(error: &dyn std::error::Error) -> String {
 fn failure(status: StatusCode, retry_after: Option<Duration>, text: &str) -> TaskError {
     let answered = format!("the endpoint answered {status}");
     let message = if text.is_empty() { answered } else { format!("{answered}: {text}") };
-    match (status.as_u16(), retry_after) {
+    let error = match (status.as_u16(), retry_after) {
         (408 | 425 | 429 | 500..=599, Some(delay)) => TaskError::RetryAfter { delay, message },
         (408 | 425 | 429 | 500..=599, None) => TaskError::Retry(message),
         (300..=399, _) => {
             TaskError::GiveUp(format!("{message} (redirects are not followed: configure the final address)"))
         }
         _ => TaskError::GiveUp(message),
-    }
+    };
+    error.code(format!("http:{}", status.as_u16()))
 }
 
 /// The header `Retry-After`: seconds, or a date, which is compared with the answer's own.

@@ -85,16 +85,20 @@ async fn a_good_answer_is_the_result_as_json_or_text_up_to_a_bound() {
 async fn a_bad_answer_says_whether_a_retry_makes_sense() {
     let error = answered("422 Unprocessable Entity", "no such customer").await.unwrap_err();
     let text = "the endpoint answered 422 Unprocessable Entity: no such customer";
-    assert_eq!(error, TaskError::GiveUp(text.into()));
+    assert_eq!(error, TaskError::GiveUp(text.into()).code("http:422"));
     let error = answered("500 Internal Server Error", "").await.unwrap_err();
-    assert_eq!(error, TaskError::Retry("the endpoint answered 500 Internal Server Error".into()));
+    let failed = TaskError::Retry("the endpoint answered 500 Internal Server Error".into());
+    assert_eq!(error, failed.code("http:500"));
     let error = answered("429 Too Many Requests\r\nretry-after: 7", "").await.unwrap_err();
+    let (code, error) = error.into_parts();
+    assert_eq!(code.as_deref(), Some("http:429"));
     assert!(matches!(error, TaskError::RetryAfter { delay, .. } if delay == Duration::from_secs(7)));
 }
 
 #[tokio::test]
 async fn a_redirect_is_not_followed() {
     let error = answered("302 Found\r\nlocation: http://127.0.0.1:1/", "").await.unwrap_err();
+    let (_, error) = error.into_parts();
     assert!(matches!(&error, TaskError::GiveUp(text) if text.contains("not followed")), "{error}");
 }
 
@@ -104,7 +108,10 @@ async fn no_answer_is_worth_a_retry_and_tells_no_secrets() {
     let url = format!("http://user:password@{}/", listener.local_addr().unwrap());
     drop(listener);
     let error = HttpTask::new(&url, TIMEOUT).unwrap().run(&a_run()).await.unwrap_err();
-    let TaskError::Retry(text) = error else { panic!("{error:?}") };
+    let (Some(code), TaskError::Retry(text)) = error.into_parts() else {
+        panic!("it is a failure with a code")
+    };
+    assert_eq!(code, "http:no_answer");
     assert!(text.contains("refused") && !text.contains("password"), "{text}");
 }
 

@@ -76,7 +76,7 @@ impl<S> Context<S> {
         self.run.now()
     }
 
-    /// When the run is out of time, in the store's time.
+    /// When the run is out of time, in the store's time: by its timeout, or by the task's deadline if that comes first.
     pub fn deadline(&self) -> Timestamp {
         self.run.deadline
     }
@@ -100,6 +100,33 @@ impl<S> Context<S> {
     /// Whether the run should stop; for loops that do not wait.
     pub fn is_cancelled(&self) -> bool {
         self.run.cancel.is_cancelled()
+    }
+
+    /// Waits until the run should wind up: at its soft timeout, if its task has one, or when it should stop. There is time then
+    /// until the deadline to write down how far it has come.
+    ///
+    /// ```
+    /// # use upbeat_worker::{Context, TaskError};
+    /// # struct Import { from: u64 }
+    /// # async fn import_page(_: u64) -> Result<(), std::io::Error> { Ok(()) }
+    /// async fn import(task: Import, ctx: Context) -> Result<(), TaskError> {
+    ///     for page in task.from.. {
+    ///         if ctx.is_past_soft_timeout() {
+    ///             return Err(TaskError::retry(format!("it came as far as page {page}")).code("unfinished"));
+    ///         }
+    ///         import_page(page).await?;
+    /// #       break;
+    ///     }
+    ///     Ok(())
+    /// }
+    /// ```
+    pub async fn soft_timeout(&self) {
+        self.run.soft_timeout.cancelled().await;
+    }
+
+    /// Whether the run should wind up; for loops that do not wait.
+    pub fn is_past_soft_timeout(&self) -> bool {
+        self.run.soft_timeout.is_cancelled()
     }
 
     /// For handing on to code that knows how to be cancelled.

@@ -56,7 +56,7 @@ end $body$;
 -- and in `due_at` when the next one is worth it.
 create function {schema}.due_1(p_limit integer, p_lease bigint, p_overtaken bigint)
 returns table (id uuid, state smallint, seq bigint, attempts integer, crashes integer, due_at bigint, looks integer,
-    overtaken boolean, message bytea, now bigint)
+    overtaken boolean, message bytea, expires_at bigint, now bigint)
 language plpgsql volatile
 set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_nestloop = on
 set plan_cache_mode = force_generic_plan
@@ -102,7 +102,7 @@ begin
                 case t.state when 1 then coalesce(t.enqueued_at + p_overtaken < (
                     select max(p.enqueued_at) from {schema}.progress p
                     where p.queue = t.queue and p.priority = t.priority), false) else false end,
-                d.message, v_now
+                d.message, t.expires_at, v_now
             from {schema}.task t left join {schema}.detail d on d.task = t.row
             where t.id = any (v_due) order by t.wake_at;
             update {schema}.task t set wake_at = v_now + p_lease where t.id = any (v_due);
@@ -110,7 +110,7 @@ begin
         v_next := (select t.wake_at from {schema}.task t where t.wake_at is not null order by t.wake_at limit 1);
     end if;
     return query select null::uuid, null::smallint, null::bigint, null::integer, null::integer, v_next, null::integer,
-        null::boolean, null::bytea, v_now;
+        null::boolean, null::bytea, null::bigint, v_now;
 end $body$;
 
 -- Marks entries as queued that are still scheduled, or queued already, with this seq; answers which.

@@ -45,7 +45,7 @@ create function {schema}.publish_any_1(
     p_name text, p_args jsonb, p_queue text, p_delay interval, p_at timestamptz, p_dedup text, p_priority integer,
     p_expires_in interval, p_expires_at timestamptz, p_tags text[], p_timeout interval, p_args_version integer,
     p_traceparent text, p_tracestate text, p_unique_key text, p_unique_within interval, p_replace boolean, p_key text,
-    p_retry jsonb)
+    p_retry jsonb, p_deadline_in interval, p_deadline_at timestamptz)
 returns table (id uuid, duplicate_of text)
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 as $body$
@@ -57,6 +57,8 @@ declare
     v_delay bigint := {schema}.duration_1('delay', p_delay);
     v_expires bigint := {schema}.instant_1('expires_at', p_expires_at);
     v_lives bigint := {schema}.duration_1('expires_in', p_expires_in);
+    v_deadline bigint := {schema}.instant_1('deadline_at', p_deadline_at);
+    v_ends bigint := {schema}.duration_1('deadline_in', p_deadline_in);
     v_timeout bigint := {schema}.duration_1('timeout', p_timeout) / 1000;
     v_window bigint := {schema}.duration_1('unique_within', p_unique_within);
     v_replace boolean := coalesce(p_replace, false);
@@ -76,6 +78,9 @@ begin
         when p_queue = 'undeliverable' then 'the queue "undeliverable" is the broker''s own'
         when v_due is not null and v_delay is not null then 'give delay or at, not both'
         when v_expires is not null and v_lives is not null then 'give expires_in or expires_at, not both'
+        when v_deadline is not null and v_ends is not null then 'give deadline_in or deadline_at, not both'
+        when coalesce(v_due, v_now + v_delay) >= coalesce(v_deadline, v_now + v_ends) then
+            'its deadline comes before it is due: it could never run'
         when octet_length(convert_to(p_dedup, 'UTF8')) not between 1 and 512 then
             format('a dedup id has 1 to 512 bytes, this one has %s', octet_length(convert_to(p_dedup, 'UTF8')))
         when octet_length(convert_to(p_unique_key, 'UTF8')) not between 1 and 512 then
@@ -97,9 +102,11 @@ begin
         raise exception using errcode = 'invalid_parameter_value', message = v_wrong;
     end if;
     v_expires := coalesce(v_expires, v_now + v_lives);
+    v_deadline := coalesce(v_deadline, v_now + v_ends);
     v_id := coalesce({schema}.dedup_id_1(p_name, p_dedup), {schema}.new_id_1(v_now));
     v_message := jsonb_strip_nulls(jsonb_build_object('id', v_id, 'name', p_name, 'queue', p_queue, 'priority', p_priority,
-        'first_published', v_now, 'dedup_id', p_dedup, 'expires_at', v_expires, 'timeout_ms', v_timeout,
+        'first_published', v_now, 'dedup_id', p_dedup, 'expires_at', v_expires, 'deadline_at', v_deadline,
+        'timeout_ms', v_timeout,
         'tags', coalesce(p_tags, '{}'), 'args_version', p_args_version, 'traceparent', p_traceparent,
         'tracestate', p_tracestate, 'unique_key', p_unique_key, 'unique_for', v_window,
         'replace', case when v_replace then true end, 'key', p_key,
@@ -107,11 +114,11 @@ begin
     v_bytes := convert_to(v_message::text, 'UTF8');
     if p_unique_key is null then
         return query select v_id, {schema}.state_name_1({schema}.publish_one_1(v_id, p_name, p_queue, p_priority::smallint, 0,
-            v_expires, null, v_tags, v_bytes, coalesce(v_due, v_delay, 0), v_due is null));
+            least(v_expires, v_deadline), null, v_tags, v_bytes, coalesce(v_due, v_delay, 0), v_due is null));
         return;
     end if;
     return query select k.id, {schema}.state_name_1(k.state) from {schema}.publish_keyed_1(v_id, p_name, p_queue,
-        p_priority::smallint, 0, v_expires, null, v_tags, v_bytes, coalesce(v_due, v_delay, 0), v_due is null,
+        p_priority::smallint, 0, least(v_expires, v_deadline), null, v_tags, v_bytes, coalesce(v_due, v_delay, 0), v_due is null,
         {schema}.key_id_1(p_name, p_unique_key), v_window, v_replace) k;
 end $body$;
 
@@ -121,14 +128,15 @@ create or replace function {schema}.publish(
     expires_in interval default null, expires_at timestamptz default null, tags text[] default '{}',
     timeout interval default null, args_version integer default 1, traceparent text default null,
     tracestate text default null, unique_key text default null, unique_within interval default null,
-    replace boolean default false, key text default null, retry jsonb default null)
+    replace boolean default false, key text default null, retry jsonb default null,
+    deadline_in interval default null, deadline_at timestamptz default null)
 returns uuid
 language sql volatile security definer set search_path = pg_catalog, pg_temp
 as $body$
     select p.id from {schema}.publish_any_1(publish.name, publish.args, publish.queue, publish.delay, publish.at,
         publish.dedup_id, publish.priority, publish.expires_in, publish.expires_at, publish.tags, publish.timeout,
         publish.args_version, publish.traceparent, publish.tracestate, publish.unique_key, publish.unique_within,
-        publish.replace, publish.key, publish.retry) p
+        publish.replace, publish.key, publish.retry, publish.deadline_in, publish.deadline_at) p
 $body$;
 
 comment on function {schema}.publish is
@@ -141,7 +149,8 @@ create or replace function {schema}.publish_or_find(
     expires_in interval default null, expires_at timestamptz default null, tags text[] default '{}',
     timeout interval default null, args_version integer default 1, traceparent text default null,
     tracestate text default null, unique_key text default null, unique_within interval default null,
-    replace boolean default false, key text default null, retry jsonb default null)
+    replace boolean default false, key text default null, retry jsonb default null,
+    deadline_in interval default null, deadline_at timestamptz default null)
 returns table (id uuid, duplicate_of text)
 language sql volatile security definer set search_path = pg_catalog, pg_temp
 as $body$
@@ -150,7 +159,7 @@ as $body$
         publish_or_find.priority, publish_or_find.expires_in, publish_or_find.expires_at, publish_or_find.tags,
         publish_or_find.timeout, publish_or_find.args_version, publish_or_find.traceparent, publish_or_find.tracestate,
         publish_or_find.unique_key, publish_or_find.unique_within, publish_or_find.replace, publish_or_find.key,
-        publish_or_find.retry) p
+        publish_or_find.retry, publish_or_find.deadline_in, publish_or_find.deadline_at) p
 $body$;
 
 comment on function {schema}.publish_or_find is
