@@ -8,8 +8,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use upbeat_shared::id::TaskId;
 use upbeat_shared::ledger::{
-    ActAnswer, Action, Inspect, LedgerError, PageCursor, PurgeReport, QueueRecord, Retention, Store,
-    TaskFilter, TaskPage,
+    ActAnswer, Action, Inspect, LedgerError, LimitRecord, PageCursor, PurgeReport, QueueRecord, Retention,
+    Store, TaskFilter, TaskPage,
 };
 use upbeat_shared::member::MemberRecord;
 use upbeat_shared::name::QueueName;
@@ -107,6 +107,10 @@ impl Inspect for Counted {
 
     async fn queues(&self) -> Result<Vec<QueueRecord>, LedgerError> {
         self.ledger.queues().await
+    }
+
+    async fn limits(&self, most: usize) -> Result<Vec<LimitRecord>, LedgerError> {
+        self.ledger.limits(most).await
     }
 
     async fn members(&self) -> Result<Vec<MemberRecord>, LedgerError> {

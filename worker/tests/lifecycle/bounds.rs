@@ -40,7 +40,7 @@ fn failing(name: &str, error: TaskError) -> TaskDefinition {
 async fn a_run_is_stopped_at_its_tasks_deadline_and_the_task_is_dead() {
     let world = World::new().await;
     let tasks = vec![obedient("obeys").timeout(HOUR), stubborn("does.not").timeout(HOUR)];
-    let worker = world.work(tasks, |options| options.stop_grace = Duration::from_millis(50));
+    let worker = world.work(tasks, |options| options.cancel_grace = Duration::from_millis(50));
     for name in ["obeys", "does.not"] {
         let id = publish(&world, name, Duration::from_millis(200)).await;
         let record = world.until(id, TaskState::Dead).await;
@@ -138,7 +138,7 @@ async fn a_handler_is_told_at_its_soft_timeout_to_wind_up_and_is_not_stopped() {
 async fn a_run_that_ignores_its_soft_timeout_is_stopped_at_its_timeout() {
     let world = World::new().await;
     let slow = stubborn("slow").soft_timeout(Duration::from_millis(20)).timeout(Duration::from_millis(100));
-    let worker = world.work(vec![slow], |options| options.stop_grace = Duration::from_millis(50));
+    let worker = world.work(vec![slow], |options| options.cancel_grace = Duration::from_millis(50));
     let id = world.publish("slow", "default").await;
     let error = world.until(id, TaskState::Scheduled).await.error.unwrap();
     assert_eq!(error.kind, RunErrorKind::TimedOut);

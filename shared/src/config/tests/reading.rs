@@ -231,7 +231,7 @@ fn bounds_that_nobody_wrote_give_way_to_those_that_somebody_did() {
 
 #[test]
 fn each_end_is_kept_as_details_are_unless_it_says_otherwise() {
-    let hours = |hours| Duration::from_secs(hours * 3600);
+    let hours = |hours: u64| Duration::from_secs(hours * 3600);
     let retention = World::with("[retention]\ndetails = '5h'\ncancelled = '1h'\n").config().retention;
     let of = |state| retention.details_of(state);
     assert_eq!(of(TaskState::Succeeded), Some(hours(5)));
