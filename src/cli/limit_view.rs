@@ -52,7 +52,7 @@ mod tests {
         assert_eq!(row(&slots), "task:mail.send 4 4 17 -");
         let at = "2026-05-01T12:00:30Z".parse().unwrap();
         let rate = LimitRecord { id, slots: None, taken: 0, waiting: 0, free_at: Some(at) };
-        assert_eq!(row(&rate), "task:mail.send - 0 0 in 30 s");
+        assert_eq!(row(&rate), "task:mail.send - 0 0 in 30s");
         assert_eq!(json(&rate)["next_instant"], "2026-05-01T12:00:30.000000Z");
     }
 }

@@ -1,7 +1,7 @@
 //! `on(card_declined(give_up), timeout(retry_after = "1m"))`: what becomes of failures by their code, as in
 //! `[tasks.NAME.on.CODE]`.
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Group, TokenStream};
 use quote::quote;
 use syn::Result;
 use syn::meta::ParseNestedMeta;
@@ -24,6 +24,9 @@ impl On {
     /// All that is said.
     pub(crate) fn all(meta: &ParseNestedMeta<'_>) -> Result<Vec<Self>> {
         let mut all: Vec<Self> = Vec::new();
+        if says_nothing(meta) {
+            return Err(meta.error("name the codes: `on(card_declined(give_up))`"));
+        }
         meta.parse_nested_meta(|meta| {
             let code = meta.path.get_ident().map(ToString::to_string);
             let code = code.filter(|code| code.is_ascii() && code.len() <= MAX_CODE_BYTES);
@@ -35,16 +38,21 @@ impl On {
             all.push(Self { code, reaction });
             Ok(())
         })?;
-        if all.is_empty() {
-            return Err(meta.error("name the codes: `on(card_declined(give_up))`"));
-        }
         Ok(all)
     }
+}
+
+/// Whether `()` follows, of which the parser would only say that its input ends.
+fn says_nothing(meta: &ParseNestedMeta<'_>) -> bool {
+    meta.input.fork().parse::<Group>().is_ok_and(|group| group.stream().is_empty())
 }
 
 fn reaction(meta: &ParseNestedMeta<'_>) -> Result<TokenStream> {
     let mut said = None;
     let one = "exactly one of `give_up`, `retry`, `retry_after` and `snooze` says what becomes of a failure";
+    if says_nothing(meta) {
+        return Err(meta.error(one));
+    }
     meta.parse_nested_meta(|meta| {
         let key = key::known("on", &KEYS, &meta.path)?;
         if said.is_some() {
