@@ -84,6 +84,7 @@ fn first_version() -> u32 {
 }
 
 /// What is written as the reason of an occurrence that another task stands for, beside that task.
+#[cfg(any(feature = "embedded", feature = "postgres"))]
 pub(crate) const MERGED: &str = "\"merged\"";
 
 /// A schedule in the catalog.

@@ -134,6 +134,7 @@ pub(super) trait Book {
 }
 
 /// Those with the longest lines first, at most so many.
+#[cfg(any(feature = "memory", feature = "redis"))]
 pub(super) fn longest(mut limits: Vec<LimitRecord>, most: usize) -> Vec<LimitRecord> {
     limits.sort_by(|a, b| b.waiting.cmp(&a.waiting).then_with(|| a.id.cmp(&b.id)));
     limits.truncate(most);
