@@ -209,3 +209,25 @@ fn waiting_goes_on_when_the_runtime_of_the_first_who_waited_ends() {
         assert_eq!(state, TaskState::Succeeded);
     });
 }
+
+#[test]
+fn the_room_is_open_to_the_next_when_its_runtime_ends_before_the_last_one_is_seen_to_have_left() {
+    let runtime =
+        || tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime is made");
+    let (first, second) = (runtime(), runtime());
+    let scene = first.block_on(Scene::hearing());
+    let run = first.block_on(scene.run());
+    first.block_on(async {
+        let early = scene.client.wait(run.claim.id, Duration::from_millis(20)).await;
+        assert!(matches!(early, Err(WaitError::TimedOut { .. })));
+    });
+
+    drop(first);
+
+    second.block_on(async {
+        scene.worker.succeed(&run).await;
+        let ended = tokio::time::timeout(MINUTE / 6, scene.client.wait(run.claim.id, MINUTE)).await;
+        let record = ended.expect("somebody looks").expect("it ended");
+        assert_eq!(record.state, TaskState::Succeeded);
+    });
+}

@@ -254,12 +254,16 @@ struct Chosen {
 }
 
 /// Closes the room when the loop ends before its time: whoever waits opens it again, on a runtime of its own.
-struct Opened<'a>(&'a Room);
+struct Opened<'a> {
+    room: &'a Room,
+    /// Nobody waited any more, and it was closed: whoever has come since has a loop of their own.
+    is_closed: bool,
+}
 
 impl Drop for Opened<'_> {
     fn drop(&mut self) {
-        let mut seats = self.0.seats();
-        if !seats.tasks.is_empty() {
+        if !self.is_closed {
+            let mut seats = self.room.seats();
             seats.is_open = false;
             seats.tasks.clear();
         }
@@ -268,13 +272,16 @@ impl Drop for Opened<'_> {
 
 /// Looks for everybody's tasks until nobody waits.
 async fn look_around(room: Arc<Room>) {
-    let _opened = Opened(&room);
+    let mut opened = Opened { room: &room, is_closed: false };
     let mut rounds = Rounds::default();
     loop {
         // It listens from before the look, so that no end falls between the two.
         let mut signal = room.inspect.wait(LOOK);
         rounds.heard |= (&mut signal).now_or_never().unwrap_or(false);
-        let Some(chosen) = room.choose(rounds.choice(room.clock.monotonic())) else { return };
+        let Some(chosen) = room.choose(rounds.choice(room.clock.monotonic())) else {
+            opened.is_closed = true;
+            return;
+        };
         if !chosen.ids.is_empty() {
             rounds.look(&room, &chosen).await;
         }

@@ -7,7 +7,7 @@ use crate::id::TaskId;
 use crate::ledger::LedgerError;
 use crate::task::TaskRecord;
 
-/// The longest time between two looks of somebody who waits alone.
+/// The longest time between two looks where it is the waiting that lets things happen.
 const LOOK: Duration = Duration::from_millis(500);
 
 /// Why a wait ended without a result.

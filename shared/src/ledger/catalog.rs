@@ -76,6 +76,9 @@ pub enum AdvanceAnswer {
     Conflict,
     /// `to` lies after the store's now, given here: nothing changed.
     Early(Timestamp),
+    /// Somebody's open transaction has locked a unique key that it takes, and who has the key is known only when that one ends:
+    /// nothing changed. Ask again soon. Of ledgers in which others have transactions.
+    KeyLocked,
 }
 
 /// Schedules.

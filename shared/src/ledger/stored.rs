@@ -5,6 +5,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::clock::of_micros;
+#[cfg(any(feature = "embedded", feature = "memory", feature = "postgres"))]
+use crate::ledger::Due;
 
 #[cfg(any(feature = "embedded", feature = "postgres", feature = "redis"))]
 use crate::task::TaskState;
@@ -35,6 +37,15 @@ pub(super) fn state_of(number: i64) -> Result<TaskState, String> {
 pub(super) fn duration_micros(duration: Duration) -> i64 {
     const LONGEST: i64 = i64::MAX / 4;
     i64::try_from(duration.as_micros()).map_or(LONGEST, |micros| micros.min(LONGEST))
+}
+
+/// When something is due that is told `now`, both in microseconds.
+#[cfg(any(feature = "embedded", feature = "memory", feature = "postgres"))]
+pub(super) fn due_at(due: Due, now: i64) -> i64 {
+    match due {
+        Due::At(at) => at.as_microsecond(),
+        Due::In(delay) => now.saturating_add(duration_micros(delay)),
+    }
 }
 
 /// Of microseconds since 1970.

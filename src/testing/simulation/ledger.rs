@@ -360,6 +360,7 @@ fn advance_word(answer: &AdvanceAnswer) -> &'static str {
         AdvanceAnswer::Advanced(_) => "advanced",
         AdvanceAnswer::Conflict => "conflict",
         AdvanceAnswer::Early(_) => "early",
+        AdvanceAnswer::KeyLocked => "key locked",
     }
 }
 

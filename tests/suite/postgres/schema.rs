@@ -69,9 +69,11 @@ async fn a_store_of_the_first_version_is_brought_up_with_what_it_holds() {
     let sql = migrations_sql(&space.namespace);
     let (first, _) = sql.split_once("commit;\n").expect("a transaction a version");
     let schema = space.schema();
-    // What a function of ours took then, and one of the operator's own.
+    // What functions of ours took then, and one of the operator's own.
     let functions = format!(
         "create function {schema}.claim_1() returns void language sql as ''; \
+         create function {schema}.publish(name text, args jsonb default null, unique_key text default null) \
+         returns uuid language sql as 'select null::uuid'; \
          create function {schema}.of_the_operator() returns integer language sql as 'select 7'; commit"
     );
     client.batch_execute(&format!("{first}{functions}")).await.expect("it is what Postgres understands");
@@ -86,11 +88,10 @@ async fn a_store_of_the_first_version_is_brought_up_with_what_it_holds() {
     assert!(queues.iter().any(|queue| queue.paused && queue.name.as_str() == "billing"), "{queues:?}");
     let kept = client.query_one(&format!("select {schema}.of_the_operator()"), &[]).await;
     assert_eq!(kept.expect("the operator's function is left alone").get::<_, i32>(0), 7);
-    let old = format!("select to_regprocedure('{schema}.claim_1()') is null");
-    assert!(
-        client.query_one(&old, &[]).await.expect("it can be asked").get::<_, bool>(0),
-        "the old one is gone"
-    );
+    for old in ["claim_1()", "publish(text, jsonb, text)"] {
+        let gone = client.query_one(&format!("select to_regprocedure('{schema}.{old}') is null"), &[]).await;
+        assert!(gone.expect("it can be asked").get::<_, bool>(0), "{old} is still there");
+    }
 }
 
 #[tokio::test]

@@ -1,24 +1,25 @@
 //! Unique keys on Postgres: in transactions that are not our own, and when many want the same keys.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use upbeat_broker::{Beat, BeatOptions};
 use upbeat_shared::client::NewTask;
-use upbeat_shared::clock::later;
+use upbeat_shared::clock::{StoreClock, SystemClock};
 use upbeat_shared::id::OwnerId;
 use upbeat_shared::ledger::postgres::PostgresClientExt;
-use upbeat_shared::ledger::{
-    AddAnswer, Advance, AdvanceAnswer, Due, Expect, LedgerError, NewEntry, NewSchedule, PutAnswer, Store,
-};
+use upbeat_shared::ledger::{AddAnswer, Due, Expect, NewEntry, NewSchedule, Store};
 use upbeat_shared::message::Message;
 use upbeat_shared::occurrence::OccurrenceRecord;
 use upbeat_shared::task::TaskState;
+use upbeat_shared::transport::memory::MemoryBroker;
 use upbeat_shared::unique::Unique;
 use upbeat_shared::verdict::Verdict;
 use upbeat_tests::conformance::LedgerWorld;
 use upbeat_tests::conformance::ledger::Probe;
 use upbeat_tests::conformance::postgres::{Ledger, Space, connect};
 use upbeat_tests::conformance::transaction::client_over;
-use upbeat_tests::message::{definition, entry, message, occurrence, schedule_id};
+use upbeat_tests::message::{definition, entry, message, schedule_id};
 
 const NOW: Due = Due::In(Duration::ZERO);
 
@@ -163,44 +164,42 @@ async fn batches_of_the_same_keys_in_every_order_and_workers_that_end_them_get_o
 }
 
 #[tokio::test]
-async fn a_beat_waits_for_a_key_in_an_open_transaction_for_two_seconds_and_finds_it_taken_later() {
+async fn a_beat_plans_on_while_an_open_transaction_has_locked_a_key() {
     let world = Ledger::create().await;
-    let ledger = Probe::of(&world);
-    let id = schedule_id("nightly");
-    let new = NewSchedule { id: id.clone(), definition: definition(), source: "test".to_owned() };
-    let put = ledger.store.catalog.put(new, Expect::Absent).await.expect("the store answers");
-    let PutAnswer::Stored(record) = put else { panic!("it is new") };
-    world.forward(Duration::from_secs(600));
+    let catalog = world.store().catalog;
     let holder = keyed("a");
-    let planned_at = later(record.cursor, Duration::from_secs(300));
-    let planned = occurrence(&record, planned_at);
-    let fired =
-        Message { unique: holder.unique.clone(), name: holder.name.clone(), ..planned.message.clone() };
-    let advance = Advance {
-        id: id.clone(),
-        incarnation: record.incarnation,
-        revision: record.revision,
-        from: record.cursor,
-        to: planned_at,
-        fire: vec![NewEntry { message: fired, ..planned }],
-        skipped: Vec::new(),
-    };
-    let client = client_over(world.store());
+    for (id, unique) in [("keyed", holder.unique.clone()), ("plain", None)] {
+        let mut definition = definition();
+        (definition.task.name, definition.task.unique) = (holder.name.clone(), unique);
+        let new = NewSchedule { id: schedule_id(id), definition, source: "test".to_owned() };
+        catalog.put(new, Expect::Absent).await.expect("the store answers");
+    }
+    world.forward(Duration::from_secs(600));
+    let clock = Arc::new(StoreClock::new(Arc::new(SystemClock::default())));
+    let mut beat =
+        Beat::new(MemoryBroker::new().connect(), world.store(), clock, BeatOptions::default()).stepper();
     let mut database = connect(&world.space().url).await;
     let transaction = database.transaction().await.expect("it begins");
     let task = NewTask { unique: holder.unique, ..NewTask::new(holder.name, holder.args) };
-    let published = client.publish_in(&transaction, task).await.expect("it is accepted");
+    let published = client_over(world.store()).publish_in(&transaction, task).await.expect("it is accepted");
+    let told = async |id| catalog.occurrences(schedule_id(id), 10).await.expect("the store lists");
 
-    let advancing = ledger.store.catalog.advance(vec![advance.clone()]);
-    let refused = tokio::time::timeout(Duration::from_secs(8), advancing).await;
-    let refused = refused.expect("other schedules must not wait").expect_err("it cannot know yet");
-    assert!(matches!(&refused, LedgerError::Unavailable(_)), "{refused}");
-    assert!(refused.to_string().contains("55P03"), "{refused}");
+    beat.step().await.expect("nobody waits for the key");
 
+    let fired = |told: &[OccurrenceRecord]| {
+        told.iter().filter(|one| matches!(one, OccurrenceRecord::Fired { .. })).count()
+    };
+    assert_ne!(fired(&told("plain").await), 0, "the other one is planned");
+    assert_eq!(told("keyed").await, [], "who has the key is not known yet");
     transaction.commit().await.expect("it commits");
-    let answers = ledger.store.catalog.advance(vec![advance]).await.expect("it knows now");
-    assert_eq!(answers, [AdvanceAnswer::Advanced(0)]);
-    let told = ledger.store.catalog.occurrences(id, 10).await.expect("the store lists");
+    world.forward(Duration::from_secs(1));
+    // The first step learns the time.
+    beat.step().await.expect("it steps");
+    beat.step().await.expect("it steps");
+    let told = told("keyed").await;
     let by = published.id();
-    assert!(matches!(&told[..], [OccurrenceRecord::Merged { task_id, .. }] if *task_id == by), "{told:?}");
+    let is_merged =
+        |one: &OccurrenceRecord| matches!(one, OccurrenceRecord::Merged { task_id, .. } if *task_id == by);
+    assert!(told.iter().any(is_merged), "{told:?}");
+    assert_eq!(fired(&told), 0, "{told:?}");
 }

@@ -64,20 +64,21 @@ pub(crate) struct Rules<'a> {
 pub(crate) fn decide(outcome: Outcome, counts: Counts, rules: &Rules<'_>, random: f64) -> Verdict {
     let code = reaction::code_of(&outcome);
     let reaction = code.as_deref().and_then(|code| rules.on.to(code));
-    let Some(reaction) = reaction else {
-        return deadline::in_time(judge(outcome, counts, rules, random), rules.left);
-    };
     let failure = Failure {
         failures: counts.attempts.saturating_add(1),
         policy: rules.policy,
         own_delay: reaction::own_delay(&outcome),
         random,
     };
-    if let (Reaction::Snooze(_), Outcome::Failed(error)) = (reaction, &outcome) {
+    if let (Some(Reaction::Snooze(_)), Outcome::Failed(error)) = (reaction, &outcome) {
         // A snooze leaves no error in the record.
         tracing::info!(code = code.as_deref(), %error, "the task failed; it is put off, as it says of such failures");
     }
-    let verdict = reaction::react(judge(outcome, counts, rules, random), failure, reaction);
+    let asked_for = judge(outcome, counts, rules, random);
+    let verdict = match reaction {
+        Some(reaction) => reaction::react(asked_for, failure, reaction),
+        None => asked_for,
+    };
     deadline::in_time(verdict, rules.left)
 }
 

@@ -1,5 +1,7 @@
 //! One batch of due schedules: what passed for each goes to the ledger in one call.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use upbeat_shared::clock;
 use upbeat_shared::failpoint;
@@ -14,7 +16,10 @@ use super::step::{Step, is_from_the_future, step};
 const PER_SCHEDULE: usize = 100;
 
 /// The shortest wait after the store said that it is not that late yet.
-const EARLY: std::time::Duration = std::time::Duration::from_millis(2);
+const EARLY: Duration = Duration::from_millis(2);
+
+/// How long a schedule waits whose unique key is locked by an open transaction, before it asks again.
+pub(super) const KEY_LOCKED: Duration = Duration::from_millis(250);
 
 impl Planner {
     /// Plans these schedules, as many of their instants as fit in one batch.
@@ -29,19 +34,6 @@ impl Planner {
         }
         tracing::debug!(schedules = steps.len(), "worked out what is due");
         failpoint!("beat.plan.computed");
-        // Keys may be waited for: schedules that take none go first.
-        let (keyed, plain): (Vec<_>, Vec<_>) =
-            steps.into_iter().partition(|(advance, _)| takes_keys(advance));
-        for steps in [plain, keyed] {
-            self.plan_steps(steps, now).await?;
-        }
-        Ok(())
-    }
-
-    async fn plan_steps(&mut self, steps: Vec<(Advance, Step)>, now: Timestamp) -> Result<(), LedgerError> {
-        if steps.is_empty() {
-            return Ok(());
-        }
         let advances = steps.iter().map(|(advance, _)| advance.clone()).collect();
         match self.advance(advances, now, &steps).await {
             // What the ledger refuses may be one schedule's fault: each is asked alone, so that the others go on.
@@ -104,6 +96,10 @@ impl Planner {
             match answer {
                 AdvanceAnswer::Advanced(fresh) => self.advanced(advance, step, fresh, now),
                 AdvanceAnswer::Conflict => conflicts.push(advance.id.clone()),
+                AdvanceAnswer::KeyLocked => {
+                    tracing::debug!(schedule = %advance.id, "an open transaction has locked its unique key");
+                    self.book.look(&advance.id, Some(clock::later(now, KEY_LOCKED)));
+                }
                 AdvanceAnswer::Early(store) => {
                     self.ctx.clock.observe(sent, store);
                     early.push((advance.id.clone(), advance.to));

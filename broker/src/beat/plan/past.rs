@@ -5,12 +5,13 @@ use std::time::Duration;
 use jiff::Timestamp;
 use upbeat_schedule::Timetable;
 use upbeat_shared::clock::StoreClock;
-use upbeat_shared::ledger::{Advance, AdvanceAnswer, Store};
+use upbeat_shared::ledger::{Advance, AdvanceAnswer, LedgerError, Store};
 use upbeat_shared::name::Namespace;
 use upbeat_shared::occurrence::ScheduleRecord;
 
 use super::super::BeatError;
 use super::super::context::{sample, within};
+use super::batch::KEY_LOCKED;
 use super::step::{advance, step};
 
 /// How long one call of the ledger may take.
@@ -51,6 +52,14 @@ pub(in crate::beat) async fn settle(
             }
             // This member's idea of the store's time is ahead.
             Some(AdvanceAnswer::Early(store)) => now = *store,
+            Some(AdvanceAnswer::KeyLocked) if tries == TRIES => {
+                return Err(LedgerError::Unavailable(format!(
+                    "the unique key of the schedule {} is locked by a transaction that somebody keeps open",
+                    record.id
+                ))
+                .into());
+            }
+            Some(AdvanceAnswer::KeyLocked) => tokio::time::sleep(KEY_LOCKED).await,
             Some(AdvanceAnswer::Conflict) | None => {
                 let read =
                     within(clock, TIMEOUT, "get", store.catalog.get(vec![record.id.clone()])).await?.pop();

@@ -10,9 +10,10 @@ use super::tally::Tally;
 use super::{EmbeddedLedger, claim, park, reap, unique};
 use crate::id::{Seq, TaskId};
 use crate::ledger::rule::{self, OVERTAKEN, UNCLAIMED, UNCLAIMED_MAX};
+use crate::ledger::stored::due_at;
 use crate::ledger::{
-    AddAnswer, Agenda, Due, DueBatch, DueEntry, DueReason, LedgerError, Lost, Mark, NewEntry, Park,
-    ParkAnswer, Postpone, ReapReport,
+    AddAnswer, Agenda, DueBatch, DueEntry, DueReason, LedgerError, Lost, Mark, NewEntry, Park, ParkAnswer,
+    Postpone, ReapReport,
 };
 use crate::name::QueueName;
 use crate::sqlite::{SqliteError, Topic, Write};
@@ -102,14 +103,6 @@ pub(super) fn add(
         answers.push(AddAnswer::Added(seq));
     }
     Ok(answers)
-}
-
-/// In microseconds.
-pub(super) fn due_at(due: Due, now: i64) -> i64 {
-    match due {
-        Due::At(at) => at.as_microsecond(),
-        Due::In(delay) => now.saturating_add(duration_micros(delay)),
-    }
 }
 
 fn next_wake(read: &Connection) -> Result<Option<i64>, SqliteError> {
@@ -267,7 +260,7 @@ mod tests {
     use super::*;
     use crate::clock::SystemClock;
     use crate::ledger::embedded::EmbeddedOptions;
-    use crate::ledger::{Inspect, TaskFilter};
+    use crate::ledger::{Due, Inspect, TaskFilter};
     use crate::message::{Message, Payload};
     use crate::name::TaskName;
     use crate::sqlite::SqliteFile;

@@ -5,9 +5,10 @@ use jiff::Timestamp;
 
 use super::row::{self, Brief, Move, New, state_number};
 use super::tally::Tally;
-use super::{EmbeddedLedger, agenda, catalog, occurrence, past, unique};
+use super::{EmbeddedLedger, catalog, occurrence, past, unique};
 use crate::id::Seq;
 use crate::ledger::restored::{self, Edited, Restored};
+use crate::ledger::stored::due_at;
 use crate::ledger::{
     AfterEdit, Edit, EditAnswer, KeyWindow, LedgerError, Records, RestoreAnswer, RestoredSchedule, rule,
 };
@@ -95,7 +96,7 @@ fn edit(write: &Write<'_>, tally: &mut Tally, edit: &Edit) -> Result<EditAnswer,
             TaskState::Scheduled
         }
         AfterEdit::Waits { due } => {
-            let to = row.move_to(agenda::due_at(due, write.now()));
+            let to = row.move_to(due_at(due, write.now()));
             row::reschedule(write, tally, &row, &Move { note: Some(edit.note.as_str()), ..to })?;
             TaskState::Scheduled
         }

@@ -10,10 +10,10 @@ use super::row::Row;
 use super::state::{State, Write};
 use super::{MemoryLedger, claim, park, reap, unique};
 use crate::ledger::rule::{OVERTAKEN, UNCLAIMED, UNCLAIMED_MAX};
-use crate::ledger::stored::{duration_micros, instant};
+use crate::ledger::stored::{due_at, duration_micros, instant};
 use crate::ledger::{
-    AddAnswer, Agenda, Due, DueBatch, DueEntry, DueReason, LedgerError, Lost, Mark, NewEntry, Park,
-    ParkAnswer, Postpone, ReapReport,
+    AddAnswer, Agenda, DueBatch, DueEntry, DueReason, LedgerError, Lost, Mark, NewEntry, Park, ParkAnswer,
+    Postpone, ReapReport,
 };
 use crate::name::QueueName;
 use crate::task::TaskState;
@@ -79,14 +79,6 @@ fn add_one(write: &mut Write<'_>, entry: NewEntry) -> AddAnswer {
         write.touch_agenda();
     }
     AddAnswer::Added(seq)
-}
-
-/// In microseconds.
-pub(super) fn due_at(due: Due, now: i64) -> i64 {
-    match due {
-        Due::At(at) => at.as_microsecond(),
-        Due::In(delay) => now.saturating_add(duration_micros(delay)),
-    }
 }
 
 fn due(write: &mut Write<'_>, limit: usize, lease: Duration) -> DueBatch {

@@ -4,9 +4,10 @@ use async_trait::async_trait;
 
 use super::row::{Details, Move, Row};
 use super::state::Write;
-use super::{MemoryLedger, agenda, catalog, occurrence, unique};
+use super::{MemoryLedger, catalog, occurrence, unique};
 use crate::id::Seq;
 use crate::ledger::restored::{self, Edited, Restored};
+use crate::ledger::stored::due_at;
 use crate::ledger::{
     AfterEdit, Edit, EditAnswer, KeyWindow, LedgerError, Records, RestoreAnswer, RestoredSchedule, rule,
 };
@@ -78,7 +79,7 @@ fn edit(write: &mut Write<'_>, edit: &Edit) -> EditAnswer {
             TaskState::Scheduled
         }
         AfterEdit::Waits { due } => {
-            let to = write.state.row(number).move_to(agenda::due_at(due, write.now()));
+            let to = write.state.row(number).move_to(due_at(due, write.now()));
             write.reschedule(number, Move { note: Some(edit.note.as_str()), ..to });
             TaskState::Scheduled
         }

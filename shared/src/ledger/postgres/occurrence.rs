@@ -1,6 +1,6 @@
 //! Occurrences: cursors move in the transaction that puts what they pass on the agenda.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
@@ -11,8 +11,8 @@ use super::add;
 use super::error::Fault;
 use super::row::{bigint, instant, limit};
 use super::session::{Session, Work};
-use super::unique::has_key;
-use crate::id::TaskId;
+use super::unique::try_keys;
+use crate::id::{KeyId, TaskId};
 use crate::ledger::rule::{self, Standing};
 use crate::ledger::{AddAnswer, Advance, AdvanceAnswer, NewEntry, RestoredSchedule};
 use crate::name::ScheduleId;
@@ -33,13 +33,16 @@ impl Work for AdvanceAll<'_> {
 
     async fn run(&self, session: &mut Session) -> Result<Vec<AdvanceAnswer>, Fault> {
         session.begin().await?;
-        if self.0.iter().flat_map(|advance| &advance.fire).any(has_key) {
-            // A key may be held by a user's open transaction: schedules do not wait for that as long as a call may.
-            session.batch("set local lock_timeout = '2s'").await?;
-        }
         let (now, mut places) = self.lock(session).await?;
-        let mut answers: Vec<AdvanceAnswer> =
-            self.0.iter().map(|advance| judge(advance, now, &mut places)).collect();
+        // Whoever has locked a key may keep it for as long as its transaction is open: the other schedules do not wait for that.
+        let locked = try_keys(session, self.0.iter().flat_map(|advance| &advance.fire)).await?;
+        let answer = |advance| {
+            if takes_any(advance, &locked) {
+                return AdvanceAnswer::KeyLocked;
+            }
+            judge(advance, now, &mut places)
+        };
+        let mut answers: Vec<AdvanceAnswer> = self.0.iter().map(answer).collect();
         let passed: Vec<&Advance> = self
             .0
             .iter()
@@ -80,6 +83,11 @@ impl AdvanceAll<'_> {
         let now = session.query_one("select now_us()", &[]).await?.try_get(0)?;
         Ok((now, places))
     }
+}
+
+fn takes_any(advance: &Advance, keys: &HashSet<KeyId>) -> bool {
+    let takes = |entry: &NewEntry| entry.message.unique_key().is_some_and(|key| keys.contains(&key));
+    !keys.is_empty() && advance.fire.iter().any(takes)
 }
 
 /// Moves the cursor here if it may; how many occurrences are new is found later.

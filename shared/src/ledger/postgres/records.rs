@@ -12,7 +12,7 @@ use super::act::lock;
 use super::add::{self, Made, NewRow, RowKind};
 use super::change::{Change, Changes, Kind};
 use super::error::Fault;
-use super::row::{Brief, bigint, duration_micros, encode, error_text, text};
+use super::row::{Brief, bigint, encode, error_text, text};
 use super::session::{Patience, Session, Work, perform};
 use super::unique::{self, Holders};
 use super::window::{RestoreWindows, Windows};
@@ -20,6 +20,7 @@ use super::{PostgresLedger, catalog, occurrence, past};
 use crate::id::{Seq, TaskId};
 use crate::ledger::restored::{self, Edited, Restored};
 use crate::ledger::rule::joined_tags;
+use crate::ledger::stored::due_at;
 use crate::ledger::{
     AfterEdit, Due, Edit, EditAnswer, KeyWindow, LedgerError, Records, RestoreAnswer, RestoredSchedule,
 };
@@ -129,11 +130,7 @@ async fn edit_one(
             row.state = TaskState::Scheduled;
         }
         AfterEdit::Waits { due } => {
-            let due_at = match due {
-                Due::At(at) => at.as_microsecond(),
-                Due::In(delay) => row.now.saturating_add(duration_micros(delay)),
-            };
-            replays.push(row, &row.move_to(due_at, &text(&edit.note)))?;
+            replays.push(row, &row.move_to(due_at(due, row.now), &text(&edit.note)))?;
             // A row is written once in a batch: to a twin it is one that was changed.
             row.state = TaskState::Scheduled;
         }

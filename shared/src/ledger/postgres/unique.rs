@@ -1,6 +1,6 @@
 //! Unique keys: who holds them, how they are taken. What ends a task frees its key in its own statement.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use uuid::Uuid;
 
@@ -31,6 +31,19 @@ pub(super) async fn lock_keys<'a>(
         return Ok(());
     }
     session.query("select lock_keys_1($1)", &[&keys]).await.map(drop)
+}
+
+/// Locks the keys that these entries take, as far as nobody else has locked them; answers the others.
+pub(super) async fn try_keys<'a>(
+    session: &Session,
+    entries: impl Iterator<Item = &'a NewEntry>,
+) -> Result<HashSet<KeyId>, Fault> {
+    let keys: Vec<Uuid> = entries.filter_map(|entry| entry.message.unique_key()).map(|key| key.0).collect();
+    if keys.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let rows = session.query("select try_keys_1($1)", &[&keys]).await?;
+    rows.iter().map(|row| Ok(KeyId(row.try_get(0)?))).collect()
 }
 
 /// Locks the keys that those of these tasks held that have ended.

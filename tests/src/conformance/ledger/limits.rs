@@ -5,7 +5,7 @@ use std::time::Duration;
 use upbeat_shared::clock::later;
 use upbeat_shared::id::{OwnerId, Token};
 use upbeat_shared::ledger::{Action, ClaimAnswer, ClaimRequest, Due, OwnedClaim};
-use upbeat_shared::limit::{LimitKind, LimitPolicy, LimitUse, Rate};
+use upbeat_shared::limit::{LimitKind, LimitPolicy, LimitUse};
 use upbeat_shared::message::Message;
 use upbeat_shared::task::TaskState;
 use upbeat_shared::verdict::Verdict;
@@ -40,15 +40,6 @@ suite! { $ limits_conformance, LedgerWorld, ledger::limits:
 /// So many at once.
 pub(super) fn slots(what: &str, running: u32) -> Vec<LimitUse> {
     vec![LimitUse::new(LimitKind::Task, what, LimitPolicy::default().running(running))]
-}
-
-/// So often.
-pub(super) fn rate(what: &str, rate: Rate) -> Vec<LimitUse> {
-    vec![LimitUse::new(LimitKind::Key, what, LimitPolicy::default().rate(rate))]
-}
-
-pub(super) fn every(seconds: u64) -> Rate {
-    Rate::new(1, Duration::from_secs(seconds)).expect("a rate")
 }
 
 /// What a claim under limits was answered.
@@ -414,8 +405,7 @@ async fn a_limit_leaves_other_tasks_alone(world: &impl LedgerWorld) {
     ledger.under(&message(), &limits).await.runs();
     ledger.in_line(&limits).await;
     let other = ledger.queued(&message()).await;
-    let run = ledger.acquire_any(&other).await;
-    ledger.succeed(&run).await;
+    ledger.succeed(&ledger.acquire_any(&other).await).await;
     ledger.add(&message(), Due::In(Duration::ZERO)).await;
 
     assert_eq!(ledger.due_ids(10).await.len(), 1);

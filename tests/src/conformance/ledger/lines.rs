@@ -7,7 +7,8 @@ use upbeat_shared::ledger::{Due, LimitRecord};
 use upbeat_shared::limit::{FairPolicy, FairQueues};
 use upbeat_shared::message::{Message, Priority};
 
-use super::limits::{every, rate, slots};
+use super::limits::slots;
+use super::rates::{every, rate};
 use super::{LedgerWorld, Probe};
 use crate::conformance::suite;
 use crate::message::{message, queue};

@@ -5,10 +5,9 @@ use std::time::Duration;
 use upbeat_shared::clock::until;
 use upbeat_shared::id::{OwnerId, Token};
 use upbeat_shared::ledger::{ClaimAnswer, ClaimRequest};
-use upbeat_shared::limit::{LimitKind, LimitPolicy, LimitUse};
+use upbeat_shared::limit::{LimitKind, LimitPolicy, LimitUse, Rate};
 use upbeat_shared::task::TaskState;
 
-use super::limits::{every, rate};
 use super::{LedgerWorld, Probe};
 use crate::conformance::suite;
 use crate::message::message;
@@ -21,6 +20,15 @@ suite! { $ rates_conformance, LedgerWorld, ledger::rates:
     a_repeated_claim_passes_no_rate_twice,
     a_changed_rate_holds_for_those_that_come,
     a_task_passes_its_rate_before_it_takes_a_slot,
+}
+
+/// So often.
+pub(super) fn rate(what: &str, rate: Rate) -> Vec<LimitUse> {
+    vec![LimitUse::new(LimitKind::Key, what, LimitPolicy::default().rate(rate))]
+}
+
+pub(super) fn every(seconds: u64) -> Rate {
+    Rate::new(1, Duration::from_secs(seconds)).expect("a rate")
 }
 
 async fn each_start_has_an_instant_of_its_own(world: &impl LedgerWorld) {

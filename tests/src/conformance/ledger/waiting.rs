@@ -16,6 +16,7 @@ use uuid::Uuid;
 use super::{LedgerWorld, Probe, Running};
 use crate::conformance::suite;
 use crate::counted::Counted;
+use crate::harness::eventually;
 use crate::message::message;
 
 suite! { $ waiting_conformance, LedgerWorld, ledger::waiting:
@@ -57,10 +58,10 @@ async fn states_come_in_the_order_asked(world: &impl LedgerWorld) {
 async fn whoever_waits_hears_of_an_end_in_another_process(world: &impl LedgerWorld) {
     let (here, there) = (Probe::of(world), Probe::another(world).await);
     let run = there.acquire_any(&message()).await;
-    let waiting = client(here.store.clone());
+    let (counted, store) = Counted::before(here.store.clone(), false);
+    let waiting = client(store);
     let settled = async {
-        // The wait is well under way.
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        eventually("it is looked at", PATIENCE, async || counted.questions() > 0).await;
         there.succeed(&run).await;
     };
 
@@ -103,7 +104,8 @@ async fn a_crowd_that_waits_costs_few_questions(world: &impl LedgerWorld) {
     let started = clock.monotonic();
     let waiting = try_join_all(runs.iter().map(|run| client.wait(run.claim.id, PATIENCE)));
     let settled = async {
-        tokio::time::sleep(Duration::from_millis(500)).await;
+        let looks = (CROWD / 1000) as u64;
+        eventually("all of them are looked at", PATIENCE, async || counted.questions() >= looks).await;
         for runs in runs.chunks(500) {
             let verdict = |run: &Running| run.settlement(Verdict::Succeeded { result: None });
             worker.settle_all(runs.iter().map(verdict).collect()).await;

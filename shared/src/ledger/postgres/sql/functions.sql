@@ -11,7 +11,7 @@ begin
         where n.nspname = trim(both '"' from '{schema}')
             and (p.proname ~ '_[0-9]+$' or p.proname = 'now_us'
                 -- One that knows fewer arguments would stand beside the new one, and no call could choose.
-                or (p.proname = 'publish' and not 'unique_key' = any (p.proargnames)))
+                or (p.proname in ('publish', 'publish_or_find') and not 'deadline_at' = any (p.proargnames)))
     loop
         execute 'drop function ' || v_function;
     end loop;

@@ -1,5 +1,9 @@
 -- Unique keys. A task holds one in `task.holds` until it has ended, or for a time in `unique_window`.
 
+-- Under which number a key is locked.
+create function {schema}.key_lock_1(p_key uuid) returns bigint language sql immutable as
+$$ select uuid_hash_extended(p_key, hashtextextended('{schema}', 3)) $$;
+
 -- Locks keys until the end of the transaction, in order. Whoever takes a key does this first, before it locks rows: then it
 -- knows what it sees of the key's holder. Whoever ends a task frees its key without.
 create function {schema}.lock_keys_1(p_keys uuid[]) returns void language plpgsql volatile as
@@ -8,12 +12,15 @@ declare
     v_key bigint;
 begin
     for v_key in
-        select distinct uuid_hash_extended(k.key, hashtextextended('{schema}', 3)) as hash
-        from unnest(p_keys) as k (key) order by hash
+        select distinct {schema}.key_lock_1(k.key) as hash from unnest(p_keys) as k (key) order by hash
     loop
         perform pg_advisory_xact_lock(v_key);
     end loop;
 end $body$;
+
+-- Locks those of these keys that nobody has locked, waits for none, and answers the others.
+create function {schema}.try_keys_1(p_keys uuid[]) returns setof uuid language sql volatile as
+$$ select k.key from unnest(p_keys) as k (key) where not pg_try_advisory_xact_lock({schema}.key_lock_1(k.key)) $$;
 
 -- Who holds these keys, and in which state it is; one that is forgotten had ended.
 create function {schema}.holders_1(p_keys uuid[]) returns table (key uuid, id uuid, state smallint, is_window boolean)
